@@ -1,0 +1,154 @@
+"""Which machine has which address: the defaults of the file, worked out. Pure.
+
+The rules of the file check the outcome and ``topology`` uses it, so both see the same addresses.
+
+Every role has a stretch of the LAN: the floating address first, then balancers, control planes, workers. A machine
+named as a count would name it (``lb2``, ``cp3``, ``worker7``) has the place of its number there, so machines keep
+their addresses when others come and go. Whoever's place is taken gets the first free address of its role's stretch
+or behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from groundplane.errors import SpecError
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Network, Role
+
+NAME_PREFIX = {Role.GATEWAY: "gateway", Role.BALANCER: "lb", Role.CONTROL_PLANE: "cp", Role.WORKER: "worker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """The LAN's addresses. ``machines`` are in the order of ``roster``."""
+
+    gateway: IPv4Address
+    floating: IPv4Address
+    pool_first: IPv4Address
+    pool_last: IPv4Address
+    machines: tuple[IPv4Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretches:
+    """Where each role's addresses begin, counted from the range's own address."""
+
+    floating: int
+    balancer: int
+    control_plane: int
+    worker: int
+
+    def of(self, role: Role) -> tuple[int, int | None]:
+        """First offset of the role's stretch, and the first behind it (None: the range's end)."""
+        if role is Role.BALANCER:
+            return self.balancer, self.control_plane
+        return (self.control_plane, self.worker) if role is Role.CONTROL_PLANE else (self.worker, None)
+
+
+def roster(spec: ClusterSpec) -> tuple[MachineEntry, ...]:
+    """Every machine of the file, counts written out: roles in the order of ``Role``, each in the file's order."""
+    if isinstance(spec.machines, Counts):
+        counts = spec.machines
+        numbers = (
+            (Role.BALANCER, counts.balancer),
+            (Role.CONTROL_PLANE, counts.control_plane),
+            (Role.WORKER, counts.worker),
+        )
+        gateway = MachineEntry(name=NAME_PREFIX[Role.GATEWAY], role=Role.GATEWAY)
+        named = (
+            MachineEntry(name=f"{NAME_PREFIX[role]}{number}", role=role)
+            for role, count in numbers
+            for number in range(1, count + 1)
+        )
+        return (gateway, *named)
+    order = {role: place for place, role in enumerate(Role)}
+    return tuple(sorted(spec.machines, key=lambda entry: order[entry.role]))
+
+
+def gateway_address(spec: ClusterSpec) -> IPv4Address:
+    """The gateway's own address where its entry states one, otherwise the LAN's first."""
+    stated = next((entry.address for entry in roster(spec) if entry.role is Role.GATEWAY and entry.address), None)
+    return stated or spec.network.lan[1]
+
+
+def pool_of(network: Network) -> tuple[IPv4Address, IPv4Address]:
+    """First and last address of the DHCP pool; by default the LAN's last quarter but for the broadcast address."""
+    if network.dhcp_pool is not None:
+        return network.dhcp_pool.first, network.dhcp_pool.last
+    lan = network.lan
+    return lan[lan.num_addresses - lan.num_addresses // 4], lan[-2]
+
+
+def lay_out_addresses(spec: ClusterSpec) -> Addressing:
+    """Give every machine an address. Raises ``SpecError`` when the LAN has too few."""
+    machines = roster(spec)
+    lan, gateway, pool = spec.network.lan, gateway_address(spec), pool_of(spec.network)
+    stretches = _stretches(lan)
+    free = _Free(lan, pool, taken={gateway, *(entry.address for entry in machines if entry.address)})
+    floating = spec.network.floating_address or free.take_at(stretches.floating) or free.take_from(2)
+    free.taken.add(floating)
+    addresses = {id(entry): entry.address for entry in machines if entry.address}
+    addresses |= {id(entry): gateway for entry in machines if entry.role is Role.GATEWAY}
+    for entry, place in _places(machines, stretches):
+        if id(entry) not in addresses and (address := free.take_at(place)):
+            addresses[id(entry)] = address
+    for entry in machines:
+        if id(entry) not in addresses:
+            addresses[id(entry)] = free.take_from(stretches.of(entry.role)[0])
+    return Addressing(gateway, floating, *pool, tuple(addresses[id(entry)] for entry in machines))
+
+
+def _stretches(lan: IPv4Network) -> _Stretches:
+    """Fixed by the range alone: were they to follow the number of machines, one more would move all others."""
+    if lan.num_addresses >= 256:
+        return _Stretches(floating=10, balancer=11, control_plane=21, worker=51)
+    if lan.num_addresses >= 32:
+        return _Stretches(floating=2, balancer=3, control_plane=5, worker=14)
+    return _Stretches(floating=2, balancer=3, control_plane=5, worker=8)
+
+
+def _places(machines: Iterable[MachineEntry], stretches: _Stretches) -> Iterator[tuple[MachineEntry, int]]:
+    """The machines whose names carry a number of their role, with the offset that number stands for."""
+    for entry in machines:
+        match = re.fullmatch(rf"{NAME_PREFIX[entry.role]}([1-9][0-9]{{0,5}})", entry.name)
+        if match is None or entry.role is Role.GATEWAY:
+            continue
+        begin, end = stretches.of(entry.role)
+        place = begin + int(match[1]) - 1
+        if end is None or place < end:
+            yield entry, place
+
+
+class _Free:
+    """The addresses nobody has. Searching on goes forward only, so a thousand machines cost a thousand steps."""
+
+    def __init__(self, lan: IPv4Network, pool: tuple[IPv4Address, IPv4Address], taken: set[IPv4Address]) -> None:
+        self.lan = lan
+        self.first, self.last = pool
+        self.taken = taken
+        self._seen: dict[int, Iterator[int]] = {}
+
+    def take_at(self, place: int) -> IPv4Address | None:
+        """The address at an offset from the range's own, or None where it isn't free."""
+        if not 0 < place < self.lan.num_addresses - 1:
+            return None
+        address = self.lan[place]
+        if address in self.taken or self.first <= address <= self.last:
+            return None
+        self.taken.add(address)
+        return address
+
+    def take_from(self, begin: int) -> IPv4Address:
+        """The first free address from an offset on, then from the range's beginning."""
+        end = self.lan.num_addresses - 1
+        search = self._seen.setdefault(begin, iter((*range(min(begin, end), end), *range(1, min(begin, end)))))
+        for place in search:
+            if (address := self.take_at(place)) is not None:
+                return address
+        raise SpecError(
+            f"{self.lan} has too few addresses for the machines, the floating address and the DHCP pool",
+            hint="widen network.lan, or state a smaller network.dhcp-pool",
+        )

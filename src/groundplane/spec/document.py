@@ -1,0 +1,258 @@
+"""From text to plain values with the place of each: YAML 1.2 as a cluster file may use it.
+
+ruamel.yaml reads the stream; this module only builds a tree from its events, because a tree built here can keep
+duplicate keys, give each value its place, and stop a file that grows without bound before it has grown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, NoReturn
+
+from groundplane.spec import syntax
+from groundplane.spec.problem import InvalidCluster, Path, Problem, dotted, shown
+
+if TYPE_CHECKING:
+    from ruamel.yaml.events import Event
+
+MAX_DEPTH = 32
+# A thousand machines with every key stated are 17,000; aliases count as often as they are used.
+MAX_NODES = 40_000
+
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+
+# YAML 1.2.2, section 10.3.2: the core schema. Anything else is text: `yes`, `010:20`, `52:54:00:12:34:56`.
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]{1,18}")
+_OCTAL = re.compile(r"0o[0-7]{1,18}")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,15}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a value stands and where its key does (line, column, from 1), and the word as it is written."""
+
+    value: tuple[int, int]
+    key: tuple[int, int]
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: ``data`` by the file's own keys, ``marks`` by path, ``problems`` of its form."""
+
+    data: dict[str, Value]
+    marks: dict[Path, Mark]
+    problems: tuple[Problem, ...]
+
+    def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+        """Line and column of ``path``, or of the nearest thing around it that the file has."""
+        known = path
+        while known and known not in self.marks:
+            known = known[:-1]
+        mark = self.marks.get(known)
+        if mark is None:
+            return (1, 1)
+        return mark.key if key or known != path or mark.raw == "" else mark.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Scalar:
+    """A word, a number or a text; ``plain``: written without quotes. ``at`` is its place in all three."""
+
+    at: tuple[int, int]
+    text: str
+    plain: bool
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """A list. ``size`` counts it and all below it, aliases followed."""
+
+    at: tuple[int, int]
+    items: tuple[_Node, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """Keys, each with its value and its own place."""
+
+    at: tuple[int, int]
+    entries: tuple[tuple[str, _Node, tuple[int, int]], ...]
+    size: int
+
+
+_Node = _Scalar | _Sequence | _Mapping
+
+
+@dataclass(slots=True)
+class _Builder:
+    name: str
+    text: str
+    events: Iterator[Event]
+    problems: list[Problem] = field(default_factory=list)
+    anchors: dict[str, _Node | None] = field(default_factory=dict)
+    nodes: int = 0
+
+    def fail(self, at: tuple[int, int], message: str, instead: str) -> NoReturn:
+        """Give up: what follows can't be understood. What was found until here is reported too."""
+        raise InvalidCluster(self.name, [*self.problems, Problem(*at, "", message, instead)], self.text)
+
+    def note(self, at: tuple[int, int], path: Path, message: str, instead: str) -> None:
+        self.problems.append(Problem(*at, dotted(path), message, instead))
+
+    def node(self, event: Event, path: Path, depth: int) -> _Node:
+        """Build the node that ``event`` begins."""
+        from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent
+
+        at = _place(event)
+        if isinstance(event, AliasEvent):
+            return self._alias(str(event.anchor), at)
+        if depth > MAX_DEPTH:
+            self.fail(at, f"the file nests deeper than {MAX_DEPTH} levels", "a cluster file needs five")
+        self._spend(1, at)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self.anchors[anchor] = None
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            word = str(tag).replace("tag:yaml.org,2002:", "!!")
+            self.note(at, path, f"the tag {shown(word)} is not used here", "write the value alone")
+        if isinstance(event, ScalarEvent):
+            node: _Node = _Scalar(at, self._printable(str(event.value), at, path), event.style is None)
+        elif isinstance(event, MappingStartEvent):
+            node = self._mapping(at, path, depth)
+        else:
+            node = self._sequence(at, path, depth)
+        if anchor is not None:
+            self.anchors[anchor] = node
+        return node
+
+    def _spend(self, nodes: int, at: tuple[int, int]) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            self.fail(at, f"the file has more than {MAX_NODES} values", "write fewer, and fewer aliases (*name)")
+
+    def _alias(self, anchor: str, at: tuple[int, int]) -> _Node:
+        node = self.anchors.get(anchor)
+        if node is None:
+            reason = "stands for itself" if anchor in self.anchors else "has no anchor before it"
+            self.fail(at, f"the alias *{shown(anchor)} {reason}", "write the value itself")
+        self._spend(node.size, at)
+        return node
+
+    def _printable(self, text: str, at: tuple[int, int], path: Path) -> str:
+        """Half a surrogate pair, which only an escape can write, is no text in any encoding."""
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.note(at, path, "the value holds half a character (a lone surrogate)", "write the character itself")
+            return "".join("?" if "\ud800" <= character <= "\udfff" else character for character in text)
+        return text
+
+    def _sequence(self, at: tuple[int, int], path: Path, depth: int) -> _Node:
+        from ruamel.yaml.events import SequenceEndEvent
+
+        items: list[_Node] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            items.append(self.node(event, (*path, len(items)), depth + 1))
+        return _Sequence(at, tuple(items), 1 + sum(item.size for item in items))
+
+    def _mapping(self, at: tuple[int, int], path: Path, depth: int) -> _Node:
+        from ruamel.yaml.events import MappingEndEvent
+
+        entries: list[tuple[str, _Node, tuple[int, int]]] = []
+        first: dict[str, int] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            place = _place(event)
+            key = self.node(event, path, depth + 1)
+            text = key.text if isinstance(key, _Scalar) else None
+            value = self.node(next(self.events), (*path, text or "?"), depth + 1)
+            if text is None:
+                self.note(place, path, "a key must be a word", "write `key: value`")
+            elif text == "<<":
+                self.note(place, path, "merge keys (<<) are not used here", "write the keys themselves")
+            elif text in first:
+                message = f"`{shown(text)}` is given twice, first in line {first[text]}"
+                self.note(place, (*path, text), message, "keep one of the two")
+            else:
+                first[text] = place[0]
+                entries.append((text, value, place))
+        return _Mapping(at, tuple(entries), 1 + sum(1 + value.size for _, value, _ in entries))
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse ``text``. Raises ``InvalidCluster`` where nothing can be made of it; lesser problems are returned."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
+
+    if (unprintable := syntax.unprintable(text)) is not None:
+        raise InvalidCluster(name, [unprintable], text)
+    builder = _Builder(name, text, iter(()))
+    try:
+        builder.events = YAML(typ="safe", pure=True).parse(text)
+        root = _root(builder)
+    except MarkedYAMLError as error:
+        raise InvalidCluster(name, [*builder.problems, syntax.explained(error, text)], text) from error
+    except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
+        # The last two: an escape for a number that is no character (\\UFFFFFFFF).
+        problem = Problem(1, 1, "", "the file is not YAML", "check it with an editor that knows YAML")
+        raise InvalidCluster(name, [*builder.problems, problem], text) from error
+    marks: dict[Path, Mark] = {}
+    data = _plain(root, (), root.at, marks)
+    if not isinstance(data, dict):
+        builder.fail(root.at, "the file is not a list of `key: value` lines", "begin with `name: my-platform`")
+    return Document(data, marks, tuple(builder.problems))
+
+
+def _root(builder: _Builder) -> _Node:
+    from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, StreamEndEvent, StreamStartEvent
+
+    root: _Node | None = None
+    for event in builder.events:
+        if isinstance(event, DocumentStartEvent):
+            if root is not None:
+                builder.fail(_place(event), "a second document begins here", "one file describes one platform")
+            if event.version not in (None, (1, 2)) or event.tags:
+                builder.note((1, 1), (), "directives (%) are not used here", "remove the line; YAML 1.2 is understood")
+        elif isinstance(event, StreamEndEvent):
+            break
+        elif not isinstance(event, (StreamStartEvent, DocumentEndEvent)):
+            root = builder.node(event, (), 0)
+    if root is None or (isinstance(root, _Scalar) and root.plain and root.text == ""):
+        builder.fail((1, 1), "the file is empty", "start from examples/minimal.yaml: `name: my-platform` is enough")
+    return root
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return (event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _plain(node: _Node, path: Path, key: tuple[int, int], marks: dict[Path, Mark]) -> Value:
+    """The node as plain values, its places noted in ``marks``."""
+    if isinstance(node, _Scalar):
+        marks[path] = Mark(node.at, key, node.text)
+        return _scalar(node.text) if node.plain else node.text
+    marks[path] = Mark(node.at, key)
+    if isinstance(node, _Sequence):
+        return [_plain(item, (*path, number), item.at, marks) for number, item in enumerate(node.items)]
+    return {word: _plain(value, (*path, word), place, marks) for word, value, place in node.entries}
+
+
+def _scalar(text: str) -> Value:
+    """What an unquoted word is. Numbers too long for anything in this file stay text, as infinities do."""
+    if _NULL.fullmatch(text):
+        return None
+    if _BOOL.fullmatch(text):
+        return text.lower() == "true"
+    for pattern, base in ((_INT, 10), (_OCTAL, 8), (_HEX, 16)):
+        if pattern.fullmatch(text):
+            return int(text[2:] if base != 10 else text, base)
+    if _FLOAT.fullmatch(text) and isfinite(number := float(text)):
+        return number
+    return text

@@ -1,0 +1,159 @@
+"""What can be understood of a file that has faults, so that one fault doesn't hide the others.
+
+Values that don't fit their types are reported, then left out; the rules run on what remains, and each rule is
+skipped where something it looks at was left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from groundplane.spec.addressing import roster
+from groundplane.spec.document import Document
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry
+from groundplane.spec.problem import Path, Problem, dotted
+from groundplane.spec.wording import intended_key, worded
+
+# Stands in ``Draft.left_out`` when an entry of the list of machines is missing: nobody can count them then.
+ALL_MACHINES: Path = ("machines", "*")
+
+# Each round leaves out what an error names, or the stanza that can't be without it: the depth of the file bounds them.
+_ROUNDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A specification of which parts may have been left out.
+
+    ``entries`` are the places in the file's list of machines that ``spec.machines`` still has; ``left_out`` the paths
+    (in the file's keys) that it hasn't.
+    """
+
+    spec: ClusterSpec
+    document: Document
+    entries: tuple[int, ...] = ()
+    left_out: frozenset[Path] = frozenset()
+
+    def knows(self, *paths: Path) -> bool:
+        """Whether nothing was left out at or around any of ``paths``."""
+        return not any(path[: len(gone)] == gone for gone in self.left_out for path in paths)
+
+    def states(self, path: Path) -> bool:
+        """Whether the file itself has something at ``path``."""
+        return path in self.document.marks
+
+    def machines(self) -> Iterator[tuple[Path, MachineEntry]]:
+        """Every machine with its place in the file: its list entry, or the count that asks for it."""
+        if isinstance(self.spec.machines, Counts):
+            for entry in roster(self.spec):
+                yield ("machines", entry.role.value), entry
+        else:
+            for number, entry in zip(self.entries, self.spec.machines, strict=True):
+                yield ("machines", number), entry
+
+
+def understood(document: Document) -> tuple[Draft | None, tuple[Problem, ...]]:
+    """Read ``document`` by the model; return what was understood and the problems of single values."""
+    kept = _Kept(document)
+    problems: tuple[Problem, ...] = ()
+    for attempt in range(_ROUNDS):
+        try:
+            spec = ClusterSpec.model_validate_json(json.dumps(kept.offered()), strict=True)
+        except ValidationError as error:
+            details = [(kept.path(detail), detail) for detail in error.errors(include_url=False, include_context=True)]
+            if attempt == 0:
+                misspelt = {_meant(path) for path, detail in details if detail["type"] == "extra_forbidden"}
+                # A required key that is there under a wrong name is one fault, not two.
+                told = [each for each in details if each[1]["type"] != "missing" or each[0] not in misspelt]
+                problems = tuple(_problem(document, path, detail) for path, detail in told)
+            for path, detail in details:
+                kept.leave_out(path, detail)
+        else:
+            return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), problems
+    return None, problems
+
+
+def _meant(path: Path) -> Path:
+    """The place a misspelt key was probably meant to be."""
+    return (*path[:-1], intended_key(path) or path[-1])
+
+
+def _problem(document: Document, path: Path, detail: ErrorDetails) -> Problem:
+    mark = document.marks.get(path)
+    message, instead = worded(path, detail, mark.raw if mark else None)
+    at_key = detail["type"] in ("extra_forbidden", "missing")
+    return Problem(*document.place(path, key=at_key), dotted(path), message, instead)
+
+
+_GONE = object()
+
+
+class _Kept:
+    """The file's values less those left out. Entries of lists leave a gap, so that the others keep their numbers."""
+
+    def __init__(self, document: Document) -> None:
+        self.data: dict[str, object] = json.loads(json.dumps(document.data))
+        self.left_out: set[Path] = set()
+
+    def offered(self) -> dict[str, object]:
+        machines = self.data.get("machines")
+        if not isinstance(machines, list):
+            return self.data
+        return {**self.data, "machines": [entry for entry in machines if entry is not _GONE]}
+
+    def entries(self) -> tuple[int, ...]:
+        machines = self.data.get("machines")
+        if not isinstance(machines, list):
+            return ()
+        return tuple(number for number, entry in enumerate(machines) if entry is not _GONE)
+
+    def path(self, detail: ErrorDetails) -> Path:
+        """The place in the file of a pydantic location, which also names the form of ``machines`` and skips gaps."""
+        place = tuple(detail["loc"])
+        if place[:1] == ("machines",) and place[1:2] in (("counts",), ("list",)):
+            place = (place[0], *place[2:])
+            if len(place) > 1 and isinstance(place[1], int):
+                place = (place[0], self.entries()[place[1]], *place[2:])
+        return place
+
+    def leave_out(self, path: Path, detail: ErrorDetails) -> None:
+        """Take away what ``detail`` complains of; where a value is missing, what can't be without it."""
+        if detail["type"] == "missing":
+            if path[-1:] == ("name",):
+                self._place_holder(path)
+                return
+            path = path[:-1]
+        if detail["type"] == "extra_forbidden" and (meant := intended_key(path)) is not None:
+            self.left_out.add((*path[:-1], meant))
+        self.left_out.add(path)
+        parent = self._parent(path)
+        if isinstance(parent, dict):
+            parent.pop(str(path[-1]), None)
+        elif isinstance(parent, list) and isinstance(path[-1], int):
+            if path[:-1] == ("machines",):
+                parent[path[-1]] = _GONE
+                self.left_out.add(ALL_MACHINES)
+            else:
+                # A list of plain values: its numbers would shift, so all of it goes.
+                self.leave_out(path[:-1], {**detail, "type": "list_type"})
+
+    def _parent(self, path: Path) -> object:
+        parent: object = self.data
+        for part in path[:-1]:
+            if isinstance(parent, dict):
+                parent = parent.get(str(part))
+            elif isinstance(parent, list) and isinstance(part, int):
+                parent = parent[part]
+        return parent
+
+    def _place_holder(self, path: Path) -> None:
+        """A name that stands in for the missing one: the machine counts, and collides with no other."""
+        self.left_out.add(path)
+        parent = self._parent(path)
+        if isinstance(parent, dict):
+            parent["name"] = "unnamed-" + "-".join(str(part) for part in path[:-1] if isinstance(part, int)) + "0"

@@ -1,0 +1,188 @@
+"""Every key a cluster file may have, read off the model: for explaining, for wording problems, for suggestions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cache
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from groundplane.spec.model import ClusterSpec, Kind, Stanza
+from groundplane.spec.problem import Path
+
+_KINDS: dict[object, Kind] = {
+    IPv4Address: Kind("an IPv4 address", "10.80.0.10"),
+    IPv4Interface: Kind("an IPv4 address with its prefix", "192.0.2.2/24"),
+    IPv4Network: Kind("an IPv4 range", "10.80.0.0/24"),
+    IPv6Network: Kind("an IPv6 range", "fd00:80::/64"),
+    str: Kind("text", "text"),
+    int: Kind("a whole number", "3"),
+    float: Kind("a number", "2"),
+    bool: Kind("true or false", "true"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. ``path`` has ``[]`` for the entries of a list, ``default`` is as one would write it (empty: none),
+    ``kind`` says what may be written and gives an example, ``item`` the same of a list's entries."""
+
+    path: str
+    required: bool
+    default: str
+    description: str
+    kind: Kind
+    item: Kind | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2].removesuffix("[]")
+
+    @property
+    def depth(self) -> int:
+        """How many stanzas it is in."""
+        return self.path.count(".")
+
+
+@cache
+def all_keys() -> tuple[Key, ...]:
+    """Every key, in the model's order, each stanza before what is in it."""
+    return tuple(_keys_of(ClusterSpec, "", None))
+
+
+@cache
+def _by_path() -> dict[str, Key]:
+    return {key.path: key for key in all_keys()}
+
+
+def kind_at(path: Path) -> Kind:
+    """What belongs at a place of the file that the model knows."""
+    if path and isinstance(path[-1], int):
+        return _by_path()[general(path[:-1])].item or Kind("text", "text")
+    return _by_path()[general(path)].kind
+
+
+def is_required(path: Path) -> bool:
+    """Whether the stanza around ``path`` can't be without it."""
+    key = _by_path().get(general(path))
+    return key is not None and key.required
+
+
+def general(path: Path) -> str:
+    """A place of the file as ``Key.path``: ``("machines", 2, "name")`` → ``machines[].name``."""
+    text = ""
+    for part in path:
+        text += "[]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def inside(path: Path) -> tuple[str, ...]:
+    """The names of the keys that may stand in the stanza at ``path``."""
+    prefix = f"{general(path)}." if path else ""
+    return tuple(
+        key.name
+        for key in all_keys()
+        if key.path.startswith(prefix) and "." not in key.path[len(prefix) :] and not key.path.endswith("[]")
+    )
+
+
+def intended(path: Path) -> str | None:
+    """The name that a misspelt last part of ``path`` was probably meant to be, among those possible there."""
+    written = str(path[-1])
+    kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", "-", written[:64]).lower()
+    known = inside(path[:-1])
+    close = get_close_matches(kebab, known, n=1, cutoff=0.6)
+    if close:
+        return close[0]
+    return next((name for name in known if len(kebab) > 2 and (name.startswith(kebab) or kebab.startswith(name))), None)
+
+
+def elsewhere(path: Path) -> str | None:
+    """Where a key of that name (or its singular) exists, when it doesn't exist here."""
+    written = str(path[-1]).replace("_", "-").lower()
+    wanted = (written, written.removesuffix("s"))
+    return next((key.path for key in all_keys() if key.name in wanted), None)
+
+
+def _keys_of(stanza: type[Stanza], prefix: str, default: Stanza | None) -> Iterator[Key]:
+    """The keys of a stanza; ``default`` is what stands for the stanza when the file leaves it out."""
+    for name, field in stanza.model_fields.items():
+        path = prefix + (field.alias or name)
+        shape = _shape(field)
+        value = getattr(default, name) if default is not None else None if field.is_required() else field.default
+        yield Key(path, field.is_required(), _written(value), field.description or "", shape.kind, shape.item)
+        for suffix, part in shape.parts:
+            yield from _keys_of(part, f"{path}{suffix}.", value if isinstance(value, part) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a value may be: its kind, the kind of its entries where it is a list, and the stanzas it may hold, each
+    with ``[]`` where it is a list of them."""
+
+    kind: Kind
+    item: Kind | None = None
+    parts: tuple[tuple[str, type[Stanza]], ...] = ()
+
+
+def _shape(field: FieldInfo) -> _Shape:
+    stated = [item for item in field.metadata if isinstance(item, Kind)]
+    shape = _shape_of(field.annotation)
+    if stated:
+        return replace(shape, kind=stated[-1])
+    bounds = {
+        name: getattr(item, name) for item in field.metadata for name in ("gt", "ge", "le") if hasattr(item, name)
+    }
+    if bounds:
+        low = f"{bounds['ge']} to " if "ge" in bounds else f"above {bounds['gt']}, at most " if "gt" in bounds else ""
+        return replace(shape, kind=Kind(f"{shape.kind.words} ({low}{bounds.get('le', '')})", shape.kind.example))
+    return shape
+
+
+def _shape_of(annotation: object) -> _Shape:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        stated = [item for item in arguments[1:] if isinstance(item, Kind)]
+        return _Shape(stated[-1]) if stated else _shape_of(arguments[0])
+    if origin in (Union, UnionType):
+        return _joined([_shape_of(argument) for argument in arguments if argument is not NoneType])
+    if origin is Literal:
+        return _Shape(Kind(" or ".join(str(argument) for argument in arguments), str(arguments[0])))
+    if origin is tuple:
+        entry = _shape_of(arguments[0])
+        what = "machines" if entry.parts else f"{entry.kind.words.removeprefix('an ').removeprefix('a ')}es"
+        item = Kind("a machine", "{name: worker1, role: worker}") if entry.parts else entry.kind
+        return _Shape(
+            Kind(f"a list of {what}", f"[{item.example}]"), item, tuple(("[]", part) for _, part in entry.parts)
+        )
+    if isinstance(annotation, type) and issubclass(annotation, Stanza):
+        return _Shape(Kind("a stanza of keys", "`key: value` lines below it"), parts=(("", annotation),))
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return _Shape(Kind(" or ".join(annotation), next(iter(annotation))))
+    return _Shape(_KINDS[annotation])
+
+
+def _joined(choices: list[_Shape]) -> _Shape:
+    words = " or ".join(choice.kind.words for choice in choices)
+    item = next((choice.item for choice in choices if choice.item is not None), None)
+    return _Shape(
+        Kind(words, choices[0].kind.example), item, tuple(part for choice in choices for part in choice.parts)
+    )
+
+
+def _written(value: object) -> str:
+    """A default as one would write it; nothing for none and for stanzas, whose keys have their own."""
+    if value is None or isinstance(value, Stanza):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "[]" if value == () else str(value)

@@ -1,0 +1,45 @@
+"""What must hold between the values of a cluster file. Each rule is a pure function from a ``Draft`` to findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from groundplane.spec.draft import Draft
+from groundplane.spec.problem import Problem, dotted
+from groundplane.spec.rules import machines, network, software
+from groundplane.spec.rules.finding import Finding
+
+Rule = Callable[[Draft], Iterator[Finding]]
+
+RANGE_RULES: tuple[Rule, ...] = (network.ranges_are_usable, network.ranges_have_sensible_sizes)
+
+RULES: tuple[Rule, ...] = (
+    network.ranges_stay_apart,
+    network.pool_is_inside,
+    network.floating_address_is_free,
+    network.ipv6_is_a_64,
+    network.uplink_leads_outside,
+    network.domain_is_ours,
+    machines.names_are_host_names,
+    machines.names_are_unique,
+    machines.macs_are_unique,
+    machines.addresses_are_free,
+    machines.roles_are_filled,
+    machines.control_planes_are_odd,
+    machines.balancers_are_a_pair,
+    machines.sizes_suffice,
+    machines.range_has_room,
+    software.release_is_known,
+    software.mirror_has_no_password,
+)
+
+
+def broken(draft: Draft, versions: Sequence[str]) -> Iterator[Problem]:
+    """Every rule the draft breaks, each at its place in the file."""
+    findings = [finding for rule in RANGE_RULES for finding in rule(draft)]
+    draft = network.with_usable_lan(draft)
+    findings.extend(finding for rule in RULES for finding in rule(draft))
+    findings.extend(software.version_is_supported(draft, versions))
+    for finding in findings:
+        at = draft.document.place(finding.path, key=finding.at_key)
+        yield Problem(*at, dotted(finding.path), finding.message, finding.instead)

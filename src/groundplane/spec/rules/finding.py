@@ -1,0 +1,17 @@
+"""What a rule has to say: about which place of the file, what is wrong, and what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from groundplane.spec.problem import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``at_key``: the key rather than its value is what to look at."""
+
+    path: Path
+    message: str
+    instead: str
+    at_key: bool = False

@@ -1,0 +1,202 @@
+"""Rules of the LAN, of the ranges of pods and Services, and of the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from groundplane.spec.addressing import gateway_address, pool_of, roster
+from groundplane.spec.draft import ALL_MACHINES, Draft
+from groundplane.spec.model import Network
+from groundplane.spec.problem import Path
+from groundplane.spec.rules.finding import Finding
+
+LAN: Path = ("network", "lan")
+POOL: Path = ("network", "dhcp-pool")
+FLOATING: Path = ("network", "floating-address")
+UPLINK: Path = ("network", "uplink")
+PODS: Path = ("kubernetes", "pods")
+SERVICES: Path = ("kubernetes", "services")
+
+# RFC 6890: addresses no host can have. Documentation ranges are left: examples and tests live there.
+_SPECIAL = (
+    (IPv4Network("0.0.0.0/8"), "no host's"),
+    (IPv4Network("127.0.0.0/8"), "every host's own (loopback)"),
+    (IPv4Network("169.254.0.0/16"), "link-local"),
+    (IPv4Network("224.0.0.0/3"), "multicast or reserved"),
+)
+# kube-controller-manager gives each node a /24 and takes at most 2^16 of them; the API server refuses a Service range
+# of more than 20 bits, and kubeadm one with fewer than 10 addresses (MinimumAddressesInServiceSubnet).
+_PREFIXES = ((LAN, 16, 29, "10.80.0.0/24"), (PODS, 8, 24, "10.244.0.0/16"), (SERVICES, 12, 28, "10.96.0.0/16"))
+
+
+def _range(draft: Draft, path: Path) -> IPv4Network:
+    spec = draft.spec
+    return {LAN: spec.network.lan, PODS: spec.kubernetes.pods, SERVICES: spec.kubernetes.services}[path]
+
+
+def with_usable_lan(draft: Draft) -> Draft:
+    """The draft for the rules that count in the LAN: one too small to count in is left out like any unfit value."""
+    if draft.spec.network.lan.prefixlen <= 29:
+        return draft
+    network = draft.spec.network.model_copy(update={"lan": Network().lan})
+    spec = draft.spec.model_copy(update={"network": network})
+    return replace(draft, spec=spec, left_out=draft.left_out | {LAN})
+
+
+def special(network: IPv4Network) -> str | None:
+    """Why no host can have addresses of ``network``, or None."""
+    return next((reason for reserved, reason in _SPECIAL if network.overlaps(reserved)), None)
+
+
+def ranges_are_usable(draft: Draft) -> Iterator[Finding]:
+    for path, _, _, example in _PREFIXES:
+        if draft.knows(path) and (reason := special(_range(draft, path))) is not None:
+            yield Finding(path, f"{_range(draft, path)} holds addresses that are {reason}", f"write {example}")
+
+
+def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
+    for path, widest, narrowest, example in _PREFIXES:
+        prefix = _range(draft, path).prefixlen
+        if draft.knows(path) and not widest <= prefix <= narrowest:
+            what = "wide" if prefix < widest else "narrow"
+            instead = f"take a prefix from /{widest} to /{narrowest}, such as {example}"
+            yield Finding(path, f"{_range(draft, path)} is too {what}", instead)
+    nodes = sum(entry.role.value in ("control-plane", "worker") for entry in roster(draft.spec))
+    pods = draft.spec.kubernetes.pods
+    counted = draft.knows(ALL_MACHINES, ("machines", "worker"), ("machines", "control-plane"))
+    if draft.knows(PODS) and counted and pods.prefixlen <= 24 and nodes > 2 ** (24 - pods.prefixlen):
+        prefix = 24 - (nodes - 1).bit_length()
+        yield Finding(PODS, f"{pods} has fewer than {nodes} ranges of /24, one per node", f"widen it to a /{prefix}")
+
+
+def ranges_stay_apart(draft: Draft) -> Iterator[Finding]:
+    ranges = [(path, _range(draft, path)) for path in (LAN, PODS, SERVICES) if draft.knows(path)]
+    uplink = draft.spec.network.uplink
+    if uplink is not None and draft.knows(UPLINK):
+        ranges.append(((*UPLINK, "address"), uplink.address.network))
+    for number, (first, one) in enumerate(ranges):
+        for second, other in ranges[number + 1 :]:
+            if one.overlaps(other):
+                yield _overlap(draft, (first, one), (second, other))
+
+
+def _overlap(draft: Draft, one: tuple[Path, IPv4Network], other: tuple[Path, IPv4Network]) -> Finding:
+    """Told at the one of the two that comes later in the file, or that is in the file at all."""
+    last, earlier = sorted(
+        (one, other), key=lambda side: (draft.states(side[0]), draft.document.place(side[0])), reverse=True
+    )
+    remark = "" if draft.states(earlier[0]) else ", the default"
+    name = ".".join(str(part) for part in earlier[0])
+    return Finding(
+        last[0], f"{last[1]} overlaps {name} ({earlier[1]}{remark})", "choose ranges without common addresses"
+    )
+
+
+def pool_is_inside(draft: Draft) -> Iterator[Finding]:
+    pool = draft.spec.network.dhcp_pool
+    if pool is None or not draft.knows(POOL, LAN):
+        return
+    lan = draft.spec.network.lan
+    for name, address in (("first", pool.first), ("last", pool.last)):
+        if (reason := not_a_host_of(lan, address)) is not None:
+            yield Finding((*POOL, name), f"{address} {reason}", f"take addresses from {lan[1]} to {lan[-2]}")
+    if pool.first > pool.last:
+        message = f"the pool ends ({pool.last}) before it begins ({pool.first})"
+        yield Finding((*POOL, "last"), message, "swap the two")
+    gateway = gateway_address(draft.spec)
+    if draft.knows(ALL_MACHINES) and pool.first <= gateway <= pool.last:
+        yield Finding(POOL, f"the gateway's address {gateway} is in the pool", "leave it out", at_key=True)
+
+
+def floating_address_is_free(draft: Draft) -> Iterator[Finding]:
+    address = draft.spec.network.floating_address
+    if address is None or not draft.knows(FLOATING, LAN):
+        return
+    lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
+    if (reason := not_a_host_of(lan, address)) is not None:
+        yield Finding(FLOATING, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
+    elif draft.knows(POOL) and first <= address <= last:
+        yield Finding(FLOATING, *in_pool(draft, address, first, last))
+    elif draft.knows(ALL_MACHINES) and address == gateway_address(draft.spec):
+        yield Finding(FLOATING, f"{address} is the gateway's own address", f"take another, such as {lan[2]}")
+    else:
+        for path, entry in draft.machines():
+            if entry.address == address:
+                message = f"{address} is the address of {entry.name} (line {draft.document.place(path)[0]})"
+                yield Finding(FLOATING, message, "take an address no machine has, or leave it to the default")
+
+
+def not_a_host_of(lan: IPv4Network, address: IPv4Address) -> str | None:
+    """Why a host of ``lan`` can't have ``address``, or None."""
+    if address not in lan:
+        return f"is outside the LAN ({lan})"
+    if address == lan.network_address:
+        return f"is the address of the range {lan} itself"
+    return f"is the broadcast address of {lan}" if address == lan.broadcast_address else None
+
+
+def in_pool(draft: Draft, address: IPv4Address, first: IPv4Address, last: IPv4Address) -> tuple[str, str]:
+    """What to say of an address that strangers may get."""
+    remark = "" if draft.states(POOL) else ", by default the LAN's last quarter"
+    message = f"{address} is in the DHCP pool ({first} to {last}{remark})"
+    return message, "take one outside, or state network.dhcp-pool with other bounds"
+
+
+def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
+    ipv6 = draft.spec.network.ipv6
+    path: Path = ("network", "ipv6")
+    if ipv6 is None or not draft.knows(path):
+        return
+    if ipv6.prefixlen != 64:
+        # RFC 4862: hosts form their addresses from a prefix of 64 bits.
+        instead = f"write {ipv6.network_address}/64" if ipv6.prefixlen < 64 else "write a /64, such as fd00:80::/64"
+        yield Finding(path, f"{ipv6} is not a /64, which addresses without DHCP need", instead)
+    if ipv6.is_multicast or ipv6.is_link_local or ipv6.is_loopback or ipv6.is_unspecified:
+        yield Finding(path, f"{ipv6} can't be given to hosts", "write a /64 of your own, such as fd00:80::/64")
+
+
+def uplink_leads_outside(draft: Draft) -> Iterator[Finding]:
+    uplink = draft.spec.network.uplink
+    if uplink is None or not draft.knows(UPLINK):
+        return
+    outer, own, router = uplink.address.network, uplink.address.ip, uplink.router
+    path = (*UPLINK, "address")
+    if (reason := special(outer)) is not None:
+        yield Finding(path, f"{uplink.address} is of a range that is {reason}", "write the outer network's address")
+    elif outer.prefixlen > 30:
+        yield Finding(path, f"{uplink.address} leaves no room for a router", "state its prefix, as 192.0.2.2/24")
+    elif (reason := not_a_host_of(outer, own)) is not None:
+        yield Finding(path, f"{own} {reason}", f"write a host's address, such as {outer[2]}/{outer.prefixlen}")
+    elif router == own:
+        yield Finding((*UPLINK, "router"), f"{router} is the gateway's own outer address", "write the next hop's")
+    elif (reason := not_a_host_of(outer, router)) is not None:
+        reason = reason.replace("the LAN", "the uplink's range")
+        yield Finding((*UPLINK, "router"), f"{router} {reason}", f"write an address of {outer}")
+    for number, server in enumerate(uplink.nameservers):
+        place = (*UPLINK, "nameservers", number)
+        if special(IPv4Network(server)) is not None:
+            yield Finding(place, f"{server} is no name server's address", "write a server's own address")
+        elif draft.knows(LAN, ALL_MACHINES) and server in (gateway_address(draft.spec), own):
+            yield Finding(
+                place, f"{server} is the gateway itself: it would ask itself", "write another server's address"
+            )
+
+
+def domain_is_ours(draft: Draft) -> Iterator[Finding]:
+    path: Path = ("network", "domain")
+    domain = draft.spec.network.domain
+    if not draft.knows(path):
+        return
+    instead = "write a domain of your own, or groundplane.internal"
+    if domain == "cluster.local" or domain.endswith(".cluster.local"):
+        yield Finding(path, f"{domain} belongs to the Services inside the cluster", instead)
+    elif domain.rpartition(".")[2] in ("localhost", "invalid"):
+        yield Finding(path, f"{domain} never resolves to another host (RFC 6761)", instead)
+    elif domain.rpartition(".")[2].isdecimal():
+        yield Finding(path, f"{domain} ends in a number, as addresses do", instead)
+    longest = max((entry for _, entry in draft.machines()), key=lambda entry: len(entry.name), default=None)
+    if longest is not None and len(longest.name) + 1 + len(domain) > 253:
+        message = f"{longest.name} and the domain together are longer than the 253 characters of a DNS name"
+        yield Finding(path, message, "shorten the domain")

@@ -1,0 +1,436 @@
+"""Everything a cluster file is refused for: at which line, with which words, and with what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import dedent
+
+import pytest
+
+from groundplane.spec import InvalidCluster, Problem, load
+
+VERSIONS = ("1.37.2", "1.36.3")
+
+# A complete explicit list in five lines, for the cases about machines.
+SINGLE = """\
+name: lab
+balancers: {accept-single-point-of-failure: true}
+machines:
+  - {name: gw, role: gateway}
+  - {name: lb, role: balancer}
+  - {name: cp, role: control-plane}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """``text`` is refused at ``line`` with all of ``words`` in its message and ``instead`` in what to write."""
+
+    id: str
+    text: str
+    line: int
+    words: tuple[str, ...]
+    instead: str = ""
+
+
+def lan(rest: str) -> str:
+    return f"name: lab\nnetwork:\n{rest}"
+
+
+def single(rest: str) -> str:
+    return SINGLE + rest
+
+
+FORM = [
+    Case("empty", "", 1, ("empty",), "name: my-platform"),
+    Case("only comments", "# nothing\n\n", 1, ("empty",)),
+    Case("only a marker", "---\n", 1, ("empty",)),
+    Case("two documents", "name: a\n---\nname: b\n", 2, ("second document",), "one platform"),
+    Case("a list", "- name: lab\n", 1, ("key: value",)),
+    Case("a word", "lab\n", 1, ("key: value",)),
+    Case("a tab", "name: lab\nnetwork:\n\tlan: 10.0.0.0/24\n", 3, ("tab",), "spaces"),
+    Case("two colons", "name: lab\nprovider: a: b\n", 2, ("second `: `",), "quote"),
+    Case("an indent", "name: lab\n  provider: lab\n", 2, ("indent",)),
+    Case("no colon", "name: lab\nprovider\nimage: {}\n", 2, ("colon",)),
+    Case("an open bracket", "name: lab\nmachines: [\n", 2, ("YAML",)),
+    Case("an open brace", "name: lab\nimage: {release: trixie\n", 2, ("YAML",)),
+    Case("an open quote", 'name: lab\nprovider: "lab\n', 2, ("never closed",)),
+    Case("a strange beginning", "name: lab\nprovider: @lab\n", 2, ("begin",), "quotes"),
+    Case("a control character", "name: lab\nprovider: l\x01b\n", 2, ("U+0001",), "remove"),
+    Case("an old line break", "name: lab\nprovider: l\u2028b\n", 2, ("U+2028",)),
+    Case("half a character", 'name: "\\ud800"\n', 1, ("surrogate",)),
+    Case("no character", 'name: lab\nprovider: "\\UFFFFFFFF"\n', 1, ("not YAML",)),
+    Case("a tag", "name: !!python/object:os.system lab\n", 1, ("!!python/object",), "value alone"),
+    Case("a tag on a mapping", "name: lab\nimage: !mine {release: trixie}\n", 2, ("!mine",)),
+    Case("a directive", "%YAML 1.1\n---\nname: lab\n", 1, ("directives",)),
+    Case("a merge key", "name: lab\nimage:\n  <<: {release: trixie}\n", 3, ("merge keys",)),
+    Case("a key of keys", "name: lab\n{a: b}: c\n", 2, ("key must be a word",)),
+    Case("an unknown alias", "name: lab\nimage: *none\n", 2, ("no anchor",)),
+    Case("an alias of itself", "name: lab\nimage: &a {release: *a}\n", 2, ("stands for itself",)),
+    Case("deep", "name: lab\nimage: " + "[" * 40 + "]" * 40, 2, ("deeper than 32",)),
+    Case("a repeated key", "name: lab\nimage: {}\nname: other\n", 3, ("`name`", "twice", "line 1"), "one of the two"),
+    Case("a repeated inner key", lan("  domain: a\n  lan: 10.0.0.0/24\n  domain: b\n"), 5, ("`domain`", "line 3")),
+]
+
+KEYS = [
+    Case("no name", "provider: lab\n", 1, ("`name` is missing",), "name: lab"),
+    Case("unknown", "name: lab\nfrobnicate: 1\n", 2, ("`frobnicate`",), "possible here: name, provider"),
+    Case(
+        "misspelt", "name: lab\nmachines:\n  controlplane: 3\n", 3, ("`controlplane`",), "did you mean 'control-plane'?"
+    ),
+    Case("snake case", "name: lab\nmachines:\n  control_plane: 3\n", 3, (), "did you mean 'control-plane'?"),
+    Case("camel case", lan("  floatingAddress: 10.80.0.9\n"), 3, (), "did you mean 'floating-address'?"),
+    Case("upper case", "Name: lab\nname: lab\n", 1, (), "did you mean 'name'?"),
+    Case(
+        "beginning", "name: lab\nsizes:\n  control: {cpus: 2, memory: 2GiB}\n", 3, (), "did you mean 'control-plane'?"
+    ),
+    Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "did you mean 'network.lan'?"),
+    Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "did you mean 'machines.worker'?"),
+    Case("in a machine", single("  - {name: w, rol: worker}\n"), 7, ("`rol`",), "did you mean 'role'?"),
+    Case("a machine without role", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: gateway"),
+    Case("a machine without name", single("  - {role: worker}\n"), 7, ("`name` is missing",), "name: worker1"),
+    Case("half a size", "name: lab\nsizes:\n  worker: {cpus: 2}\n", 3, ("`memory` is missing",), "memory: 2GiB"),
+    Case("half a pool", lan("  dhcp-pool: {first: 10.80.0.200}\n"), 3, ("`last` is missing",)),
+]
+
+VALUES = [
+    Case("number for name", "name: 123\n", 1, ("`123`", "all digits"), "letter"),
+    Case("quoted digits", "name: '123'\n", 1, ("`123`", "all digits"), "letter"),
+    Case("float for name", "name: 1e3\n", 1, ("`1e3`", "read as a number"), "quotes ('1e3')"),
+    Case("bool for name", "name: true\n", 1, ("`true`", "true or false"), "quotes"),
+    Case("empty name", "name:\n", 1, ("empty",)),
+    Case("no text in name", "name: ''\n", 1, ("not a platform's name",)),
+    Case("capitals", "name: Lab\n", 1, ("not a host name",), "write lab"),
+    Case("underscore", "name: my_lab\n", 1, (), "write my-lab"),
+    Case("hyphen in front", "name: -lab\n", 1, (), "write lab"),
+    Case("dots", "name: lab.example\n", 1, (), "write lab-example"),
+    Case("64 characters", f"name: {'a' * 64}\n", 1, ("64 characters",), "at most 63"),
+    Case("not ASCII", "name: läb\n", 1, ("`läb`",), "such as lab"),
+    Case("mapping for name", "name: {a: b}\n", 1, ("a mapping stands where",)),
+    Case("list for name", "name: [a]\n", 1, ("a list stands where",)),
+    Case("an empty stanza", "name: lab\nnetwork:\n", 2, ("empty",), "remove the key"),
+    Case("word for a stanza", "name: lab\nnetwork: none\n", 2, ("`none`", "stanza")),
+    Case("list for a stanza", "name: lab\nnetwork: []\n", 2, ("a list stands where",)),
+    Case("provider", "name: lab\nprovider: labs\n", 2, ("`labs`",), "lab"),
+    Case(
+        "yes", "name: lab\nbalancers:\n  accept-single-point-of-failure: yes\n", 3, ("`yes`", "YAML 1.2"), "write true"
+    ),
+    Case("off", "name: lab\nbalancers:\n  accept-single-point-of-failure: off\n", 3, (), "write false"),
+    Case("number for bool", "name: lab\nbalancers:\n  accept-single-point-of-failure: 1\n", 3, ("not true or false",)),
+    Case("text for bool", "name: lab\nbalancers:\n  accept-single-point-of-failure: 'true'\n", 3, ("not true or",)),
+    Case("standby", "name: lab\nbalancers: {standby: warm}\n", 2, ("`warm`",), "hot or cold"),
+    Case("float count", "name: lab\nmachines: {worker: 2.0}\n", 2, ("whole number",), "write 2"),
+    Case("quoted count", "name: lab\nmachines: {worker: '2'}\n", 2, ("whole number",)),
+    Case("word count", "name: lab\nmachines: {worker: two}\n", 2, ("`two`", "0 to 1000")),
+    Case("true count", "name: lab\nmachines: {worker: true}\n", 2, ("`true`",)),
+    Case("negative count", "name: lab\nmachines: {worker: -1}\n", 2, ("`-1`", "0 to 1000")),
+    Case("huge count", f"name: lab\nmachines: {{worker: {'9' * 5000}}}\n", 2, ("0 to 1000",)),
+    Case("two gateways", "name: lab\nmachines: {gateway: 2}\n", 2, ("`2`", "1")),
+    Case("word for machines", "name: lab\nmachines: many\n", 2, ("`many`", "list of machines")),
+    Case("null machines", "name: lab\nmachines:\n", 2, ("empty",)),
+    Case("null in the list", single("  -\n"), 7, ("empty",)),
+    Case("word in the list", single("  - worker\n"), 7, ("`worker`", "not a machine")),
+    Case("role", single("  - {name: w, role: Worker}\n"), 7, ("`Worker`",), "did you mean 'worker'?"),
+    Case("role in snake case", single("  - {name: w, role: control_plane}\n"), 7, (), "did you mean 'control-plane'?"),
+    Case("memory without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 512}\n", 3, ("no unit",), "512MiB"),
+    Case("memory in G", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 3G}\n", 3, ("`3G`",), "write 3GiB"),
+    Case(
+        "memory in small letters", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 2048 mb}\n", 3, (), "write 2048MiB"
+    ),
+    Case("memory with a point", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 1.5GiB}\n", 3, ("whole number",)),
+    Case("no processors", "name: lab\nsizes:\n  worker: {cpus: 0, memory: 2GiB}\n", 3, ("`0`", "above 0")),
+    Case("infinite processors", "name: lab\nsizes:\n  worker: {cpus: .inf, memory: 2GiB}\n", 3, ("`.inf`",)),
+    Case("too many processors", "name: lab\nsizes:\n  worker: {cpus: 1e9, memory: 2GiB}\n", 3, ("1024",)),
+    Case("host bits", lan("  lan: 10.80.0.5/24\n"), 3, ("`10.80.0.5/24`", "bits"), "write 10.80.0.0/24"),
+    Case("no range", lan("  lan: ten\n"), 3, ("`ten`", "IPv4 range"), "10.80.0.0/24"),
+    Case("a prefix of 33", lan("  lan: 10.0.0.0/33\n"), 3, ("IPv4 range",)),
+    Case("IPv6 for the LAN", lan("  lan: fd00::/64\n"), 3, ("IPv6",), "IPv4"),
+    Case("a number for the LAN", lan("  lan: 10\n"), 3, ("`10`",)),
+    Case("no address", lan("  floating-address: 10.80.0.256\n"), 3, ("`10.80.0.256`", "IPv4 address")),
+    Case("a number for an address", lan("  floating-address: 10.80\n"), 3, ("`10.80`", "IPv4 address")),
+    Case("IPv6 host bits", lan("  ipv6: fd00:80::1/64\n"), 3, ("bits",), "write fd00:80::/64"),
+    Case("IPv4 for IPv6", lan("  ipv6: 10.0.0.0/24\n"), 3, ("IPv6 range",)),
+    Case("domain", lan("  domain: Example.ORG.\n"), 3, ("DNS domain",), "write example.org"),
+    Case("domain too long", lan(f"  domain: {'.'.join(['a' * 60] * 5)}\n"), 3, ("DNS domain",)),
+    Case(
+        "MAC with hyphens", single("  - {name: w, role: worker, mac: 52-54-00-12-34-56}\n"), 7, (), "52:54:00:12:34:56"
+    ),
+    Case("MAC too short", single("  - {name: w, role: worker, mac: '52:54:00:12:34'}\n"), 7, ("MAC address",)),
+    Case("release", "name: lab\nimage: {release: '12'}\n", 2, ("`12`", "code name")),
+    Case("number for release", "name: lab\nimage: {release: 12}\n", 2, ("`12`", "code name")),
+    Case("distribution", "name: lab\nimage: {distribution: debain}\n", 2, ("`debain`",), "did you mean 'debian'?"),
+    Case("mirror", "name: lab\nimage: {mirror: deb.example}\n", 2, ("package archive",), "http://"),
+    Case("mirror with a blank", "name: lab\nimage: {mirror: 'http://a/ [trusted=yes]'}\n", 2, ("package archive",)),
+    Case("version as a number", "name: lab\nkubernetes: {version: 1.37}\n", 2, ("`1.37`",), "all three numbers"),
+    Case(
+        "a bad name server",
+        lan("  uplink: {address: 192.0.2.2/24, router: 192.0.2.1, nameservers: [x]}\n"),
+        3,
+        ("`x`",),
+    ),
+]
+
+UP = "  uplink:\n    address: {}\n    router: {}\n    nameservers: [{}]\n"
+
+NETWORK = [
+    Case("LAN and pods", lan("  lan: 10.244.0.0/24\n"), 3, ("overlaps kubernetes.pods", "default"), "common"),
+    Case("LAN and Services", lan("  lan: 10.96.7.0/24\n"), 3, ("overlaps kubernetes.services",)),
+    Case(
+        "pods and Services",
+        "name: lab\nkubernetes:\n  pods: 10.0.0.0/16\n  services: 10.0.0.0/20\n",
+        4,
+        ("kubernetes.pods",),
+    ),
+    Case("pods over the LAN", "name: lab\nkubernetes: {pods: 10.80.0.0/16}\n", 2, ("network.lan",)),
+    Case("later of two", "name: lab\nkubernetes: {pods: 10.1.0.0/16}\nnetwork: {lan: 10.1.2.0/24}\n", 3, ("pods",)),
+    Case("uplink and LAN", lan(UP.format("10.80.0.7/16", "10.80.1.1", "")), 4, ("overlaps network.lan",)),
+    Case("LAN too wide", lan("  lan: 192.0.0.0/8\n"), 3, ("too wide",), "/16 to /29"),
+    Case("LAN too narrow", lan("  lan: 10.80.0.0/30\n"), 3, ("too narrow",), "10.80.0.0/24"),
+    Case("LAN without prefix", lan("  lan: 10.80.0.0\n"), 3, ("too narrow",), "10.80.0.0/24"),
+    Case("LAN of one", lan("  lan: 10.80.0.0/31\n"), 3, ("too narrow",)),
+    Case("LAN multicast", lan("  lan: 224.0.0.0/24\n"), 3, ("multicast",)),
+    Case("LAN loopback", lan("  lan: 127.0.1.0/24\n"), 3, ("loopback",)),
+    Case("LAN link-local", lan("  lan: 169.254.0.0/24\n"), 3, ("link-local",)),
+    Case("LAN of no host", lan("  lan: 0.0.0.0/16\n"), 3, ("no host",)),
+    Case("pods too narrow", "name: lab\nkubernetes: {pods: 10.1.0.0/25}\n", 2, ("too narrow",)),
+    Case("pods for few nodes", "name: lab\nkubernetes: {pods: 10.1.0.0/22}\n", 2, ("fewer than 5",), "a /21"),
+    Case(
+        "pods for many nodes", "name: lab\nmachines: {worker: 300}\nnetwork: {lan: 10.80.0.0/16}\n", 1, ("303",), "/15"
+    ),
+    Case("Services too wide", "name: lab\nkubernetes: {services: 10.0.0.0/8}\n", 2, ("too wide",)),
+    Case("Services too narrow", "name: lab\nkubernetes: {services: 10.0.0.0/29}\n", 2, ("too narrow",)),
+    Case("too many machines", "name: lab\nmachines: {worker: 200}\n", 1, ("too few addresses",), "widen"),
+    Case("too small a LAN", lan("  lan: 10.80.0.0/29\n"), 3, ("too few addresses",)),
+    Case("pool too large", lan("  dhcp-pool: {first: 10.80.0.2, last: 10.80.0.250}\n"), 3, ("too few addresses",)),
+    Case("pool outside", lan("  dhcp-pool:\n    first: 10.81.0.5\n    last: 10.81.0.9\n"), 4, ("outside the LAN",)),
+    Case("pool to broadcast", lan("  dhcp-pool:\n    first: 10.80.0.200\n    last: 10.80.0.255\n"), 5, ("broadcast",)),
+    Case(
+        "pool reversed",
+        lan("  dhcp-pool:\n    first: 10.80.0.250\n    last: 10.80.0.200\n"),
+        5,
+        ("before it begins",),
+        "swap",
+    ),
+    Case("gateway in the pool", lan("  dhcp-pool: {first: 10.80.0.1, last: 10.80.0.9}\n"), 3, ("gateway",)),
+    Case("floating outside", lan("  floating-address: 10.81.0.10\n"), 3, ("outside the LAN",)),
+    Case("floating broadcast", lan("  floating-address: 10.80.0.255\n"), 3, ("broadcast",)),
+    Case("floating range", lan("  floating-address: 10.80.0.0\n"), 3, ("range 10.80.0.0/24 itself",)),
+    Case("floating gateway", lan("  floating-address: 10.80.0.1\n"), 3, ("gateway's own",), "10.80.0.2"),
+    Case(
+        "floating in default pool",
+        lan("  floating-address: 10.80.0.200\n"),
+        3,
+        ("DHCP pool", "last quarter"),
+        "outside",
+    ),
+    Case(
+        "floating in the pool",
+        lan("  floating-address: 10.80.0.50\n  dhcp-pool: {first: 10.80.0.40, last: 10.80.0.60}\n"),
+        3,
+        ("DHCP pool (10.80.0.40 to 10.80.0.60)",),
+    ),
+    Case(
+        "floating on a machine",
+        single("  - {name: w, role: worker, address: 10.80.0.77}\nnetwork: {floating-address: 10.80.0.77}\n"),
+        8,
+        ("address of w", "line 7"),
+    ),
+    Case("IPv6 not /64", lan("  ipv6: fd00:80::/48\n"), 3, ("not a /64",), "write fd00:80::/64"),
+    Case("IPv6 narrower", lan("  ipv6: fd00:80::/80\n"), 3, ("not a /64",)),
+    Case("IPv6 link-local", lan("  ipv6: fe80::/64\n"), 3, ("can't be given",)),
+    Case("IPv6 multicast", lan("  ipv6: ff02::/64\n"), 3, ("can't be given",)),
+    Case(
+        "uplink's router", lan(UP.format("192.0.2.2/24", "192.0.3.1", "")), 5, ("192.0.3.1", "outside"), "192.0.2.0/24"
+    ),
+    Case("uplink's own", lan(UP.format("192.0.2.2/24", "192.0.2.2", "")), 5, ("own outer address",)),
+    Case("uplink without prefix", lan(UP.format("192.0.2.2", "192.0.2.1", "")), 4, ("no room for a router",)),
+    Case("uplink's range", lan(UP.format("192.0.2.0/24", "192.0.2.1", "")), 4, ("itself",), "192.0.2.2/24"),
+    Case("uplink loopback", lan(UP.format("127.0.0.2/24", "127.0.0.1", "")), 4, ("loopback",)),
+    Case("nameserver itself", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.80.0.1")), 6, ("ask itself",)),
+    Case("nameserver loopback", lan(UP.format("192.0.2.2/24", "192.0.2.1", "127.0.0.53")), 6, ("no name server",)),
+    Case("cluster.local", lan("  domain: cluster.local\n"), 3, ("Services inside",)),
+    Case("localhost domain", lan("  domain: lab.localhost\n"), 3, ("RFC 6761",)),
+    Case("domain like an address", lan("  domain: 10.0.0.1\n"), 3, ("number",)),
+    Case("domain leaves no room", lan("  domain: {}\n".format(".".join(["a" * 61] * 4))), 3, ("253",)),
+]
+
+MACHINES = [
+    Case("two of a name", single("  - {name: cp, role: worker}\n"), 7, ("name cp", "line 6")),
+    Case("reserved api", single("  - {name: api, role: worker}\n"), 7, ("`api`", "platform itself"), "worker1"),
+    Case("reserved registry", single("  - {name: registry, role: worker}\n"), 7, ("`registry`",)),
+    Case("reserved localhost", single("  - {name: localhost, role: worker}\n"), 7, ("`localhost`",)),
+    Case("digits", single("  - {name: '007', role: worker}\n"), 7, ("all digits",)),
+    Case("long", single(f"  - {{name: {'w' * 64}, role: worker}}\n"), 7, ("64 characters",)),
+    Case(
+        "multicast MAC", single("  - {name: w, role: worker, mac: 01:00:5e:00:00:01}\n"), 7, ("multicast",), "00:00:5e"
+    ),
+    Case("MAC of zeros", single("  - {name: w, role: worker, mac: 00:00:00:00:00:00}\n"), 7, ("no card",)),
+    Case(
+        "MAC twice",
+        single(
+            "  - {name: a, role: worker, mac: 52:54:00:12:34:5A}\n  - {name: b, role: worker, mac: 52:54:00:12:34:5a}\n"
+        ),
+        8,
+        ("already in line 7",),
+    ),
+    Case(
+        "outside", single("  - {name: w, role: worker, address: 10.81.0.5}\n"), 7, ("outside the LAN",), "10.80.0.1 to"
+    ),
+    Case("broadcast", single("  - {name: w, role: worker, address: 10.80.0.255}\n"), 7, ("broadcast",)),
+    Case("range", single("  - {name: w, role: worker, address: 10.80.0.0}\n"), 7, ("itself",)),
+    Case("gateway's", single("  - {name: w, role: worker, address: 10.80.0.1}\n"), 7, ("gateway's address",)),
+    Case("in the pool", single("  - {name: w, role: worker, address: 10.80.0.222}\n"), 7, ("DHCP pool",), "dhcp-pool"),
+    Case(
+        "twice",
+        single("  - {name: a, role: worker, address: 10.80.0.9}\n  - {name: b, role: worker, address: 10.80.0.9}\n"),
+        8,
+        ("already in line 7",),
+    ),
+    Case(
+        "no gateway",
+        SINGLE.replace("  - {name: gw, role: gateway}\n", ""),
+        3,
+        ("no machine is the gateway",),
+        "role: gateway",
+    ),
+    Case("two gateways", single("  - {name: g2, role: gateway}\n"), 7, ("second gateway", "line 4")),
+    Case(
+        "no control plane",
+        SINGLE.replace("  - {name: cp, role: control-plane}\n", ""),
+        3,
+        ("no machine is a control plane",),
+    ),
+    Case("no balancer", SINGLE.replace("  - {name: lb, role: balancer}\n", ""), 3, ("no machine is a balancer",)),
+    Case("an empty list", "name: lab\nmachines: []\n", 2, ("gateway",)),
+    Case("even list", single("  - {name: c2, role: control-plane}\n"), 7, ("2 control planes",), "1 or 3"),
+    Case("even count", "name: lab\nmachines: {control-plane: 4}\n", 2, ("4 control planes",), "3 or 5"),
+    Case("too many", single("".join(f"  - {{name: c{n}, role: control-plane}}\n" for n in range(10))), 16, ("11",)),
+    Case(
+        "one balancer", "name: lab\nmachines: {balancer: 1}\n", 2, ("one balancer",), "accept-single-point-of-failure"
+    ),
+    Case(
+        "three balancers",
+        single("  - {name: l2, role: balancer}\n  - {name: l3, role: balancer}\n"),
+        8,
+        ("3 balancers",),
+    ),
+    Case(
+        "small control plane", "name: lab\nsizes:\n  control-plane: {cpus: 2, memory: 1GiB}\n", 3, ("1GiB",), "1536MiB"
+    ),
+    Case("small worker", single("  - {name: w, role: worker, size: {cpus: 1, memory: 64MiB}}\n"), 7, ("64MiB",)),
+    Case("slow", "name: lab\nsizes:\n  gateway: {cpus: 0.01, memory: 1GiB}\n", 3, ("0.01",), "0.1"),
+    Case("too large", "name: lab\nsizes:\n  gateway: {cpus: 1, memory: 9999999GiB}\n", 3, ("any machine",), "unit"),
+]
+
+SOFTWARE = [
+    Case("unknown version", "name: lab\nkubernetes: {version: 1.20.1}\n", 2, ("1.20.1",), "1.37.2, 1.36.3"),
+    Case("version with v", "name: lab\nkubernetes: {version: v1.36.3}\n", 2, ("v1.36.3",), "write 1.36.3"),
+    Case("near version", "name: lab\nkubernetes: {version: 1.36.9}\n", 2, ("1.36.9",), "write 1.36.3"),
+    Case("quoted half", "name: lab\nkubernetes: {version: '1.37'}\n", 2, (), "write 1.37.2"),
+    Case("unknown release", "name: lab\nimage: {release: sarge}\n", 2, ("`sarge`",), "bookworm or trixie"),
+    Case("the other's", "name: lab\nimage: {release: noble}\n", 2, ("`noble`", "of ubuntu")),
+    Case("ubuntu alone", "name: lab\nimage: {distribution: ubuntu}\n", 2, ("release",), "jammy or noble"),
+    Case("password", "name: lab\nimage: {mirror: 'http://me:secret@mirror.example/'}\n", 2, ("password",)),
+    Case("no host", "name: lab\nimage: {mirror: 'http:///debian'}\n", 2, ("names no host",)),
+    Case("bad host", "name: lab\nimage: {mirror: 'http://a]/debian'}\n", 2, ("package archive",)),
+]
+
+GROUPS = (
+    ("form", FORM),
+    ("keys", KEYS),
+    ("values", VALUES),
+    ("network", NETWORK),
+    ("machines", MACHINES),
+    ("soft", SOFTWARE),
+)
+
+
+def problems_of(text: str | bytes) -> tuple[Problem, ...]:
+    raw = text.encode() if isinstance(text, str) else text
+    with pytest.raises(InvalidCluster) as caught:
+        load(raw, name="cluster.yaml", versions=VERSIONS)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=f"{group}: {case.id}") for group, cases in GROUPS for case in cases]
+)
+def test_is_refused(case: Case) -> None:
+    problems = problems_of(case.text)
+    fitting = [p for p in problems if p.line == case.line and all(word in p.message for word in case.words)]
+    assert fitting, problems
+    assert any(case.instead in problem.instead for problem in fitting), problems
+    assert all(problem.instead and problem.message for problem in problems)
+    # pydantic's and ruamel's own words don't reach a user.
+    assert not any(word in str(problems) for word in ("Input should", "pydantic", "<unicode string>"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: lab\nimage: {release: sarge}\n",
+        "name: lab\nnetwork:\n  lan: 10.80.0.5/24\n",
+        "name: lab\nnetwork:\n  dhcp-pol: {first: 10.80.0.2, last: 10.80.0.9}\n  floating-address: 10.80.0.200\n",
+        "name: lab\nworkers: 2\n",
+        single("  - {name: w, rol: worker}\n"),
+        single("  - {name: w, role: worker, address: 10.80.0.256}\n"),
+        "name: lab\nmachines: {control-plane: 4}\n",
+        "name: Lab\n",
+    ],
+)
+def test_one_fault_is_told_once(text: str) -> None:
+    """No fault makes others up: what hangs on a faulty value is left alone until that value is right."""
+    problems = problems_of(text)
+    assert len({problem.line for problem in problems}) == 1, problems
+    assert len(problems) <= 2, problems
+
+
+def test_all_problems_come_at_once_in_the_order_of_lines() -> None:
+    problems = problems_of(
+        dedent("""\
+        name: Lab_1
+        network:
+          lan: 10.80.0.5/24
+          floating_address: 10.80.0.250
+        kubernetes:
+          version: 1.2.3
+          pods: 10.96.0.0/16
+        machines:
+          - {name: gw, role: gateway}
+          - {name: lb, role: balancr}
+          - {name: gw, role: control-plane, size: {cpus: 2, memory: 1GiB}}
+          - {name: w1, role: gateway, mac: 01:00:00:00:00:01}
+        name: again
+        """)
+    )
+    assert [problem.line for problem in problems] == [1, 3, 4, 6, 7, 10, 11, 11, 12, 12, 13]
+    assert [problem.path for problem in problems][:4] == [
+        "name",
+        "network.lan",
+        "network.floating_address",
+        "kubernetes.version",
+    ]
+    assert problems[5].path == "machines[1].role"
+
+
+def test_columns_point_at_the_value() -> None:
+    (problem,) = problems_of("name: lab\nimage: {release: sarge}\n")
+    assert (problem.line, problem.column) == (2, 18)
+
+
+def test_an_anchor_used_twice_is_understood() -> None:
+    text = "name: lab\nsizes:\n  worker: &size {cpus: 2, memory: 4GiB}\n  control-plane: *size\n"
+    spec = load(text.encode(), name="cluster.yaml", versions=VERSIONS)
+    assert spec.sizes.control_plane == spec.sizes.worker
+
+
+def test_values_yaml_1_1_would_spoil() -> None:
+    text = single(
+        "  - {name: on, role: worker, mac: 52:54:00:12:34:56}\n  - {name: 'no', role: worker, mac: 12:34:56:12:34:56}\n"
+    )
+    spec = load(text.encode(), name="cluster.yaml", versions=VERSIONS)
+    assert isinstance(spec.machines, tuple)
+    assert [(entry.name, entry.mac) for entry in spec.machines[3:]] == [
+        ("on", "52:54:00:12:34:56"),
+        ("no", "12:34:56:12:34:56"),
+    ]
