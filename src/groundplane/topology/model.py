@@ -1,0 +1,199 @@
+"""The platform laid out: every machine with its MAC, address and name, and the keys they share. Frozen and pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from groundplane.spec.model import ClusterSpec, Role
+
+
+class Secret:
+    """Bytes that never show: ``repr``, ``str`` and formatting give ``***``. ``reveal()`` is the only way in."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        return self._value
+
+    def text(self) -> str:
+        return self._value.decode()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, _: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate (PEM) and its private key (PEM, PKCS#8 or EC)."""
+
+    certificate: bytes
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is made once for a platform, kept by ``store/`` and shared by its machines.
+
+    The three Kubernetes authorities and the service-account key lie on every control plane before kubeadm
+    starts, so no control plane is special and no certificate has to be copied between machines.
+    """
+
+    platform_ca: KeyPair  # signs the registry's and the quorum device's certificates
+    kubernetes_ca: KeyPair
+    front_proxy_ca: KeyPair
+    etcd_ca: KeyPair
+    service_account: KeyPair  # certificate: the public key, PEM
+    registry: KeyPair  # server certificate of the gateway's registry, signed by platform_ca
+    qnetd: KeyPair  # server certificate of the quorum vote, signed by platform_ca
+    qdevice: KeyPair  # client certificate of the balancers, signed by platform_ca
+    corosync_key: Secret  # 256 random bytes: /etc/corosync/authkey
+    pacemaker_key: Secret  # 256 random bytes: /etc/pacemaker/authkey
+    encryption_key: Secret  # 32 random bytes: encryption of Secrets in etcd
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine, fully determined."""
+
+    name: str
+    role: Role
+    mac: str  # lower case, colons
+    address: IPv4Address
+    cpus: float
+    memory: int  # bytes
+    fqdn: str  # name + "." + domain
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a Kubernetes node."""
+        return self.role in (Role.CONTROL_PLANE, Role.WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Lan:
+    """The network laid out. Addresses are of ``range``."""
+
+    range: IPv4Network
+    domain: str
+    gateway: IPv4Address
+    floating: IPv4Address
+    pool_first: IPv4Address
+    pool_last: IPv4Address
+    ipv6: IPv6Network | None = None
+
+    interface: str = "lan0"  # every machine's LAN card bears this name
+    outer_interface: str = "wan0"  # the gateway's second card
+
+    @property
+    def gateway_ipv6(self) -> IPv6Address | None:
+        """The gateway's address where the LAN has IPv6: the prefix's first."""
+        return self.ipv6[1] if self.ipv6 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the machines' ground allows, as the provider found it. Components adapt to these, never to a provider."""
+
+    cgroup_version: int = 2  # 1 or 2
+    own_clock: bool = True  # False: the clock belongs to somebody else and must not be set
+    own_kernel: bool = True  # False: a container; settings that no namespace isolates are not ours to write
+    lowers_oom_score: bool = True  # False: no process may lower its oom_score_adj
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What the platform's software bundle calls its container images. The pipeline fills it from the bundle's
+    version data; the values here are those of the default Kubernetes version."""
+
+    kubernetes: str = "1.37.2"
+    image_repository: str = "registry.k8s.io"
+    etcd_tag: str = "3.7.3-0"
+    coredns_repository: str = "registry.k8s.io/coredns"
+    coredns_tag: str = "v1.14.6"
+    pause_image: str = "registry.k8s.io/pause:3.10.2"
+    flannel_image: str = "ghcr.io/flannel-io/flannel:v0.28.10"
+    probe_image: str = "groundplane.local/probe:1"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every image the platform itself may run, as full references."""
+        core = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
+        return (
+            *(f"{self.image_repository}/{name}:v{self.kubernetes}" for name in core),
+            f"{self.image_repository}/etcd:{self.etcd_tag}",
+            f"{self.coredns_repository}/coredns:{self.coredns_tag}",
+            self.pause_image,
+            self.flannel_image,
+            self.probe_image,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything components need to know. Machines are in the file's order (roles in the order of ``Role``)."""
+
+    spec: ClusterSpec
+    lan: Lan
+    machines: tuple[Machine, ...]
+    traits: Traits
+    secrets: Secrets = field(repr=False)
+    software: Software = Software()
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def of_role(self, *roles: Role) -> tuple[Machine, ...]:
+        return tuple(machine for machine in self.machines if machine.role in roles)
+
+    @property
+    def gateway(self) -> Machine:
+        return self.of_role(Role.GATEWAY)[0]
+
+    @property
+    def balancers(self) -> tuple[Machine, ...]:
+        return self.of_role(Role.BALANCER)
+
+    @property
+    def control_planes(self) -> tuple[Machine, ...]:
+        return self.of_role(Role.CONTROL_PLANE)
+
+    @property
+    def workers(self) -> tuple[Machine, ...]:
+        return self.of_role(Role.WORKER)
+
+    @property
+    def nodes(self) -> tuple[Machine, ...]:
+        return self.of_role(Role.CONTROL_PLANE, Role.WORKER)
+
+    def machine(self, name: str) -> Machine:
+        """Return the machine of that name; KeyError when there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+    @property
+    def api_host(self) -> str:
+        """DNS name of the floating address."""
+        return f"api.{self.lan.domain}"
+
+    @property
+    def registry_host(self) -> str:
+        """DNS name and port of the gateway's registry."""
+        return f"registry.{self.lan.domain}:5000"
