@@ -1,0 +1,33 @@
+"""The vocabulary of desired state, the Steps between machines, and how fragments compose."""
+
+from groundplane.state.compose import compose
+from groundplane.state.model import (
+    Artifact,
+    DataFolder,
+    Directory,
+    File,
+    Fragment,
+    MachineState,
+    Package,
+    Resource,
+    Sysctl,
+    Unit,
+)
+from groundplane.state.step import Completed, Reach, Step
+
+__all__ = [
+    "Artifact",
+    "Completed",
+    "DataFolder",
+    "Directory",
+    "File",
+    "Fragment",
+    "MachineState",
+    "Package",
+    "Reach",
+    "Resource",
+    "Step",
+    "Sysctl",
+    "Unit",
+    "compose",
+]

@@ -1,0 +1,107 @@
+"""The vocabulary of a machine's desired state. Standard library only: it travels to machines with the agent.
+
+A component contributes a ``Fragment`` per machine; ``compose`` joins fragments into a ``MachineState``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file. ``secret`` content is hidden wherever the state is shown.
+
+    ``initial``: only where a component needs a starting point that it owns and rewrites itself afterwards
+    (Pacemaker's CIB): written when absent, never compared.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+    secret: bool = False
+    initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that must exist; parents of files need no entry."""
+
+    path: str
+    mode: int = 0o755
+    owner: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Debian package of the base image."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit: whether it starts at boot and whether it runs now.
+
+    ``reads`` are paths (files or folders) whose change asks for a restart, or a reload where ``reloads``.
+    ``active`` None: somebody else starts it (Pacemaker, a timer, kubeadm).
+    """
+
+    name: str
+    enabled: bool = True
+    active: bool | None = True
+    masked: bool = False
+    reads: tuple[str, ...] = ()
+    reloads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting, as ``net.ipv4.ip_forward`` = ``1``."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A binary of the software bundle, present under ``path``."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A folder whose content outlives the root tree and needs a file system of its own (no overlayfs)."""
+
+    path: str
+    mode: int = 0o755
+
+
+Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one component adds to one machine."""
+
+    component: str
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """A machine's whole desired state, each tuple ordered by its key (path, name)."""
+
+    machine: str
+    files: tuple[File, ...] = ()
+    directories: tuple[Directory, ...] = ()
+    packages: tuple[Package, ...] = ()
+    units: tuple[Unit, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    data_folders: tuple[DataFolder, ...] = ()

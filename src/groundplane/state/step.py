@@ -1,0 +1,67 @@
+"""Cluster-wide acts: probe, act, probe again. A Step whose probe holds does nothing, so resuming is running again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command on a machine ended. ``stdout`` and ``stderr`` are as the command wrote them.
+
+    They may hold secrets (a kubeconfig that was read), so a Completed shown in a traceback doesn't show them.
+    """
+
+    status: int
+    stdout: bytes = field(repr=False)
+    stderr: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace").strip()
+
+
+class Reach(Protocol):
+    """How steps and checks touch machines: run a command, nothing else.
+
+    ``argv`` never holds a secret: secrets go by ``stdin``. Raises ``Unreachable`` when the machine does not
+    answer, ``CommandTimeout`` after ``timeout`` seconds, and ``CommandFailed`` for a status other than zero
+    when ``check`` is true.
+    """
+
+    async def run(
+        self,
+        machine: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Completed: ...
+
+
+Probe = Callable[[Reach], Awaitable[bool]]
+Act = Callable[[Reach], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One act.
+
+    ``name`` is unique (``kubeadm-init``, ``kubeadm-join:cp2``); ``machine`` is where it is shown in progress
+    (or ``platform``); ``why`` tells the user what it is for; ``needs`` names the steps that must hold first.
+    ``probe`` says whether it already holds and must be cheap, read-only and safe at any time.
+    ``deadline`` bounds act plus the second probe, in seconds.
+    ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
+    """
+
+    name: str
+    machine: str
+    why: str
+    probe: Probe
+    act: Act
+    needs: tuple[str, ...] = ()
+    needs_machines: tuple[str, ...] = ()
+    deadline: float = 300

@@ -1,0 +1,37 @@
+"""What we remember between runs: secrets, the journal, the lock. The only writer of our own state.
+
+home = Home.find(state_dir, cache_dir)
+store = Store(home, spec.name)
+with store.lock("up"), recorded(home, spec.name, "up", digest) as journal:
+    secrets = store.secrets(make_secrets)
+    ...                                     # events go to tee(progress, journal)
+"""
+
+from groundplane.store.files import private_folder, read_private, write_private
+from groundplane.store.history import Entry, Outcome, Run, runs, show
+from groundplane.store.home import Home
+from groundplane.store.journal import Recorder, recorded
+from groundplane.store.lock import Holder, locked, read_holder
+from groundplane.store.platform import Change, Store
+from groundplane.store.who import Who, alive
+
+__all__ = [
+    "Change",
+    "Entry",
+    "Holder",
+    "Home",
+    "Outcome",
+    "Recorder",
+    "Run",
+    "Store",
+    "Who",
+    "alive",
+    "locked",
+    "private_folder",
+    "read_holder",
+    "read_private",
+    "recorded",
+    "runs",
+    "show",
+    "write_private",
+]

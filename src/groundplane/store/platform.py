@@ -1,0 +1,205 @@
+"""What we remember of one platform between runs: its secrets, the file it was built from, whether it was verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundplane.errors import StoreError
+from groundplane.store.files import (
+    PARTIAL,
+    create_private,
+    private_folder,
+    read_private,
+    sync_folder,
+    unusable,
+    write_private,
+)
+from groundplane.store.home import Home
+from groundplane.store.lock import locked
+
+if TYPE_CHECKING:  # reading the journal needs neither, and both take long to import
+    from groundplane.spec.model import ClusterSpec
+    from groundplane.topology.model import Secrets
+
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+"""What JSON can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that differs between two cluster files: ``path`` as ``network.lan``; "" stands for absent."""
+
+    path: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.old or '(nothing)'} → {self.new or '(nothing)'}"
+
+
+class Store:
+    """The folder of one platform. Change it only under ``lock``; ``secrets`` alone is safe at any time.
+
+    Making a Store touches nothing on disk; reading does not either. Raises StoreError with what to do wherever
+    something there is damaged, foreign or of a newer version; a damaged file is never overwritten.
+    """
+
+    def __init__(self, home: Home, name: str) -> None:
+        self.home = home
+        self.name = name
+        self.folder = home.platform(name)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is remembered of this platform."""
+        return self.folder.is_dir()
+
+    def lock(self, command: str) -> AbstractContextManager[None]:
+        """Keep every other groundplane off this platform while the block runs; LockHeld where one is there."""
+        self.home.prepare()
+        return locked(self.home.lock(self.name), command)
+
+    def secrets(self, make: Callable[[], Secrets]) -> Secrets:
+        """The platform's secrets, made by ``make`` the first time and never again."""
+        from groundplane.topology.secrets_json import secrets_from_json, secrets_to_json
+
+        path = self._prepared() / "secrets.json"
+        if (content := read_private(path)) is None:
+            create_private(path, secrets_to_json(make()))
+            # Read back: another process may have been quicker, and only one set may ever be used.
+            content = read_private(path) or b""
+        try:
+            return secrets_from_json(content)
+        except StoreError as error:
+            raise StoreError(error.what, where=str(path), hint=error.hint) from None
+
+    def known_secrets(self) -> Secrets | None:
+        """The platform's secrets where it has any; nothing is made."""
+        self.home.check()
+        if read_private(self.folder / "secrets.json") is None:
+            return None
+        return self.secrets(_never)
+
+    def claim(self, spec: ClusterSpec) -> None:
+        """Remember ``spec`` as what this platform is built from; StoreError where it is another one already."""
+        if changes := self.changes(spec):
+            raise StoreError(
+                f"the cluster file changed since platform {self.name} was built",
+                where=self.name,
+                hint="undo these changes in the file, or remove the platform with `groundplane down` and build it anew",
+                detail="\n".join(map(str, changes)),
+            )
+        write_private(self._prepared() / "spec.json", _document(spec))
+
+    def remembered_spec(self) -> ClusterSpec | None:
+        """What the platform was built from; None where it was not built."""
+        from groundplane.spec.model import ClusterSpec
+
+        self.home.check()
+        path = self.folder / "spec.json"
+        if (content := read_private(path)) is None:
+            return None
+        try:
+            return ClusterSpec.model_validate_json(content)
+        except ValueError as error:
+            raise StoreError(
+                "what is remembered of the platform's file is damaged",
+                where=str(path),
+                hint=f"if the cluster file has not changed since, move {path.name} away and run the command again",
+                detail=str(error),
+            ) from error
+
+    def changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
+        """How ``spec`` differs from what the platform was built from; empty too where it was not built."""
+        if (old := self.remembered_spec()) is None:
+            return ()
+        before, after = dict(_leaves("", _plain(old))), dict(_leaves("", _plain(spec)))
+        return tuple(
+            Change(path, before.get(path, ""), after.get(path, ""))
+            for path in sorted(before.keys() | after.keys())
+            if before.get(path) != after.get(path)
+        )
+
+    def images(self) -> bytes:
+        """The index of the user's own images that the platform serves; empty where there are none."""
+        return read_private(self.folder / "images.json") or b""
+
+    def remember_images(self, index: bytes) -> None:
+        write_private(self._prepared() / "images.json", index)
+
+    def verified(self) -> bool:
+        """Whether the platform passed its checks after it was last changed."""
+        return read_private(self.folder / "verified") is not None
+
+    def set_verified(self, ok: bool) -> None:
+        path = self._prepared() / "verified"
+        if ok:
+            write_private(path, b"")
+        else:
+            self._remove((path,))
+
+    def forget(self) -> None:
+        """Remove all that is remembered of the platform, its secrets included. The journal stays.
+
+        StoreError, with nothing removed, while anything that is not ours lies in the folder: a machine may be left.
+        """
+        if not self.exists:
+            return
+        ours = [path for path in self.folder.iterdir() if path.name in OURS or path.name.startswith(PARTIAL)]
+        if others := sorted(path.name for path in self.folder.iterdir() if path not in ours):
+            raise StoreError(
+                f"not empty yet: {', '.join(others)}",
+                where=str(self.folder),
+                hint="run `groundplane down` again; if it stays so, look what these are and remove them yourself",
+            )
+        self._remove(sorted(ours))
+        try:
+            self.folder.rmdir()
+            sync_folder(self.folder.parent)
+        except OSError as error:
+            raise unusable(self.folder, error) from error
+
+    def _prepared(self) -> Path:
+        self.home.prepare()
+        return private_folder(self.folder)
+
+    def _remove(self, paths: list[Path] | tuple[Path, ...]) -> None:
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise unusable(self.folder, error) from error
+
+
+OURS = ("images.json", "secrets.json", "spec.json", "verified")
+"""The names this module writes in a platform's folder."""
+
+
+def _never() -> Secrets:
+    raise StoreError("the platform's secrets vanished while they were read", hint="run the command again")
+
+
+def _document(spec: ClusterSpec) -> bytes:
+    return json.dumps(_plain(spec), indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _plain(spec: ClusterSpec) -> Plain:
+    plain: Plain = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return plain
+
+
+def _leaves(path: str, value: Plain) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}" if path else key, inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", inner)
+    else:
+        yield path, str(value)

@@ -1,0 +1,24 @@
+"""Named checks: what must hold on a healthy platform, how long it may take to, and what to do when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from groundplane.state.step import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold.
+
+    ``probe`` returns a short line of what was seen when it holds and raises ``verify.condition.NotYet`` with
+    what was seen instead when it does not; it is called again until ``deadline`` (seconds). It changes nothing
+    on the platform but for probe pods it makes and removes itself. ``remedy`` tells what to do on failure.
+    """
+
+    name: str
+    title: str
+    deadline: float
+    remedy: str
+    probe: Callable[[Reach], Awaitable[str]]

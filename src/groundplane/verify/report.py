@@ -1,0 +1,77 @@
+"""Runs checks and reports what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from groundplane.errors import ConditionTimeout, GroundplaneError
+from groundplane.events import Emit, reported
+from groundplane.state.step import Reach
+from groundplane.verify.check import Check
+from groundplane.verify.condition import NotYet, wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one check ended: ``seen`` is what was found, ``remedy`` what to do where it is not ``ok``."""
+
+    name: str
+    title: str
+    ok: bool
+    seen: str
+    seconds: float
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results, in the order of the checks. ``changed``: whether the run before it changed the platform."""
+
+    results: tuple[Result, ...]
+    changed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return all(result.ok for result in self.results)
+
+
+async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_once: int = 16) -> Report:
+    """Run ``checks``, many at a time, each to its deadline. A failing check is a result, not an exception.
+
+    Checks that share one look at the cluster should run together, so ``at_once`` is more than the processors.
+    """
+    gate = asyncio.Semaphore(at_once)
+
+    async def guarded(check: Check) -> Result:
+        async with gate:
+            return await _run(check, reach, emit)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(guarded(check), name=check.name) for check in checks]
+    return Report(tuple(task.result() for task in tasks))
+
+
+async def _run(check: Check, reach: Reach, emit: Emit) -> Result:
+    begin = monotonic()
+    seen = ""
+
+    async def probe() -> None:
+        nonlocal seen
+        seen = await check.probe(reach)
+
+    try:
+        with reported(emit, "verify", check.name) as outcome:
+            outcome.changed = False
+            await wait_until(check.title, probe, deadline=check.deadline)
+            outcome.note = seen
+    except (GroundplaneError, NotYet) as error:
+        detail = error.detail if isinstance(error, ConditionTimeout) else str(error)
+        return Result(check.name, check.title, False, detail, monotonic() - begin, check.remedy)
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
+        # An answer of a shape nobody foresaw concerns this check alone: the others' results are still worth having.
+        detail = f"the answer can't be read: {type(error).__name__}: {error}"
+        return Result(check.name, check.title, False, detail, monotonic() - begin, check.remedy)
+    return Result(check.name, check.title, True, seen, monotonic() - begin)

@@ -1,0 +1,153 @@
+"""What is remembered of a platform: made once, never overwritten, forgotten whole."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from groundplane.errors import StoreError
+from groundplane.spec.model import ClusterSpec, Kubernetes, Network
+from groundplane.store import Home, Store
+from groundplane.topology.model import KeyPair, Secret, Secrets
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(Home(tmp_path / "state", tmp_path / "cache"), "demo")
+
+
+def some_secrets(seed: str = "a") -> Secrets:
+    pair = KeyPair(certificate=f"certificate {seed}".encode(), key=Secret(f"key {seed}".encode()))
+    key = Secret(f"bytes {seed}".encode())
+    return Secrets(
+        platform_ca=pair,
+        kubernetes_ca=pair,
+        front_proxy_ca=pair,
+        etcd_ca=pair,
+        service_account=pair,
+        registry=pair,
+        qnetd=pair,
+        qdevice=pair,
+        corosync_key=key,
+        pacemaker_key=key,
+        encryption_key=key,
+    )
+
+
+def refuse() -> Secrets:
+    pytest.fail("secrets were made a second time")
+
+
+def spec(**values: object) -> ClusterSpec:
+    return ClusterSpec.model_validate({"name": "demo", **values})
+
+
+def test_secrets_are_made_once(store: Store) -> None:
+    assert store.known_secrets() is None
+    assert not store.exists
+    made = store.secrets(some_secrets)
+    assert made == some_secrets()
+    assert store.secrets(refuse) == made
+    assert store.known_secrets() == made
+    path = store.folder / "secrets.json"
+    assert (path.stat().st_mode & 0o777, store.folder.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_of_two_at_once_one_set_is_used(store: Store) -> None:
+    def slower() -> Secrets:
+        Store(store.home, store.name).secrets(lambda: some_secrets("quicker"))
+        return some_secrets("slower")
+
+    assert store.secrets(slower) == some_secrets("quicker")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]", b'{"platform_ca": "hunter2"', b"\xff"])
+def test_damaged_secrets_are_never_overwritten(store: Store, content: bytes) -> None:
+    store.secrets(some_secrets)
+    path = store.folder / "secrets.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged") as caught:
+        store.secrets(refuse)
+    assert path.read_bytes() == content
+    assert caught.value.hint
+    assert "hunter2" not in str(caught.value) + caught.value.detail + caught.value.hint
+
+
+def test_the_file_may_not_change_under_a_platform(store: Store) -> None:
+    assert store.remembered_spec() is None
+    store.claim(spec())
+    assert store.remembered_spec() == spec()
+    store.claim(spec())
+    changed = spec(network={"lan": "10.99.0.0/24"}, machines={"worker": 3})
+    assert [str(change) for change in store.changes(changed)] == [
+        "machines.worker: 2 → 3",
+        "network.lan: 10.80.0.0/24 → 10.99.0.0/24",
+    ]
+    with pytest.raises(StoreError, match="changed since") as caught:
+        store.claim(changed)
+    assert "machines.worker: 2 → 3" in caught.value.detail
+    assert store.remembered_spec() == spec()
+
+
+def test_specs_come_back_as_they_were(store: Store) -> None:
+    machines = [{"name": "gateway", "role": "gateway"}, {"name": "cp1", "role": "control-plane", "address": "10.1.0.5"}]
+    odd = spec(
+        network={"lan": "10.1.0.0/24", "dhcp-pool": {"first": "10.1.0.9", "last": "10.1.0.99"}}, machines=machines
+    )
+    store.claim(odd)
+    assert store.remembered_spec() == odd
+    assert ClusterSpec(name="x", network=Network(lan=IPv4Network("10.1.0.0/24")), kubernetes=Kubernetes()) != odd
+
+
+def test_a_damaged_memory_of_the_file_is_said(store: Store) -> None:
+    store.claim(spec())
+    (store.folder / "spec.json").write_bytes(b"{")
+    with pytest.raises(StoreError, match="damaged"):
+        store.remembered_spec()
+
+
+def test_verified_is_a_mark(store: Store) -> None:
+    assert not store.verified()
+    store.set_verified(True)
+    assert store.verified()
+    store.set_verified(False)
+    store.set_verified(False)
+    assert not store.verified()
+
+
+def test_the_users_images_are_remembered(store: Store) -> None:
+    assert store.images() == b""
+    store.remember_images(b"index")
+    assert store.images() == b"index"
+    store.forget()
+    assert store.images() == b""
+
+
+def test_forgetting_removes_what_is_ours(store: Store) -> None:
+    store.forget()
+    store.secrets(some_secrets)
+    store.claim(spec())
+    store.set_verified(True)
+    (store.folder / ".partial-secrets.json-00aa").write_bytes(b"what a crash left")
+    with store.lock("down"):
+        store.forget()
+    assert not store.folder.exists()
+    assert not store.exists
+
+
+def test_forgetting_waits_until_the_provider_left_nothing(store: Store) -> None:
+    store.secrets(some_secrets)
+    (store.folder / "machines").mkdir()
+    with pytest.raises(StoreError, match="machines"):
+        store.forget()
+    assert store.known_secrets() == some_secrets()
+
+
+def test_a_newer_format_is_refused_for_reading_too(store: Store) -> None:
+    store.claim(spec())
+    (store.home.state / "format").write_text("9")
+    for read in (store.remembered_spec, store.known_secrets, lambda: store.secrets(refuse)):
+        with pytest.raises(StoreError, match="newer"):
+            read()
