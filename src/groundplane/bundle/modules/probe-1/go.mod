@@ -1,0 +1,3 @@
+module groundplane.invalid/probe
+
+go 1.21

@@ -1,0 +1,106 @@
+// Command probe is what verify runs in pods: it answers, asks, resolves and connects, and says what it saw.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+const patience = 5 * time.Second
+
+const usage = `usage: probe serve :PORT | get URL | lookup NAME | dial HOST:PORT | sleep`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == "sleep" {
+		<-ctx.Done()
+		return nil
+	}
+	if len(args) != 2 {
+		return errors.New(usage)
+	}
+	if args[0] == "serve" {
+		return serve(ctx, args[1])
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch args[0] {
+	case "get":
+		return get(ctx, args[1])
+	case "lookup":
+		return lookup(ctx, args[1])
+	case "dial":
+		return dial(ctx, args[1])
+	}
+	return errors.New(usage)
+}
+
+// serve answers every request with this pod's host name until told to stop.
+func serve(ctx context.Context, address string) error {
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: address, ReadHeaderTimeout: patience, Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func get(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s answered %s", url, response.Status)
+	}
+	return nil
+}
+
+func lookup(ctx context.Context, name string) error {
+	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
+	for _, address := range addresses {
+		fmt.Println(address)
+	}
+	return err
+}
+
+func dial(ctx context.Context, address string) error {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println(connection.LocalAddr(), "->", connection.RemoteAddr())
+	return connection.Close()
+}

@@ -1,0 +1,211 @@
+"""Getting a bundle: out of the cache, a file, the official releases, or the published Go modules."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Final, Literal, Protocol
+
+from groundplane.bundle.bundle import Bundle, open_bundle
+from groundplane.bundle.cache import locked, publish
+from groundplane.bundle.layout import PART_NAME, BlobStore
+from groundplane.bundle.modules import ModulesSource
+from groundplane.bundle.record import INPUTS, PartRecord, Records, inputs_digest
+from groundplane.bundle.runner import ProcessRunner, Runner
+from groundplane.bundle.versions import PartSpec, Versions, load_versions
+from groundplane.errors import BundleError
+from groundplane.events import Emit, reported, silent
+
+SourceName = Literal["auto", "file", "release", "modules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """Where to ask instead of the official addresses.
+
+    ``registries`` are (registry host, base address), such as ``("ghcr.io", "http://10.0.0.2:5000/v2/ghcr.io")``;
+    ``files`` are (host, base address) for downloads, such as ``("dl.k8s.io", "http://10.0.0.2/k8s")``;
+    ``debian`` is the package mirror, if not this machine's own.
+    """
+
+    registries: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    debian: str = ""
+
+
+OFFICIAL: Final = Mirrors()
+
+
+class Source(Protocol):
+    """A way to come by parts. ``base`` is the finished part whose layer lies below some of the part's images."""
+
+    @property
+    def name(self) -> str: ...
+
+    def offers(self, part: PartSpec) -> bool:
+        """Whether this source has the part at all."""
+        ...
+
+    def base_for(self, part: PartSpec) -> str:
+        """The part that must come first, because some images are put on its layer here; "" for none."""
+        ...
+
+    def key(self, part: PartSpec, base: PartRecord | None) -> str:
+        """What decides the bytes ``provide`` would give; the same key never needs a second run."""
+        ...
+
+    def prepare(self, part: PartSpec) -> None:
+        """Fetch ahead; may run in another thread, beside another part's ``provide``."""
+        ...
+
+    def provide(self, part: PartSpec, base: PartRecord | None) -> PartRecord:
+        """Store the part's blobs and say what they are; raises BundleError."""
+        ...
+
+
+def obtain(
+    version: str,
+    *,
+    cache: Path,
+    source: SourceName = "auto",
+    file: Path | None = None,
+    mirrors: Mirrors = OFFICIAL,
+    emit: Emit = silent,
+    cancel: Event | None = None,
+    runner: Runner | None = None,
+) -> Bundle:
+    """The bundle of a Kubernetes version, complete, in ``cache``; blocks, for minutes when it's built here.
+
+    ``auto`` takes what the cache has, else ``file`` if given, else the official releases if they answer,
+    else builds from Go modules. Stopped halfway (``cancel`` from another thread, or KeyboardInterrupt), the
+    next call goes on with the part that was in hand; only parts whose inputs changed are made again.
+    Raises BundleError, Interrupted.
+    """
+    versions = load_versions(version)
+    failed = Event()
+    # A finished bundle appears in one rename, so it is taken without waiting for whoever builds another one.
+    if source == "auto" and file is None and (bundle := cached_bundle(versions, cache)):
+        with reported(emit, "bundle", "obtain") as outcome:
+            outcome.changed, outcome.note = False, "complete in the cache"
+        return bundle
+    with locked(cache, emit, cancel):
+        run = runner or ProcessRunner(lambda: failed.is_set() or (cancel is not None and cancel.is_set()))
+        _sweep(BlobStore(cache))
+        try:
+            sources = _sources(source, file, mirrors, versions, run, BlobStore(cache), emit)
+            return assemble(versions, sources, cache, emit)
+        except BaseException:
+            failed.set()  # ends what still runs beside
+            raise
+
+
+def _sweep(blobs: BlobStore) -> None:
+    """Remove what a killed run left half done. Only under the lock: nobody else writes here."""
+    shutil.rmtree(blobs.root / "build", ignore_errors=True)
+    for path in blobs.folder.glob(".pending-*"):
+        path.unlink(missing_ok=True)
+
+
+def cached_bundle(versions: Versions, cache: Path) -> Bundle | None:
+    """The finished bundle in the cache, if it's made of what ``versions`` says and no blob is missing or short."""
+    try:
+        bundle = open_bundle(cache / versions.kubernetes)
+    except BundleError:
+        return None
+    have = {(one.part.annotation(PART_NAME), one.part.annotation(INPUTS)) for one in bundle.records}
+    wanted = {(part.name, inputs_digest(part)) for part in versions.parts if not part.is_base}
+    intact = all(bundle.blobs.has(blob) for blob, _ in bundle.contents())
+    return bundle if wanted <= have and intact else None
+
+
+def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: Emit) -> Bundle:
+    """Get every part from the first source that offers it, the next one's downloads beside this one's build."""
+    blobs, memory = BlobStore(cache), Records(cache / "records")
+    plan = _plan(versions, sources)
+    done: dict[str, PartRecord] = {}
+    fetches: dict[str, Future[None]] = {}
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
+
+    def recall(part: PartSpec, source: Source) -> PartRecord | None:
+        base = source.base_for(part)
+        if base and base not in done:
+            return None
+        return memory.get(part, source.key(part, done.get(base)), blobs)
+
+    def fetch(part: PartSpec, source: Source) -> Future[None]:
+        if part.name not in fetches:
+            fetches[part.name] = pool.submit(source.prepare, part)
+        return fetches[part.name]
+
+    try:
+        for position, (part, source) in enumerate(plan):
+            with reported(emit, part.name, "obtain") as outcome:
+                record = recall(part, source)
+                outcome.changed, outcome.note = record is None, f"{part.version} from {source.name}"
+                if record is None:
+                    fetched = fetch(part, source)
+                    upcoming = (step for step in plan[position + 1 :] if recall(*step) is None)
+                    for step in islice(upcoming, 1):
+                        fetch(*step)
+                    fetched.result()
+                    base = done.get(source.base_for(part))
+                    record = source.provide(part, base)
+                    memory.put(part, source.key(part, base), record)
+                done[part.name] = record
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return publish(versions.kubernetes, tuple(done.values()), cache)
+
+
+def _plan(versions: Versions, sources: Sequence[Source]) -> list[tuple[PartSpec, Source]]:
+    """Which source gives which part. A base nobody builds on (ready-made images bring theirs) is left out."""
+    chosen = [(part, _choose(part, sources)) for part in versions.parts]
+    bases = {source.base_for(part) for part, source in chosen}
+    return [(part, source) for part, source in chosen if not part.is_base or part.name in bases]
+
+
+def _choose(part: PartSpec, sources: Sequence[Source]) -> Source:
+    for source in sources:
+        if source.offers(part):
+            return source
+    names = ", ".join(source.name for source in sources)
+    raise BundleError(f"{part.name} {part.version} can't be had from {names}", where=part.name)
+
+
+def _sources(
+    name: SourceName,
+    file: Path | None,
+    mirrors: Mirrors,
+    versions: Versions,
+    runner: Runner,
+    blobs: BlobStore,
+    emit: Emit,
+) -> list[Source]:
+    """The sources to ask, in order. What nobody publishes (our own test image) is built whichever is asked."""
+    if (name == "file" and file is None) or (name not in {"auto", "file"} and file is not None):
+        raise BundleError("a bundle file goes with the source `file`, and only with it")
+    if file is not None:
+        from groundplane.bundle.archive import FileSource
+
+        given = FileSource(file, blobs, emit)
+        if given.version != versions.kubernetes:
+            raise BundleError(
+                f"the file holds Kubernetes {given.version}, not {versions.kubernetes}",
+                where=str(file),
+                hint="give the file of that version, or none",
+            )
+        builder = ModulesSource(runner, blobs, emit, mirror=mirrors.debian)
+        return [given] if name == "file" else [given, builder]
+    found: list[Source] = [ModulesSource(runner, blobs, emit, mirror=mirrors.debian)]
+    if name != "modules":
+        from groundplane.bundle.release import ReleaseSource  # loads the HTTP stack: only when it's used
+
+        release = ReleaseSource(mirrors, blobs, emit)
+        if name == "release" or release.reachable(versions.part("kubernetes")):
+            found.insert(0, release)
+    return found
