@@ -1,0 +1,70 @@
+"""A machine's first network configuration, in version 2 of cloud-init's format (rendered to systemd-networkd).
+
+Only the gateway has its addresses written down: everybody else asks it, by the MAC it knows.
+"""
+
+from __future__ import annotations
+
+from groundplane.cloudinit.yaml import scalar
+from groundplane.spec.model import Role, Uplink
+from groundplane.topology.model import Lan, Machine, Topology
+
+
+def network_config(topology: Topology, machine: Machine) -> bytes:
+    """The seed's ``network-config``.
+
+    The card is found by its MAC and called by the platform's one name for it. Where it already bears that name, as
+    in a container without udev, cloud-init leaves it alone.
+    """
+    lines = ["version: 2", "ethernets:", *_card(topology.lan, machine)]
+    if machine.role is Role.GATEWAY:
+        lines += _static(topology.lan)
+        if topology.spec.network.uplink:
+            lines += _outer(topology.lan, topology.spec.network.uplink)
+        # Without an uplink the outer card isn't named: networkd leaves it unmanaged, down and without an address.
+    else:
+        lines += _dhcp(topology.lan)
+    return "\n".join([*lines, ""]).encode()
+
+
+def _card(lan: Lan, machine: Machine) -> list[str]:
+    return [
+        f"  {scalar(lan.interface)}:",
+        "    match:",
+        f'      macaddress: "{machine.mac}"',
+        f"    set-name: {scalar(lan.interface)}",
+    ]
+
+
+def _static(lan: Lan) -> list[str]:
+    addresses = [f'      - "{lan.gateway}/{lan.range.prefixlen}"']
+    if lan.ipv6:
+        addresses.append(f'      - "{lan.gateway_ipv6}/{lan.ipv6.prefixlen}"')
+    return ["    dhcp4: false", "    dhcp6: false", "    accept-ra: false", "    addresses:", *addresses]
+
+
+def _dhcp(lan: Lan) -> list[str]:
+    """Ask for an address and the way out. Names, time and host name are said by files of the desired state."""
+    return [
+        "    dhcp4: true",
+        "    dhcp6: false",
+        f"    accept-ra: {'true' if lan.ipv6 else 'false'}",
+        "    dhcp4-overrides:",
+        "      use-dns: false",
+        "      use-hostname: false",
+        "      use-ntp: false",
+    ]
+
+
+def _outer(lan: Lan, uplink: Uplink) -> list[str]:
+    return [
+        f"  {scalar(lan.outer_interface)}:",
+        "    dhcp4: false",
+        "    dhcp6: false",
+        "    accept-ra: false",
+        "    addresses:",
+        f'      - "{uplink.address}"',
+        "    routes:",
+        "      - to: 0.0.0.0/0",
+        f'        via: "{uplink.router}"',
+    ]

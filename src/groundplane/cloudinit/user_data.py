@@ -1,0 +1,149 @@
+"""A machine's desired state as ``#cloud-config``, in cloud-config's own terms.
+
+What runs when (https://docs.cloud-init.io/en/latest/explanation/boot.html): ``write_files`` early, before users are
+made; files of somebody other than root are therefore deferred to the final stage, which then runs ``runcmd``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from groundplane.cloudinit.yaml import content, scalar
+from groundplane.state.model import File, MachineState, Sysctl, Unit
+from groundplane.topology.model import Machine, Topology
+
+SYSCTL_FILE = "/etc/sysctl.d/60-groundplane.conf"
+"""Where a machine's ``Sysctl`` resources lie."""
+
+FIRST_BOOT_TARGET = "groundplane-first-boot.target"
+FIRST_BOOT_DONE = "/var/lib/groundplane/first-boot-done"
+"""Exists once a machine has everything its seed says, and before any of it runs. Until then the base image's
+``groundplane-first-boot.service`` lets each boot begin anew: cloud-init would not finish one that was cut off."""
+
+
+def user_data(topology: Topology, machine: Machine, state: MachineState) -> bytes:
+    """The seed's ``user-data``. Whoever reads it should recognise a cloud-config they could have written."""
+    lines = _head(topology, machine)
+    if files := _files(state):
+        lines += ["", "write_files:"]
+    for file in files:
+        lines += _entry(file)
+    lines += ["", "runcmd:"]
+    lines += [f"  - {scalar(command)}" for command in _commands(state)]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _head(topology: Topology, machine: Machine) -> list[str]:
+    return [
+        "#cloud-config",
+        f"# First boot of {machine.name}, a {machine.role.value} of platform {topology.name}.",
+        "# groundplane makes this from the cluster file: change that one, not this.",
+        f"hostname: {scalar(machine.name)}",
+        f"fqdn: {scalar(machine.fqdn)}",
+        "prefer_fqdn_over_hostname: false",
+        "preserve_hostname: false",
+        "# /etc/hosts is among the files below.",
+        "manage_etc_hosts: false",
+        "# Nobody logs in with a password, and the image's default user isn't made.",
+        "users: []",
+        "disable_root: true",
+        "ssh_pwauth: false",
+        "# No host keys are made here: images without an SSH server have no ssh-keygen either.",
+        "ssh_keys: {}",
+        "# The image's own locale and package sources stay.",
+        "locale: false",
+        "apt:",
+        "  preserve_sources_list: true",
+    ]
+
+
+def _files(state: MachineState) -> tuple[File, ...]:
+    extra = []
+    if state.sysctls:
+        extra.append(File(SYSCTL_FILE, sysctl_content(state.sysctls)))
+    if started := _started(state.units):
+        extra.append(_first_boot_target(started))
+    return tuple(sorted((*state.files, *extra), key=lambda file: file.path))
+
+
+def sysctl_content(sysctls: Iterable[Sysctl]) -> bytes:
+    """``/etc/sysctl.d`` text of the settings, in their order."""
+    return "".join(f"{sysctl.key} = {sysctl.value}\n" for sysctl in sysctls).encode()
+
+
+def _entry(file: File) -> list[str]:
+    owner = f"{file.owner}:{file.group}"
+    deferred = [] if owner == "root:root" else ["    defer: true"]
+    return [
+        f"  - path: {scalar(file.path)}",
+        f"    owner: {owner}",
+        f'    permissions: "{file.mode:04o}"',
+        *deferred,
+        *content(file.content, indent=4),
+    ]
+
+
+def _started(units: Iterable[Unit]) -> tuple[str, ...]:
+    return tuple(unit.name for unit in units if unit.active and not unit.masked)
+
+
+def _first_boot_target(started: tuple[str, ...]) -> File:
+    """A target of this boot alone (under /run) that wants every unit to start.
+
+    Started by name one after the other, each unit would be a transaction of its own and could run before a unit it
+    is ordered after was even asked for. Through one target systemd sees them all at once and orders them itself.
+    """
+    text = "\n".join(
+        (
+            "[Unit]",
+            "Description=What this machine runs, started together at its first boot",
+            *(f"Wants={name}" for name in started),
+            "",
+        )
+    )
+    return File(f"/run/systemd/system/{FIRST_BOOT_TARGET}", text.encode())
+
+
+def _commands(state: MachineState) -> list[str]:
+    """The shell lines of ``runcmd``. One that fails ends the script, and with it ``cloud-init status`` is an error."""
+    commands = ["set -eu"]
+    commands += [
+        _line("install", "-d", "-m", f"{folder.mode:04o}", "-o", folder.owner, "-g", folder.group, folder.path)
+        for folder in state.directories
+    ]
+    commands += [_line("install", "-d", "-m", f"{folder.mode:04o}", folder.path) for folder in state.data_folders]
+    if state.sysctls:
+        commands.append(_line("sysctl", "--quiet", f"--load={SYSCTL_FILE}"))
+    return commands + _unit_commands(state.units)
+
+
+def _unit_commands(units: tuple[Unit, ...]) -> list[str]:
+    """Masks first, so that nothing starts what must not run; then the switches for every later boot; then the start.
+
+    The start doesn't wait. This script runs inside cloud-final.service: a unit ordered after that service, or after
+    a target that waits for it, could only start once the script ended, and waiting here would never end. The jobs
+    still belong to the boot: ``systemctl is-system-running --wait`` answers when they are done.
+    """
+    masked = [unit.name for unit in units if unit.masked]
+    enabled = [unit.name for unit in units if unit.enabled and not unit.masked]
+    disabled = [unit.name for unit in units if not unit.enabled and not unit.masked]
+    stopped = [unit.name for unit in units if unit.active is False and not unit.masked]
+    commands = ["systemctl daemon-reload"]
+    if masked:
+        commands.append(_line("systemctl", "mask", "--now", *masked))
+    if disabled:
+        commands.append(_line("systemctl", "disable", *disabled))
+    if stopped:
+        commands.append(_line("systemctl", "stop", "--no-block", *stopped))
+    if enabled:
+        commands.append(_line("systemctl", "enable", *enabled))
+    # From here on a boot that is cut off is made up for by the next one: what is enabled starts by itself.
+    commands.append(_line("install", "-D", "-m", "0644", "/dev/null", FIRST_BOOT_DONE))
+    if _started(units):
+        commands.append(_line("systemctl", "start", "--no-block", FIRST_BOOT_TARGET))
+    return commands
+
+
+def _line(*words: str) -> str:
+    return shlex.join(words)

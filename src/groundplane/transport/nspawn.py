@@ -1,0 +1,198 @@
+"""Reaches machines that are system containers of this host, by entering their namespaces with nsenter(1).
+
+A command runs inside the machine's control groups as well as its namespaces, so it counts against the machine's
+limits and dies with the machine. One call costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
+from groundplane.state.step import Completed
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SHELL": "/bin/bash",
+    "USER": "root",
+}
+TAIL: Final = 20  # lines of stderr kept for an error
+_REAPING: Final = 5.0  # seconds for a killed command to be reaped
+_ATTEMPTS: Final = 5  # a booting systemd moves itself between groups while we try to join it
+
+_NOT_JOINED: Final = 125
+_ENTER: Final = f"""\
+count=$1; shift
+while [ "$count" -gt 0 ]; do
+  echo 0 2>/dev/null >"$1" || {{ echo "groundplane: cannot join $1" >&2; exit {_NOT_JOINED}; }}
+  shift; count=$((count - 1))
+done
+exec "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """A machine's first process as the host sees it.
+
+    ``start`` is when it began (clock ticks since the host's boot): process numbers are used again.
+    ``groups`` are the ``cgroup.procs`` files by which its control groups are joined.
+    """
+
+    pid: int
+    start: int
+    groups: tuple[Path, ...] = ()
+
+
+Locate = Callable[[str], Leader | None]
+"""Finds a machine's leader as it is now; None while the machine isn't running. Asked at every call."""
+
+
+class NspawnTransport:
+    """A Transport for system containers. ``locate`` is the provider's."""
+
+    def __init__(self, locate: Locate) -> None:
+        self._locate = locate
+
+    async def run(
+        self,
+        machine: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Completed:
+        """See ``state.step.Reach``. ``stdin`` is written and closed; it appears nowhere else."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            leader = self._leader(machine)
+            done = await self._attempt(machine, leader, argv, stdin, timeout)
+            joined = not (done.status == _NOT_JOINED and done.stderr.startswith(b"groundplane: cannot join"))
+            if joined and (done.status == 0 or self._locate(machine) == leader or not _nsenter_failed(done)):
+                break
+            if attempt == _ATTEMPTS or self._locate(machine) is None:
+                raise Unreachable("the machine went away", where=machine, detail=_tail(done.stderr))
+        if check and done.status != 0:
+            raise CommandFailed(
+                f"{_shown(argv)} ended with status {done.status}",
+                status=done.status,
+                where=machine,
+                detail=_tail(done.stderr) or _tail(done.stdout),
+            )
+        return done
+
+    def interactive(self, machine: str, argv: Sequence[str]) -> int:
+        """Run ``argv`` (empty: a login shell) with this process's terminal; return its status."""
+        leader = self._leader(machine)
+        environment = {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")}
+        with subprocess.Popen(enter(leader, argv or ("/bin/bash", "--login")), env=environment) as process:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    continue  # it was meant for the command, which had it from the terminal as well
+
+    def _leader(self, machine: str) -> Leader:
+        leader = self._locate(machine)
+        if leader is None:
+            raise Unreachable("the machine isn't running", where=machine, hint=f"start it: groundplane start {machine}")
+        return leader
+
+    async def _attempt(
+        self, machine: str, leader: Leader, argv: Sequence[str], stdin: bytes, timeout: float
+    ) -> Completed:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *enter(leader, argv),
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(ENVIRONMENT),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TransportError(
+                f"the command can't be started on this computer: {error.strerror}", where=machine
+            ) from error
+        try:
+            async with asyncio.timeout(timeout):
+                stdout, stderr = await process.communicate(stdin or None)
+        except TimeoutError as late:
+            await end(process)
+            raise CommandTimeout(
+                f"{_shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped"
+            ) from late
+        except BaseException:
+            await end(process)
+            raise
+        assert process.returncode is not None  # communicate() waited for it
+        return Completed(process.returncode, stdout, stderr)
+
+
+def enter(leader: Leader, argv: Sequence[str]) -> tuple[str, ...]:
+    """The argv on this host that runs ``argv`` inside the leader's machine."""
+    return (
+        *("/bin/sh", "-c", _ENTER, "groundplane-enter", str(len(leader.groups)), *map(str, leader.groups)),
+        *("nsenter", "--target", str(leader.pid)),
+        *("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--", *argv),
+    )
+
+
+def _nsenter_failed(done: Completed) -> bool:
+    """Whether nsenter itself complains; a command that couldn't be found is the command's failure (127)."""
+    return done.status == 1 and done.stderr.startswith(b"nsenter:")
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill the command and whatever it started, also what left its process group, and reap it.
+
+    The command leads a session. A daemon that lost its parent may still hold the command's pipes, and the wait would
+    last as long as it does: after some seconds they are closed at our end.
+    """
+    if process.returncode is None:  # else its number may be another process's by now
+        for pid in (*reversed(descendants(process.pid)), process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        async with asyncio.timeout(_REAPING):
+            await process.wait()
+    except TimeoutError:
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio gives no other way to it
+
+
+def descendants(pid: int, *, proc: Path = Path("/proc")) -> tuple[int, ...]:
+    """Every process below ``pid``, parents before children."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        try:
+            text = (proc / str(current) / "task" / str(current) / "children").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        below = [int(word) for word in text.split()]
+        found += below
+        waiting += below
+    return tuple(found)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    text = shlex.join(argv)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _tail(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").strip().splitlines()[-TAIL:])
