@@ -1,0 +1,82 @@
+"""What a provider of machines does. A provider overrides only what differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from groundplane.cloudinit.seed import Seed
+from groundplane.state.model import MachineState
+from groundplane.transport.base import Transport
+
+
+class Power(StrEnum):
+    """Whether a machine is there and running."""
+
+    ABSENT = "absent"
+    OFF = "off"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStatus:
+    """What the provider knows of one machine, without asking the machine."""
+
+    name: str
+    power: Power
+    memory_used: int = 0  # bytes, 0 where unknown
+    cpu_seconds: float = 0.0  # processor time since it was started
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """One machine as the provider needs it: its state's data folders and its first-boot seed."""
+
+    state: MachineState
+    seed: Seed
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What machines are made of, all read-only: the base image's root tree, the bundle's software tree laid over
+    it, and the registry's storage tree that the gateway serves."""
+
+    root: Path
+    software: Path
+    registry: Path
+
+
+class Provider(Protocol):
+    """Makes, starts, stops and removes a platform's machines. Every method is safe to repeat."""
+
+    @property
+    def transport(self) -> Transport: ...
+
+    async def prepare(self) -> None:
+        """Make what machines share (network, limits), and clear what a crash or a reboot of the host left."""
+
+    async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
+        """Create the machine if it isn't there and start it if it isn't running; return whether anything changed."""
+
+    async def wait_ready(self, machine: str, *, deadline: float = 180) -> str:
+        """Wait until it has booted and its first boot is done; return how systemd calls its state."""
+
+    async def stop(self, machine: str, *, force: bool = False) -> None:
+        """Shut it down in order, or at once with ``force``."""
+
+    async def remove(self, machine: str) -> None:
+        """Remove one machine with all its data, whether or not the topology still has it."""
+
+    async def destroy(self) -> None:
+        """Remove every machine and all that ``prepare`` made. Caches stay."""
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        """Every machine of the topology, in its order."""
+
+    def console(self, machine: str) -> Path:
+        """The file its console is written to."""
+
+    def api_endpoint(self) -> tuple[str, int]:
+        """Host and port at which this computer reaches the API's floating address."""

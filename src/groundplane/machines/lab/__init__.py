@@ -1,0 +1,1 @@
+"""The lab provider: machines as system containers of this computer. See ``provider``."""

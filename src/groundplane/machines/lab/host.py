@@ -1,0 +1,216 @@
+"""What this computer has and lacks for building images and carrying a lab; ``groundplane doctor`` shows it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from groundplane.bundle.apt import host_mirrors, keyring
+from groundplane.errors import HostError
+from groundplane.image.removal import MOUNTS, read_mounts, unescape
+from groundplane.machines.lab.cgroups import detect
+from groundplane.machines.lab.kernel import differences
+
+TOOLS: Final = (
+    ("systemd-nspawn", "systemd-container"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("mount", "mount"),
+    ("umount", "mount"),
+    ("find", "findutils"),
+    ("chroot", "coreutils"),
+)
+"""Programs the lab runs, and the Debian packages that bring them."""
+
+ENTRY: Final = ("ip", "nsenter", "umount")
+"""Those that a lab that stands is entered and removed with."""
+
+SPACE: Final = 10 << 30  # bytes: image, bundle and a default lab's data
+NO_UPPER: Final = ("overlay", "nfs", "nfs4", "vfat", "fuse", "9p", "virtiofs", "ramfs")
+"""File systems an overlay's upper layer can't lie on (no whiteouts or no trusted attributes), overlayfs.rst."""
+
+_FEATURES: Final = (
+    ("veth", "ip link add gp-a type veth peer name gp-b"),
+    ("bridge", "ip link add gp-c type bridge"),
+    ("vxlan", "ip link add gp-d type vxlan id 1 dstport 4789"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``remedy`` says what to do where it isn't ``fine``."""
+
+    name: str
+    fine: bool
+    seen: str
+    remedy: str = ""
+
+
+def missing_tools(which: Callable[[str], str | None] = shutil.which) -> tuple[Finding, ...]:
+    """A finding per program; the remedy of each names the one command that installs all that are missing."""
+    lacking = [(tool, package) for tool, package in TOOLS if which(tool) is None]
+    remedy = install_command(package for _, package in lacking)
+    return tuple(
+        Finding(tool, (tool, package) not in lacking, which(tool) or "not installed", remedy) for tool, package in TOOLS
+    )
+
+
+def install_command(packages: Iterable[str]) -> str:
+    names = sorted(set(packages))
+    return f"apt-get install {' '.join(names)}" if names else ""
+
+
+def require_lab(state: Path) -> None:
+    """Raise HostError, with the way out, where a lab can't run at all. Cheap: called at every start."""
+    _require(dict(TOOLS))
+    for finding in (overlay(), upper_layer(state)):
+        if not finding.fine:
+            raise HostError(f"{finding.name}: {finding.seen}", hint=finding.remedy)
+
+
+def require_entry() -> None:
+    """Raise HostError where not even a lab that stands can be looked at, entered, stopped or removed."""
+    _require(ENTRY)
+
+
+def _require(tools: Collection[str]) -> None:
+    """Root, and these of TOOLS."""
+    if os.geteuid() != 0:
+        raise HostError(
+            "the lab needs root: it makes network namespaces and system containers",
+            hint="run the command with sudo",
+        )
+    packages = dict(TOOLS)
+    lacking = [finding.name for finding in missing_tools() if not finding.fine and finding.name in tools]
+    if lacking:
+        raise HostError(
+            f"programs are missing: {', '.join(lacking)}",
+            hint=f"run: {install_command(packages[tool] for tool in lacking)}",
+        )
+
+
+def examine(state: Path) -> tuple[Finding, ...]:
+    """Everything ``doctor`` shows about this computer, nothing changed. ``state`` is where platforms are kept."""
+    return (
+        Finding("root", os.geteuid() == 0, f"user id {os.geteuid()}", "run the command with sudo"),
+        *missing_tools(),
+        overlay(),
+        upper_layer(state),
+        fuse(),
+        control_groups(),
+        kernel_settings(),
+        archive(),
+        *network_features(),
+        memory(),
+        space(state),
+    )
+
+
+def overlay(filesystems: Path = Path("/proc/filesystems")) -> Finding:
+    known = "overlay" in filesystems.read_text(encoding="ascii").split()
+    loadable = any(Path("/lib/modules").glob(f"{os.uname().release}/kernel/fs/overlayfs/overlay.ko*"))
+    return Finding(
+        "overlayfs", known or loadable, "present" if known or loadable else "not in this kernel", "modprobe overlay"
+    )
+
+
+def upper_layer(state: Path, mountinfo: Path = MOUNTS) -> Finding:
+    """Whether the state folder's file system can hold machines' own layers."""
+    point, kind = file_system(state, read_mounts(mountinfo))
+    return Finding(
+        "state folder",
+        kind.partition(".")[0] not in NO_UPPER,
+        f"{kind} at {point}",
+        "choose a folder on ext4, xfs or btrfs with --state-dir",
+    )
+
+
+def file_system(path: Path, mountinfo: str) -> tuple[Path, str]:
+    """The mount point and type of the file system ``path`` lies on (or would, once made)."""
+    wanted = path.resolve()
+    best = (Path("/"), "unknown")
+    for line in mountinfo.splitlines():
+        head, _, tail = line.partition(" - ")
+        point = Path(unescape(head.split(" ")[4]))
+        if (point == wanted or point in wanted.parents) and len(point.parts) >= len(best[0].parts):
+            best = (point, tail.split(" ")[0])  # of mounts on one point the last is on top
+    return best
+
+
+def fuse(device: Path = Path("/dev/fuse")) -> Finding:
+    return Finding("fuse", device.exists(), str(device) if device.exists() else "missing", "modprobe fuse")
+
+
+def control_groups(root: Path = Path("/")) -> Finding:
+    try:
+        return Finding("control groups", True, f"version {detect(root).version}")
+    except HostError as error:
+        return Finding("control groups", False, error.what, error.hint)
+
+
+def kernel_settings(root: Path = Path("/")) -> Finding:
+    """Not a fault: what a lab changes for the whole computer while it stands."""
+    changed = [f"{entry.setting.key} {entry.present} → {entry.setting.value}" for entry in differences(root)]
+    return Finding(
+        "kernel settings",
+        True,
+        f"a lab changes, until its removal: {', '.join(changed)}" if changed else "as a lab needs them",
+    )
+
+
+def archive() -> Finding:
+    """Whether the default image can be built from where this computer's apt gets its packages."""
+    try:
+        mirrors, key = host_mirrors("debian"), keyring("debian")
+    except HostError as error:
+        return Finding("Debian archive", False, error.what, error.hint)
+    return Finding(
+        "Debian archive",
+        True,
+        f"{mirrors[0] if mirrors else 'the default mirror of mmdebstrap'}, checked with {key}",
+    )
+
+
+def network_features(run: Callable[[Sequence[str]], str] | None = None) -> tuple[Finding, ...]:
+    """Make each kind of link in a namespace that vanishes at once: the only question whose answer is certain."""
+    ask = run or _complaint
+    found = []
+    for name, command in _FEATURES:
+        complaint = ask(("unshare", "--net", *command.split()))
+        found.append(Finding(name, not complaint, complaint or "present", f"modprobe {name}"))
+    return tuple(found)
+
+
+def memory(meminfo: Path = Path("/proc/meminfo"), needed: int = 4 << 30) -> Finding:
+    """Whether there is memory for a default lab, idle."""
+    kibibytes = {
+        line.partition(":")[0]: int(line.split()[1]) for line in meminfo.read_text(encoding="ascii").splitlines()
+    }
+    available = kibibytes.get("MemAvailable", 0) << 10
+    return Finding(
+        "memory", available >= needed, f"{available / (1 << 30):.1f} GiB available", "fewer or smaller machines"
+    )
+
+
+def space(folder: Path, needed: int = SPACE) -> Finding:
+    present = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    free = shutil.disk_usage(present).free
+    return Finding("disk space", free >= needed, f"{free / (1 << 30):.1f} GiB free at {present}", "make room there")
+
+
+def _complaint(argv: Sequence[str]) -> str:
+    """What a command says when it fails; empty when it doesn't."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"status {done.returncode}"

@@ -1,0 +1,229 @@
+"""A lab's network: one namespace with two bridges, and one namespace with a plugged-in card per machine.
+
+Nothing is made in the host's own namespace, not even for a moment: every link is created inside the lab's
+namespace, and a cable's far end directly inside the machine's. A machine's namespace is made before the
+machine and outlives its reboots, as a cable does.
+
+A drill pulls a cable with ``ip -n gp-<lab> link set l-<machine> down``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from groundplane.errors import MachineError
+from groundplane.image.removal import read_mounts
+from groundplane.machines.lab.command import Runner, run
+from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, mounted, outer_mac, port
+from groundplane.spec.model import Role
+from groundplane.topology.model import Lan, Machine, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One network card of a machine: its name and MAC there, the bridge it is plugged into."""
+
+    name: str
+    mac: str
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as it is: its MAC, its IPv4 addresses with prefix, the bridge it belongs to, whether it is up."""
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...]
+    master: str
+    up: bool
+
+
+def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
+    """The cards a machine has: one on the LAN, and the gateway's second one on the outer bridge."""
+    lan = Card(topology.lan.interface, machine.mac, LAN)
+    if machine.role is not Role.GATEWAY:
+        return (lan,)
+    return (lan, Card(topology.lan.outer_interface, outer_mac(topology.name, machine.name), WAN))
+
+
+def operator_address(topology: Topology) -> IPv4Address:
+    """The lab's own address on the LAN, from which this computer reaches the machines.
+
+    The highest one that no machine, no service and no stranger may have: it is found by counting down because
+    machines are numbered upwards. Raises MachineError when the range is used up.
+    """
+    lan = topology.lan
+    taken = {lan.gateway, lan.floating, *(machine.address for machine in topology.machines)}
+    network, broadcast = int(lan.range.network_address), int(lan.range.broadcast_address)
+    candidate = broadcast - 1
+    while candidate > network:
+        address = IPv4Address(candidate)
+        if lan.pool_first <= address <= lan.pool_last:
+            candidate = int(lan.pool_first) - 1
+        elif address in taken:
+            candidate -= 1
+        else:
+            return address
+    raise MachineError(
+        "no address of the LAN is left for this computer",
+        where=str(lan.range),
+        hint="widen network: {lan: …} or shrink network: {dhcp-pool: …} in the cluster file",
+    )
+
+
+def bridge_commands(lan: Lan, operator: IPv4Address, links: Mapping[str, Link]) -> tuple[str, ...]:
+    """ip(8) batch lines that turn the lab namespace's ``links`` into what they must be; none when they are."""
+    lines: list[str] = []
+    if not (loopback := links.get("lo")) or not loopback.up:
+        lines.append("link set lo up")
+    for name in (LAN, WAN):
+        if name not in links:
+            lines.append(f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+        if name not in links or not links[name].up:
+            lines.append(f"link set {name} up")
+    wanted = f"{operator}/{lan.range.prefixlen}"
+    present = links[LAN].addresses if LAN in links else ()
+    lines += [f"address del {address} dev {LAN}" for address in present if address != wanted]
+    if wanted not in present:
+        lines.append(f"address add {wanted} dev {LAN}")
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Cabling:
+    """ip(8) batch lines for a machine's own namespace, to be run first, and for the lab's."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+
+
+def cable_commands(
+    names: Names, machine: str, plugged: Sequence[Card], inside: Mapping[str, Link], outside: Mapping[str, Link]
+) -> Cabling:
+    """What plugs a machine's missing cards in. ``inside`` are the links of its own namespace, ``outside`` the lab's.
+
+    A cable whose bridge end was set down by somebody (a drill) stays down: only what is missing is made.
+    """
+    lines: list[str] = []
+    loose: list[str] = []
+    for card in plugged:
+        end = port(machine, card.bridge)
+        if card.name in inside and inside[card.name].mac == card.mac and end in outside:
+            continue
+        if end in outside:
+            lines.append(f"link del {end}")
+        elif card.name in inside:  # its far end is in a namespace that was the lab's once
+            loose.append(f"link del {card.name}")
+        lines += [
+            f"link add {end} type veth peer name {card.name} address {card.mac}"
+            f" netns {names.machine_namespace(machine)}",
+            f"link set {end} master {card.bridge} up",
+        ]
+    return Cabling(tuple(loose), tuple(lines))
+
+
+def parse_links(text: str) -> dict[str, Link]:
+    """Links by name from the output of ``ip -json address show``."""
+    found = {}
+    for entry in json.loads(text or "[]"):
+        if not entry:
+            continue
+        addresses = tuple(
+            f"{info['local']}/{info['prefixlen']}"
+            for info in entry.get("addr_info", ())
+            if info.get("family") == "inet"
+        )
+        found[entry["ifname"]] = Link(
+            name=entry["ifname"],
+            mac=entry.get("address", ""),
+            addresses=addresses,
+            master=entry.get("master", ""),
+            up="UP" in entry.get("flags", ()),
+        )
+    return found
+
+
+class Network:
+    """The effects: makes and removes the namespaces and links of one lab."""
+
+    def __init__(self, topology: Topology, *, runner: Runner = run, folder: Path = NAMESPACES) -> None:
+        self._topology = topology
+        self._names = Names(topology.name)
+        self._run = runner
+        self._folder = folder
+
+    async def prepare(self) -> None:
+        """The lab's namespace with its bridges and the operator's address."""
+        name = self._names.namespace
+        await self._make_namespace(name)
+        links = await self._links(name)
+        await self._batch(name, bridge_commands(self._topology.lan, operator_address(self._topology), links))
+
+    async def plug(self, machine: Machine) -> bool:
+        """The machine's namespace with its cards in it; return whether anything was missing."""
+        name = self._names.machine_namespace(machine.name)
+        made = await self._make_namespace(name)
+        if made:
+            await self._batch(name, ("link set lo up",))
+        cabling = cable_commands(
+            self._names,
+            machine.name,
+            cards(self._topology, machine),
+            await self._links(name),
+            await self._links(self._names.namespace),
+        )
+        await self._batch(name, cabling.inside)
+        await self._batch(self._names.namespace, cabling.outside)
+        return made or bool(cabling.outside)
+
+    async def unplug(self, machine: str) -> None:
+        """Remove the machine's namespace; its cards and their bridge ends go with it."""
+        await self._remove_namespace(self._names.machine_namespace(machine))
+
+    async def remove(self) -> None:
+        """Remove every namespace of the lab, whatever machines they belong to."""
+        for machine in self.machines():
+            await self.unplug(machine)
+        await self._remove_namespace(self._names.namespace)
+
+    def machines(self) -> tuple[str, ...]:
+        """Machines that have a namespace, also ones the topology no longer knows."""
+        if not self._folder.is_dir():
+            return ()
+        found = (self._names.machine_of(path.name) for path in self._folder.iterdir())
+        return tuple(sorted(name for name in found if name is not None))
+
+    async def _make_namespace(self, name: str) -> bool:
+        path = self._folder / name
+        if mounted(path, _mountinfo()):
+            return False
+        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.touch(mode=0o444)
+        # unshare(1) binds the namespace of a process that ends at once; this process never leaves its own.
+        await self._run(("unshare", f"--net={path}", "true"))
+        return True
+
+    async def _remove_namespace(self, name: str) -> None:
+        path = self._folder / name
+        while mounted(path, _mountinfo()):
+            await self._run(("umount", str(path)))
+        path.unlink(missing_ok=True)
+
+    async def _links(self, namespace: str) -> dict[str, Link]:
+        return parse_links(
+            await self._run(("nsenter", f"--net={self._folder / namespace}", "ip", "-json", "address", "show"))
+        )
+
+    async def _batch(self, namespace: str, lines: Sequence[str]) -> None:
+        if lines:
+            argv = ("nsenter", f"--net={self._folder / namespace}", "ip", "-batch", "-")
+            await self._run(argv, stdin="\n".join(lines) + "\n")
+
+
+def _mountinfo() -> str:
+    return read_mounts()

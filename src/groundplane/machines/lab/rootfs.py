@@ -1,0 +1,99 @@
+"""A machine's folder: its own layer of the root tree, its seed, its data folders."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from groundplane.image.removal import remove_tree
+from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.lab.names import Folders, machine_id
+from groundplane.machines.lab.nspawn import Bind
+from groundplane.spec.model import Role
+from groundplane.state.model import DataFolder
+from groundplane.store.files import private_folder, write_private
+from groundplane.topology.model import Machine
+
+SEED: Final = "var/lib/cloud/seed/nocloud"
+REGISTRY: Final = "/srv/registry"
+
+
+def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> bool:
+    """Create the machine's folder with its seed where it isn't there; return whether it was made.
+
+    A machine that exists keeps the seed it was born with: a seed counts at the first boot alone.
+    One whose creation was cut short has never run, and is made anew.
+    """
+    if folders.made(machine.name).is_file():
+        return False
+    folder = folders.machine(machine.name)
+    remove_tree(folder)
+    remove_tree(folders.data / machine.name)
+    private_folder(folder)
+    for name in ("upper", "work", "rootfs"):
+        _folder(folder / name, 0o755)
+    upper = folder / "upper"
+    _folder(upper / "etc", 0o755)
+    (upper / "etc/machine-id").write_text(machine_id(lab, machine.name) + "\n", encoding="ascii")
+    (upper / "etc/machine-id").chmod(0o444)
+    _seed(upper, blueprint)
+    write_private(folders.made(machine.name), blueprint.seed.digest.encode() + b"\n")
+    return True
+
+
+def stand_on(folders: Folders, machine: str, material: Material, layer: Path) -> None:
+    """Point the machine at what it stands on, to be followed at its next start. Short names: mount(8) reads them
+    as options, where a colon or a comma in a longer path would end one."""
+    folder = folders.machine(machine)
+    for name, target in (("base", material.root), ("software", material.software), ("layer", layer)):
+        link = folder / name
+        fresh = folder / f".{name}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target.resolve())
+        fresh.replace(link)
+
+
+def binds(folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], material: Material) -> tuple[Bind, ...]:
+    """What of this computer appears in the machine; its data folders are made where they are missing."""
+    found = []
+    for data in sorted(wanted, key=lambda folder: folder.path):
+        source = folders.data_folder(machine.name, data.path)
+        if not source.is_dir():
+            private_folder(folders.data)
+            source.mkdir(parents=True)
+            source.chmod(data.mode)
+        found.append(Bind(source, data.path))
+    if machine.role is Role.GATEWAY:
+        found.append(Bind(material.registry.resolve(), REGISTRY, read_only=True))
+    return tuple(found)
+
+
+def remove(folders: Folders, machine: str) -> None:
+    """Remove the machine's folder and its data."""
+    # The marker first: a removal cut short must not leave something that looks like a whole machine.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        folders.made(machine).unlink()
+    remove_tree(folders.machine(machine))
+    remove_tree(folders.data / machine)
+
+
+def _seed(upper: Path, blueprint: Blueprint) -> None:
+    folder = upper
+    for part in Path(SEED).parts:
+        folder = folder / part
+        _folder(folder, 0o700 if part == "nocloud" else 0o755)
+    for name, content in (
+        ("meta-data", blueprint.seed.meta_data),
+        ("user-data", blueprint.seed.user_data),
+        ("network-config", blueprint.seed.network_config),
+    ):
+        write_private(folder / name, content)
+
+
+def _folder(path: Path, mode: int) -> None:
+    """In an overlay the upper folder's mode and owner win, so they are set whatever the umask."""
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+    os.chown(path, 0, 0)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from groundplane.errors import MachineError
+from groundplane.machines.lab.names import Names
+from groundplane.machines.lab.network import (
+    Cabling,
+    Link,
+    Network,
+    bridge_commands,
+    cable_commands,
+    cards,
+    operator_address,
+    parse_links,
+)
+from groundplane.topology.model import Topology
+
+MakeTopology = Callable[..., Topology]
+OPERATOR = IPv4Address("10.80.0.191")
+
+
+def test_the_operator_sits_just_below_the_strangers_pool(make_topology: MakeTopology) -> None:
+    assert operator_address(make_topology()) == OPERATOR
+
+
+def test_the_operator_takes_the_last_address_where_the_pool_is_elsewhere(make_topology: MakeTopology) -> None:
+    topology = make_topology(pool=("10.80.0.100", "10.80.0.120"))
+    assert operator_address(topology) == IPv4Address("10.80.0.254")
+
+
+def test_the_operator_avoids_machines(make_topology: MakeTopology) -> None:
+    topology = make_topology(lan="10.80.0.0/29", pool=("10.80.0.6", "10.80.0.6"))
+    assert operator_address(topology) == IPv4Address("10.80.0.5")
+
+
+def test_a_full_range_is_said_to_be_full(make_topology: MakeTopology) -> None:
+    with pytest.raises(MachineError, match="no address"):
+        operator_address(make_topology(lan="10.80.0.0/29", pool=("10.80.0.5", "10.80.0.6")))
+
+
+def test_only_the_gateway_has_an_outer_card(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    assert [card.name for card in cards(topology, topology.gateway)] == ["lan0", "wan0"]
+    assert [(card.name, card.mac) for card in cards(topology, topology.machine("cp1"))] == [
+        ("lan0", "02:00:00:00:01:01")
+    ]
+
+
+def test_bridges_are_made_once_and_nothing_is_done_where_they_stand(make_topology: MakeTopology) -> None:
+    lan = make_topology().lan
+    assert bridge_commands(lan, OPERATOR, {}) == (
+        "link set lo up",
+        "link add lan type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        "link set lan up",
+        "link add wan type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        "link set wan up",
+        "address add 10.80.0.191/24 dev lan",
+    )
+    standing = {
+        "lo": Link("lo", "", (), "", True),
+        "lan": Link("lan", "", ("10.80.0.191/24",), "", True),
+        "wan": Link("wan", "", (), "", True),
+    }
+    assert bridge_commands(lan, OPERATOR, standing) == ()
+
+
+def test_an_operator_that_moved_leaves_its_old_address(make_topology: MakeTopology) -> None:
+    standing = {
+        "lo": Link("lo", "", (), "", True),
+        "lan": Link("lan", "", ("10.80.0.7/24",), "", True),
+        "wan": Link("wan", "", (), "", True),
+    }
+    assert bridge_commands(make_topology().lan, OPERATOR, standing) == (
+        "address del 10.80.0.7/24 dev lan",
+        "address add 10.80.0.191/24 dev lan",
+    )
+
+
+def test_a_missing_cable_is_plugged_in(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    plugged = cards(topology, topology.machine("cp1"))
+    assert cable_commands(Names("demo"), "cp1", plugged, {}, {}).outside == (
+        "link add l-cp1 type veth peer name lan0 address 02:00:00:00:01:01 netns gp-demo.cp1",
+        "link set l-cp1 master lan up",
+    )
+
+
+def test_a_cable_that_a_drill_pulled_stays_pulled(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    plugged = cards(topology, topology.machine("cp1"))
+    inside = {"lan0": Link("lan0", "02:00:00:00:01:01", (), "", True)}
+    outside = {"l-cp1": Link("l-cp1", "", (), "lan", False)}
+    assert cable_commands(Names("demo"), "cp1", plugged, inside, outside) == Cabling((), ())
+
+
+def test_a_card_with_another_mac_is_replaced(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    plugged = cards(topology, topology.machine("cp1"))
+    inside = {"lan0": Link("lan0", "02:ff:ff:ff:ff:ff", (), "", True)}
+    outside = {"l-cp1": Link("l-cp1", "", (), "lan", True)}
+    assert cable_commands(Names("demo"), "cp1", plugged, inside, outside).outside[0] == "link del l-cp1"
+
+
+def test_a_card_left_over_from_a_lost_network_is_pulled_first(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    plugged = cards(topology, topology.machine("cp1"))
+    inside = {"lan0": Link("lan0", "02:00:00:00:01:01", (), "", True)}
+    cabling = cable_commands(Names("demo"), "cp1", plugged, inside, {})
+    assert cabling.inside == ("link del lan0",)
+    assert len(cabling.outside) == 2
+
+
+def test_links_are_read_from_iproutes_json() -> None:
+    text = json.dumps(
+        [
+            {"ifname": "lo", "flags": ["LOOPBACK", "UP"], "addr_info": []},
+            {},
+            {
+                "ifname": "lan",
+                "flags": ["UP"],
+                "address": "02:00:00:00:00:09",
+                "addr_info": [
+                    {"family": "inet", "local": "10.80.0.191", "prefixlen": 24},
+                    {"family": "inet6", "local": "fe80::1", "prefixlen": 64},
+                ],
+            },
+            {"ifname": "l-cp1", "flags": [], "master": "lan"},
+        ]
+    )
+    links = parse_links(text)
+    assert links["lan"] == Link("lan", "02:00:00:00:00:09", ("10.80.0.191/24",), "", True)
+    assert (links["l-cp1"].master, links["l-cp1"].up) == ("lan", False)
+    assert parse_links("") == {}
+
+
+def test_the_hosts_own_network_is_never_named(make_topology: MakeTopology, tmp_path: Path) -> None:
+    topology = make_topology()
+    asked: list[tuple[str, ...]] = []
+
+    async def runner(argv: Sequence[str], *, stdin: str = "") -> str:
+        asked.append(tuple(argv))
+        return ""
+
+    async def build() -> None:
+        network = Network(topology, runner=runner, folder=tmp_path)
+        await network.prepare()
+        assert await network.plug(topology.gateway)
+
+    asyncio.run(build())
+    inside = (("nsenter", f"--net={tmp_path}/gp-demo"), ("nsenter", f"--net={tmp_path}/gp-demo.gateway"))
+    assert all(argv[:2] in inside or argv[0] == "unshare" for argv in asked)
+
+
+def test_namespaces_of_machines_the_topology_forgot_are_found(make_topology: MakeTopology, tmp_path: Path) -> None:
+    for name in ("gp-demo", "gp-demo.old", "gp-demo.cp1", "gp-demo-two.cp1", "mine"):
+        (tmp_path / name).touch()
+
+    async def runner(argv: Sequence[str], *, stdin: str = "") -> str:
+        raise AssertionError(argv)
+
+    network = Network(make_topology(), runner=runner, folder=tmp_path)
+    assert network.machines() == ("cp1", "old")
+    asyncio.run(network.remove())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gp-demo-two.cp1", "mine"]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from groundplane.cloudinit.seed import Seed
+from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.lab import rootfs
+from groundplane.machines.lab.names import Folders, machine_id
+from groundplane.state.model import DataFolder, MachineState
+from groundplane.topology.model import Topology
+
+BLUEPRINT = Blueprint(MachineState("cp1"), Seed(b"meta", b"user", b"net"))
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    monkeypatch.setattr(os, "chown", lambda *_: None)  # tests run as anybody
+    tmp_path.chmod(0o700)
+    return Folders(tmp_path)
+
+
+def make(folders: Folders, topology: Topology) -> bool:
+    return rootfs.make(folders, "demo", topology.machine("cp1"), BLUEPRINT)
+
+
+def test_a_new_machine_has_its_seed_and_identity(folders: Folders, make_topology: Callable[..., Topology]) -> None:
+    assert make(folders, make_topology())
+    upper = folders.machine("cp1") / "upper"
+    seed = upper / rootfs.SEED
+    assert {path.name: path.read_bytes() for path in seed.iterdir()} == {
+        "meta-data": b"meta",
+        "user-data": b"user",
+        "network-config": b"net",
+    }
+    assert {path.stat().st_mode & 0o777 for path in seed.iterdir()} == {0o600}
+    assert seed.stat().st_mode & 0o777 == 0o700
+    assert (upper / "var/lib").stat().st_mode & 0o777 == 0o755
+    assert (upper / "etc/machine-id").read_text() == machine_id("demo", "cp1") + "\n"
+
+
+def test_an_existing_machine_keeps_what_it_was_born_with(
+    folders: Folders, make_topology: Callable[..., Topology]
+) -> None:
+    make(folders, make_topology())
+    other = Blueprint(MachineState("cp1"), Seed(b"meta2", b"user", b"net"))
+    assert not rootfs.make(folders, "demo", make_topology().machine("cp1"), other)
+    assert (folders.machine("cp1") / "upper" / rootfs.SEED / "meta-data").read_bytes() == b"meta"
+
+
+def test_a_creation_cut_short_begins_anew(folders: Folders, make_topology: Callable[..., Topology]) -> None:
+    make(folders, make_topology())
+    folders.made("cp1").unlink()
+    stray = folders.machine("cp1") / "upper/etc/stray"
+    stray.touch()
+    assert make(folders, make_topology())
+    assert not stray.exists()
+
+
+def test_it_stands_on_the_material_of_its_next_start(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    make(folders, make_topology())
+    for generation in ("one", "two"):
+        root = tmp_path / generation
+        rootfs.stand_on(folders, "cp1", Material(root, tmp_path / "s", tmp_path / "r"), tmp_path / "l")
+        assert (folders.machine("cp1") / "base").readlink() == root
+
+
+def test_data_folders_lie_on_the_host_and_the_registry_is_the_gateways(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    topology, material = make_topology(), Material(tmp_path, tmp_path, tmp_path / "registry")
+    wanted = (DataFolder("/var/lib/kubelet"), DataFolder("/var/lib/etcd", 0o700))
+    found = rootfs.binds(folders, topology.machine("cp1"), wanted, material)
+    assert [bind.target for bind in found] == ["/var/lib/etcd", "/var/lib/kubelet"]
+    assert found[0].source == tmp_path / "lab/data/cp1/var/lib/etcd"
+    assert found[0].source.stat().st_mode & 0o777 == 0o700
+    gateway = rootfs.binds(folders, topology.gateway, (), material)
+    assert [(bind.target, bind.read_only) for bind in gateway] == [("/srv/registry", True)]
+
+
+def test_a_removed_machine_leaves_nothing(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    make(folders, make_topology())
+    material = Material(tmp_path, tmp_path, tmp_path)
+    rootfs.binds(folders, make_topology().machine("cp1"), (DataFolder("/var/lib/etcd"),), material)
+    rootfs.remove(folders, "cp1")
+    rootfs.remove(folders, "cp1")
+    (folders.machines / "stray").write_text("not a folder")
+    rootfs.remove(folders, "stray")
+    assert not (folders.machines / "stray").exists()
+    assert not folders.machine("cp1").exists()
+    assert not (folders.data / "cp1").exists()
