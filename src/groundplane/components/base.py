@@ -1,0 +1,53 @@
+"""What every component is: a name, what it adds to a machine, its cluster-wide steps and its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from groundplane.state.model import Fragment
+from groundplane.state.step import Step
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.check import Check
+
+
+def no_steps(_: Topology) -> tuple[Step, ...]:
+    return ()
+
+
+def no_checks(_: Topology) -> tuple[Check, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One real component. ``fragment`` returns None for machines it has nothing to do with."""
+
+    name: str
+    fragment: Callable[[Topology, Machine], Fragment | None]
+    steps: Callable[[Topology], tuple[Step, ...]] = no_steps
+    checks: Callable[[Topology], tuple[Check, ...]] = no_checks
+
+
+def templates(package_file: str) -> Environment:
+    """The Jinja environment of a component's ``templates/`` folder; call it with the module's ``__file__``.
+
+    One per folder, shared by all who ask: a template is compiled once, however many machines it is rendered for."""
+    return _environment(Path(package_file).parent / "templates")
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(folder),
+        auto_reload=False,  # the files are the program's own
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # configuration files, not HTML
+    )

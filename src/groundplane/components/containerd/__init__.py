@@ -1,0 +1,6 @@
+"""containerd: runs the containers of every node, whose images come from the gateway's registry."""
+
+from groundplane.components.base import Component
+from groundplane.components.containerd.fragment import fragment
+
+COMPONENT = Component(name="containerd", fragment=fragment)

@@ -1,0 +1,74 @@
+"""What Corosync adds to a balancer: its configuration, the cluster's own key, and the client of the third vote.
+
+Membership is encrypted and authenticated under a key of this cluster alone. With two balancers the gateway's vote makes
+three, so neither wins by itself and quorum is never ignored; ``two_node`` would do just that and is not used. A lone
+balancer is its own majority and asks nobody.
+"""
+
+from __future__ import annotations
+
+from groundplane.components.base import templates
+from groundplane.components.corosync import timing
+from groundplane.components.qnetd import nss
+from groundplane.spec.model import Role
+from groundplane.state.model import File, Fragment, Package, Resource, Unit
+from groundplane.topology.model import Machine, Topology
+
+CONFIG = "/etc/corosync/corosync.conf"
+KEY = "/etc/corosync/authkey"
+PEM_FOLDER = "/etc/groundplane/qdevice"
+UNIT = "corosync.service"
+QDEVICE_UNIT = "corosync-qdevice.service"
+
+
+def node_id(topology: Topology, machine: Machine) -> int:
+    """Corosync's number of a balancer, from 1."""
+    return topology.balancers.index(machine) + 1
+
+
+def fragment(topology: Topology, machine: Machine) -> Fragment | None:
+    """Return what Corosync adds to ``machine``, None for anything but a balancer."""
+    if machine.role is not Role.BALANCER:
+        return None
+    environment = templates(__file__)
+    config = environment.get_template("corosync.conf.j2").render(
+        topology=topology,
+        nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
+        timing=timing,
+        with_vote=len(topology.balancers) > 1,
+    )
+    drop_in = environment.get_template("corosync.service.conf.j2").render()
+    drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"
+    return Fragment(
+        component="corosync",
+        resources=(
+            Package("corosync"),
+            File(CONFIG, config.encode()),
+            File(KEY, topology.secrets.corosync_key.reveal(), mode=0o400, secret=True),
+            File(drop_in_path, drop_in.encode()),
+            Unit(UNIT, reads=(CONFIG, KEY, drop_in_path)),
+            *(_vote(topology) if len(topology.balancers) > 1 else ()),
+        ),
+    )
+
+
+def _vote(topology: Topology) -> tuple[Resource, ...]:
+    environment = templates(__file__)
+    drop_in = environment.get_template("corosync-qdevice.service.conf.j2").render(
+        script=nss.SCRIPT, folder=PEM_FOLDER, nickname=nss.CLIENT_NICKNAME
+    )
+    options = environment.get_template("corosync-qdevice.default.j2").render(
+        server_name=nss.server_name(topology.secrets.qnetd)
+    )
+    drop_in_path = f"/etc/systemd/system/{QDEVICE_UNIT}.d/groundplane.conf"
+    options_path = "/etc/default/corosync-qdevice"
+    return (
+        Package("corosync-qdevice"),
+        Package("libnss3-tools"),
+        Package("openssl"),
+        nss.script(),
+        *nss.pem_files(PEM_FOLDER, topology.secrets.platform_ca, topology.secrets.qdevice),
+        File(drop_in_path, drop_in.encode()),
+        File(options_path, options.encode()),
+        Unit(QDEVICE_UNIT, reads=(CONFIG, PEM_FOLDER, drop_in_path, options_path)),
+    )

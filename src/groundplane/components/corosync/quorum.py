@@ -1,0 +1,72 @@
+"""Reads ``corosync-quorumtool -s``. The tool has no other output; its lines are ``Key:   value`` and a member table
+(corosync-quorumtool(8))."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from groundplane.errors import TransportError
+from groundplane.state.step import Reach
+from groundplane.topology.model import Topology
+from groundplane.verify.condition import NotYet
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Quorum as one balancer sees it. ``members`` are names, in Corosync's order, without the third vote.
+
+    ``vote_alive`` and ``vote_cast`` are the ``A`` and ``V`` flags of the balancer asked: its client of the third vote
+    answers, and has the vote.
+    """
+
+    quorate: bool
+    expected: int
+    total: int
+    members: tuple[str, ...]
+    vote_alive: bool
+    vote_cast: bool
+
+    def __str__(self) -> str:
+        state = "quorate" if self.quorate else "not quorate"
+        return f"{state}, {self.total} of {self.expected} votes, members {', '.join(self.members) or 'none'}"
+
+
+def parse(text: str) -> Quorum:
+    """Parse the tool's words; ``NotYet`` when they aren't a quorum status."""
+    fields = dict(re.findall(r"^([A-Z][A-Za-z ]+?):[ \t]+(.*?)[ \t]*$", text, re.MULTILINE))
+    try:
+        quorate, expected, total = fields["Quorate"] == "Yes", int(fields["Expected votes"]), int(fields["Total votes"])
+    except (KeyError, ValueError) as error:
+        raise NotYet("Corosync's quorum status can't be read") from error
+    # Number, votes, the third vote's flags as that member has them, name. Without a third vote no flags either;
+    # the third vote's own row has the number 0.
+    row = r"^ *(\d+) +\d+ +(?:([A-Z]+(?:,[A-Z]+)*) +)?(\S+)(?: (\(local\)))? *$"
+    rows = [match for match in re.findall(row, text, re.MULTILINE) if match[0] != "0"]
+    device = next((flags.split(",") for _, flags, _, local in rows if local), [""])
+    return Quorum(
+        quorate=quorate,
+        expected=expected,
+        total=total,
+        members=tuple(name for _, _, name, _ in rows),
+        vote_alive="A" in device,
+        vote_cast="V" in device,
+    )
+
+
+async def seen_by(reach: Reach, balancer: str) -> Quorum:
+    """Quorum as ``balancer`` sees it. Raises ``TransportError`` when it can't be asked."""
+    # The status is 2 without quorum, so it says nothing on its own.
+    answer = await reach.run(balancer, ["corosync-quorumtool", "-s"], timeout=15, check=False)
+    return parse(answer.text)
+
+
+async def summary(reach: Reach, topology: Topology) -> dict[str, str]:
+    """One line per balancer for the status display, in the topology's order."""
+    lines: dict[str, str] = {}
+    for machine in topology.balancers:
+        try:
+            lines[machine.name] = str(await seen_by(reach, machine.name))
+        except (TransportError, NotYet) as error:
+            lines[machine.name] = str(error)
+    return lines

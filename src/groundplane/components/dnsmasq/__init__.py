@@ -1,0 +1,7 @@
+"""dnsmasq on the gateway: DHCP and DNS of the LAN, in step with each other."""
+
+from groundplane.components.base import Component
+from groundplane.components.dnsmasq.checks import checks
+from groundplane.components.dnsmasq.fragment import fragment
+
+COMPONENT = Component("dnsmasq", fragment, checks=checks)

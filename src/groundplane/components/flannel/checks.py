@@ -1,0 +1,34 @@
+"""How we know that flannel does its work; that pods reach each other over it is verified with real pods."""
+
+from __future__ import annotations
+
+from groundplane.components.kubeadm.control import ask, kubectl, loads
+from groundplane.errors import StepError
+from groundplane.state.step import Reach
+from groundplane.topology.model import Topology
+from groundplane.verify.check import Check
+from groundplane.verify.condition import NotYet
+
+
+def checks(topology: Topology) -> tuple[Check, ...]:
+    async def probe(reach: Reach) -> str:
+        argv = kubectl("get", "daemonset", "kube-flannel-ds", "--namespace=kube-flannel", "--output=json")
+        try:
+            status = loads((await ask(reach, topology, argv)).text).get("status", {})
+        except StepError as error:
+            raise NotYet(error.detail or error.what) from error
+        wanted, ready = len(topology.nodes), int(status.get("numberReady", 0))
+        updated = int(status.get("updatedNumberScheduled", 0))
+        if ready < wanted or updated < wanted:
+            raise NotYet(f"flannel is ready on {ready} and current on {updated} of {wanted} nodes")
+        return f"flannel is ready on all {wanted} nodes"
+
+    return (
+        Check(
+            name="flannel",
+            title="flannel runs on every node",
+            deadline=60,
+            remedy="`kubectl -n kube-flannel get pods -o wide` shows where it doesn't, `kubectl logs` there tells why",
+            probe=probe,
+        ),
+    )

@@ -1,0 +1,57 @@
+"""flannel's one act: have the cluster run it, exactly as written here."""
+
+from __future__ import annotations
+
+from groundplane.components.base import templates
+from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl
+from groundplane.components.kubeadm.steps import INIT
+from groundplane.errors import TransportError
+from groundplane.state.step import Reach, Step
+from groundplane.topology.model import Topology
+
+NAME = "flannel"
+_SERVER_SIDE = ("--server-side", "--force-conflicts", "--field-manager=groundplane", "--filename=-")
+_TEMPLATES = templates(__file__)
+
+
+def manifest(topology: Topology) -> bytes:
+    """flannel's objects. Addresses come from the cluster file, the image from the software bundle."""
+    return (
+        _TEMPLATES.get_template("flannel.yaml.j2")
+        .render(
+            pods=topology.spec.kubernetes.pods,
+            image=topology.software.flannel_image,
+            interface=topology.lan.interface,
+        )
+        .encode()
+    )
+
+
+def steps(topology: Topology) -> tuple[Step, ...]:
+    wanted = manifest(topology)
+
+    async def probe(reach: Reach) -> bool:
+        """Whether the API server would change nothing: a dry run compares with what really is there."""
+        machine = await any_control_plane(reach, topology)
+        if machine is None:
+            return False
+        try:
+            await reach.run(machine, kubectl("diff", *_SERVER_SIDE), stdin=wanted, timeout=60)
+        except TransportError:
+            return False
+        return True
+
+    async def act(reach: Reach) -> None:
+        await ask(reach, topology, kubectl("apply", *_SERVER_SIDE), stdin=wanted, timeout=60)
+
+    return (
+        Step(
+            name=NAME,
+            machine="platform",
+            why="give pods a network: flannel's VXLAN over the LAN",
+            probe=probe,
+            act=act,
+            needs=(INIT,),
+            deadline=180,
+        ),
+    )

@@ -1,0 +1,189 @@
+"""What kubeadm is told: one configuration per machine, safe by default in the sense of the CIS Kubernetes Benchmark.
+
+Field names are those of kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1 and kubeproxy.config.k8s.io/v1alpha1.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+
+from groundplane.components.base import templates
+from groundplane.components.kubeadm import paths
+from groundplane.spec.model import Role
+from groundplane.topology.model import Machine, Topology
+
+Arguments = tuple[tuple[str, str], ...]
+
+# Forward secrecy and authenticated encryption only. TLS 1.3 suites aren't configurable in Go and always on.
+CIPHERS = (
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+)
+MINIMUM_CPUS = 2  # kubeadm's own, for a control plane
+MINIMUM_MEMORY = 1700 * 1024 * 1024
+
+_TEMPLATES = templates(__file__)
+_TLS: Arguments = (("tls-min-version", "VersionTLS12"), ("tls-cipher-suites", ",".join(CIPHERS)))
+
+
+def init_configuration(topology: Topology, machine: Machine) -> bytes:
+    """InitConfiguration and all cluster-wide kinds, for a control plane that begins the cluster."""
+    return _render("init.yaml.j2", topology, machine)
+
+
+def join_configuration(topology: Topology, machine: Machine) -> bytes:
+    """JoinConfiguration of a control plane or a worker."""
+    return _render("join.yaml.j2", topology, machine)
+
+
+def audit_policy() -> bytes:
+    return _TEMPLATES.get_template("audit-policy.yaml.j2").render().encode()
+
+
+def authentication() -> bytes:
+    return _TEMPLATES.get_template("authentication.yaml.j2").render().encode()
+
+
+def encryption(topology: Topology) -> bytes:
+    """EncryptionConfiguration. The key's name comes from the key, so that a new key is a new name."""
+    key = topology.secrets.encryption_key.reveal()
+    name = "key-" + sha256(b"groundplane encryption key name\0" + key).hexdigest()[:8]
+    return _TEMPLATES.get_template("encryption.yaml.j2").render(key_name=name, key=b64encode(key).decode()).encode()
+
+
+def kubelet_unit() -> bytes:
+    return _TEMPLATES.get_template("kubelet.service.j2").render().encode()
+
+
+def kubelet_drop_in() -> bytes:
+    return _TEMPLATES.get_template("10-kubeadm.conf.j2").render().encode()
+
+
+def apiserver_arguments() -> Arguments:
+    """The API server's arguments beyond kubeadm's own.
+
+    ``anonymous-auth`` is not among them: the authentication file says it, and both together are refused.
+    ``goaway-chance`` closes one HTTP/2 connection in a thousand requests, so that clients which found one
+    server behind the floating address spread again over all of them.
+    """
+    return (
+        ("audit-log-path", "/var/log/kubernetes/audit/audit.log"),
+        ("audit-log-maxage", "30"),
+        ("audit-log-maxbackup", "10"),
+        ("audit-log-maxsize", "100"),
+        ("audit-policy-file", f"{paths.API_CONFIG}/audit-policy.yaml"),
+        ("authentication-config", f"{paths.API_CONFIG}/authentication.yaml"),
+        ("encryption-provider-config", f"{paths.API_CONFIG}/encryption.yaml"),
+        ("encryption-provider-config-automatic-reload", "true"),
+        ("enable-admission-plugins", "NodeRestriction,DenyServiceExternalIPs"),
+        ("goaway-chance", "0.001"),
+        ("kubelet-certificate-authority", f"{paths.PKI}/ca.crt"),
+        ("profiling", "false"),
+        ("request-timeout", "300s"),
+        ("service-account-lookup", "true"),
+        *_TLS,
+    )
+
+
+def controller_manager_arguments() -> Arguments:
+    return (
+        ("bind-address", "127.0.0.1"),
+        ("profiling", "false"),
+        ("terminated-pod-gc-threshold", "1000"),
+        ("use-service-account-credentials", "true"),
+        *_TLS,
+    )
+
+
+def scheduler_arguments() -> Arguments:
+    return (("bind-address", "127.0.0.1"), ("profiling", "false"), *_TLS)
+
+
+def etcd_arguments(topology: Topology) -> Arguments:
+    """etcd's arguments beyond kubeadm's own.
+
+    Its defaults (100 ms heartbeat, 1 s election) suit a machine of its own. Where machines share a kernel they
+    share its disks too, and one slow fsync must not cost the leader its office: half as much again. Longer
+    would only delay the change after a real death, because a member that wrongly suspects the leader can't
+    unseat it (pre-vote is on). The API server compacts; periodic compaction is for the day it does not.
+    """
+    heartbeat, election = (100, 1000) if topology.traits.own_kernel else (150, 1500)
+    return (
+        ("auto-compaction-mode", "periodic"),
+        ("auto-compaction-retention", "8h"),
+        ("cipher-suites", ",".join(CIPHERS)),
+        ("election-timeout", str(election)),
+        ("heartbeat-interval", str(heartbeat)),
+        ("quota-backend-bytes", str(4 * 1024**3)),
+        ("tls-min-version", "TLS1.2"),
+    )
+
+
+def api_names(topology: Topology) -> tuple[str, ...]:
+    """What every API server's certificate is valid for. kubeadm adds each machine's own name and address, so
+    these stay the same when a control plane is added."""
+    return (topology.api_host, str(topology.lan.floating), "localhost", "127.0.0.1")
+
+
+def ignored_checks(topology: Topology, machine: Machine) -> tuple[str, ...]:
+    """kubeadm's preflight checks that don't apply to this machine.
+
+    Size is the cluster file's decision, and in a container kubeadm would measure the host's anyway; so it
+    would with swap, cgroups and the kernel's configuration (``SystemVerification``).
+    """
+    ignored = []
+    if machine.role is Role.CONTROL_PLANE and machine.memory < MINIMUM_MEMORY:
+        ignored.append("Mem")
+    if machine.role is Role.CONTROL_PLANE and (machine.cpus < MINIMUM_CPUS or not topology.traits.own_kernel):
+        ignored.append("NumCPU")
+    if not topology.traits.own_kernel:
+        ignored += ["Swap", "SystemVerification"]
+    return tuple(ignored)
+
+
+def taints(topology: Topology, machine: Machine) -> tuple[str, ...] | None:
+    """Keys of the NoSchedule taints a node registers with; None: kubeadm's default for its kind.
+
+    Without workers the control planes run ordinary pods too.
+    """
+    if machine.role is Role.CONTROL_PLANE:
+        return (paths.CONTROL_PLANE_LABEL,) if topology.workers else ()
+    return None
+
+
+def _render(name: str, topology: Topology, machine: Machine) -> bytes:
+    network = topology.spec.kubernetes
+    text = _TEMPLATES.get_template(name).render(
+        name=topology.name,
+        software=topology.software,
+        traits=topology.traits,
+        machine=machine,
+        control_plane=machine.role is Role.CONTROL_PLANE,
+        api_host=topology.api_host,
+        api_config=paths.API_CONFIG,
+        cri_socket=paths.CRI_SOCKET,
+        discovery=paths.DISCOVERY,
+        token_description=paths.TOKEN_DESCRIPTION,
+        pods=network.pods,
+        services=network.services,
+        sans=api_names(topology),
+        ciphers=CIPHERS,
+        apiserver=apiserver_arguments(),
+        controller_manager=controller_manager_arguments(),
+        scheduler=scheduler_arguments(),
+        etcd=etcd_arguments(topology),
+        taints=taints(topology, machine),
+        ignored=ignored_checks(topology, machine),
+        arguments=_argument_lines,
+    )
+    return text.encode()
+
+
+def _argument_lines(arguments: Arguments) -> str:
+    """The list of name and value pairs as kubeadm's ``extraArgs`` has it, indented below it."""
+    return "\n".join(f'    - name: {name}\n      value: "{value}"' for name, value in arguments)

@@ -1,0 +1,200 @@
+"""Talking to the cluster through its control planes: any healthy one serves, none is special.
+
+Everything runs on a control plane with its own admin.conf, which names the floating address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from groundplane.components.kubeadm import paths
+from groundplane.errors import StepError, TransportError
+from groundplane.state.step import Completed, Reach
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.condition import NotYet, wait_until
+
+PATIENCE = 20.0  # seconds for one request
+ATTEMPTS = 2
+PAUSE = 1.0  # seconds between them
+_REQUEST = f"--request-timeout={PATIENCE - 5:.0f}s"
+
+ETCDCTL = (
+    "etcdctl",
+    "--command-timeout=5s",
+    "--dial-timeout=2s",
+    f"--cacert={paths.PKI}/etcd/ca.crt",
+    f"--cert={paths.PKI}/etcd/healthcheck-client.crt",
+    f"--key={paths.PKI}/etcd/healthcheck-client.key",
+)
+LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``."""
+
+    name: str
+    uid: str
+    ready: bool
+    version: str
+    labels: frozenset[str]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the etcd cluster. ``name`` is empty until it has started for the first time."""
+
+    id: int
+    name: str
+    peer: str
+    learner: bool
+
+    @property
+    def voting(self) -> bool:
+        return not self.learner
+
+    @property
+    def started(self) -> bool:
+        return bool(self.name)
+
+
+def kubectl(*arguments: str) -> tuple[str, ...]:
+    """The command line of one kubectl request on a control plane."""
+    return ("kubectl", f"--kubeconfig={paths.ADMIN}", _REQUEST, *arguments)
+
+
+def loads(text: str) -> dict[str, Any]:
+    """Parse one JSON object of a component's output; StepError when it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise StepError("the cluster answered something that isn't JSON", detail=text[-500:]) from error
+    return cast(dict[str, Any], found)
+
+
+async def ask(
+    reach: Reach,
+    topology: Topology,
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    timeout: float = PATIENCE,
+    attempts: int = ATTEMPTS,
+) -> Completed:
+    """Run ``argv`` on the first control plane, in order, where it succeeds.
+
+    Where it succeeds on none it is tried once more a moment later: the floating address may just have moved, and
+    for that moment every control plane answers the same. What is run must bear being run twice.
+    Raises StepError holding every control plane's last words when it succeeds on none then either.
+    """
+    answer: Completed | None = None
+    seen: list[str] = []
+    tried = 0
+
+    async def once() -> None:
+        nonlocal answer, tried
+        tried += 1
+        seen.clear()
+        for machine in topology.control_planes:
+            try:
+                answer = await reach.run(machine.name, argv, stdin=stdin, timeout=timeout)
+                return
+            except TransportError as error:
+                seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
+        if tried < attempts:
+            raise NotYet("no control plane answers")
+
+    # Every try ends by its own timeouts; the deadline only has to be beyond them.
+    bound = attempts * (len(topology.control_planes) * (timeout + 30) + PAUSE)
+    await wait_until("a control plane answers", once, deadline=bound, every=PAUSE, where="platform")
+    if answer is not None:
+        return answer
+    raise StepError(
+        "no control plane answers for the cluster",
+        where="platform",
+        hint="see `groundplane status`; `groundplane ssh CONTROL-PLANE` and `journalctl -u kubelet` tell more",
+        detail="\n".join(seen),
+    )
+
+
+async def any_control_plane(reach: Reach, topology: Topology) -> str | None:
+    """The first control plane through which the API answers; None when there is none."""
+    for machine in topology.control_planes:
+        try:
+            await reach.run(machine.name, kubectl("get", "--raw=/readyz"), timeout=PATIENCE)
+        except TransportError:
+            continue
+        return machine.name
+    return None
+
+
+async def nodes(reach: Reach, topology: Topology) -> dict[str, Node]:
+    """Every node of the cluster by name."""
+    answer = await ask(reach, topology, kubectl("get", "nodes", "--output=json"))
+    found = [_node(item) for item in loads(answer.text)["items"]]
+    return {node.name: node for node in found}
+
+
+def _node(item: dict[str, Any]) -> Node:
+    status = item.get("status", {})
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", ())}
+    addresses = {entry["type"]: entry["address"] for entry in status.get("addresses", ())}
+    return Node(
+        name=item["metadata"]["name"],
+        uid=item["metadata"].get("uid", ""),
+        ready=conditions.get("Ready") == "True",
+        version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
+        labels=frozenset(item["metadata"].get("labels", {})),
+        address=addresses.get("InternalIP", ""),
+    )
+
+
+async def etcd_members(reach: Reach, topology: Topology, *, but: str = "") -> tuple[str, tuple[Member, ...]]:
+    """A control plane whose etcd answered with a quorum behind it, and the members it named.
+
+    The list is a linearizable read: a member that lost its quorum can't give it. ``but`` isn't asked.
+    Raises StepError when no etcd answers so.
+    """
+    seen: list[str] = []
+    argv = (*ETCDCTL, LOCAL_ETCD, "member", "list", "--write-out=json")
+    for machine in topology.control_planes:
+        if machine.name == but:
+            continue
+        try:
+            answer = await reach.run(machine.name, argv, timeout=PATIENCE)
+        except TransportError as error:
+            seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
+            continue
+        return machine.name, parse_members(answer.text)
+    raise StepError(
+        "no etcd member answers with a majority behind it",
+        where="platform",
+        hint="bring back enough control planes for a majority; nothing is changed until then",
+        detail="\n".join(seen),
+    )
+
+
+def parse_members(text: str) -> tuple[Member, ...]:
+    """Members as ``etcdctl member list --write-out=json`` prints them."""
+    return tuple(
+        Member(
+            id=int(entry["ID"]),
+            name=entry.get("name", ""),
+            peer=next(iter(entry.get("peerURLs", ())), ""),
+            learner=bool(entry.get("isLearner", False)),
+        )
+        for entry in loads(text).get("members", ())
+    )
+
+
+def peer_url(machine: Machine) -> str:
+    return f"https://{machine.address}:2380"
+
+
+def member_of(members: Sequence[Member], machine: Machine) -> Member | None:
+    """The member that lives on ``machine``, recognised by its peer address: a new one has no name yet."""
+    return next((member for member in members if member.peer == peer_url(machine)), None)

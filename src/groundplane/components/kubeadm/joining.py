@@ -1,0 +1,228 @@
+"""How a machine becomes part of the cluster, from whatever state an interruption left it in.
+
+What is never done: taking data from a control plane whose etcd member votes. What an etcd may lose is decided by
+the other members, through a read that only a majority can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from groundplane.components.kubeadm import paths
+from groundplane.components.kubeadm.control import (
+    ETCDCTL,
+    LOCAL_ETCD,
+    PATIENCE,
+    Member,
+    Node,
+    ask,
+    etcd_members,
+    kubectl,
+    member_of,
+    nodes,
+)
+from groundplane.components.kubeadm.facts import Facts, look
+from groundplane.components.kubeadm.founding import floating_answers
+from groundplane.components.kubeadm.run import idle, kubeadm
+from groundplane.components.kubeadm.token import discovery
+from groundplane.errors import StepError
+from groundplane.spec.model import Role
+from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.condition import NotYet, wait_until
+
+JOIN_DEADLINE = 300.0
+SETTLE_DEADLINE = 90.0
+
+
+def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], known: Mapping[str, Node]) -> bool:
+    """Whether ``machine`` is a whole control plane: a voting etcd member, an API server, a registered node whose
+    kubelet runs (its static pods go on without one, but nobody starts them again)."""
+    if not (facts.identity and facts.etcd and facts.api and facts.kubelet) or facts.bootstrap:
+        return False
+    member = member_of(members, machine)
+    if member is None or not member.voting or not member.started:
+        return False
+    node = known.get(machine.name)
+    return node is not None and paths.CONTROL_PLANE_LABEL in node.labels
+
+
+async def join_control_plane(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Make ``machine`` a control plane of the standing cluster."""
+    facts = await _settled_facts(reach, machine)
+    witness, members = await etcd_members(reach, topology, but="" if facts.etcd else machine.name)
+    member = member_of(members, machine)
+    if member is not None and member.voting and facts.etcd:
+        await _complete(reach, topology, machine, facts)
+        return
+    if member is not None:
+        # It never voted, or its data went with its machine: either way it has nothing the others lack.
+        await _remove_member(reach, witness, member)
+    if not facts.untouched:
+        await _clear(reach, machine, etcd=True)
+    await _forget_node(reach, topology, machine)
+    await etcd_settled(reach, topology)
+    await floating_answers(reach, topology, machine)
+    async with discovery(reach, topology, machine):
+        await kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", deadline=JOIN_DEADLINE)
+    await etcd_settled(reach, topology)
+
+
+async def etcd_settled(reach: Reach, topology: Topology) -> None:
+    """Wait until every etcd member has started, votes and is healthy: the next may only come then."""
+
+    async def probe() -> None:
+        try:
+            witness, members = await etcd_members(reach, topology)
+        except StepError as error:
+            raise NotYet(f"{error.what}: {error.detail}") from error
+        waiting = [member.name or member.peer for member in members if member.learner or not member.started]
+        if waiting:
+            raise NotYet(f"not yet voting: {', '.join(sorted(waiting))}")
+        await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health", "--cluster"), timeout=PATIENCE)
+
+    await wait_until(
+        "every etcd member is healthy",
+        probe,
+        deadline=SETTLE_DEADLINE,
+        where="platform",
+        hint="a control plane joins only a healthy etcd; bring back or remove the member that isn't",
+    )
+
+
+def is_worker(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
+    """Whether ``machine`` is a registered worker that runs with its own credentials."""
+    if not (facts.identity and facts.kubelet) or facts.bootstrap:
+        return False
+    node = known.get(machine.name)
+    return node is not None and paths.WORKER_LABEL in node.labels
+
+
+async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Make ``machine`` a worker. One the cluster knows, and that has its own credentials, is never cleared: its
+    kubelet may be stopped but its pods run on."""
+    facts = await _settled_facts(reach, machine)
+    known = await nodes(reach, topology)
+    if facts.identity and machine.name in known:
+        await reach.run(machine.name, ("rm", "-f", paths.BOOTSTRAP))
+        await reach.run(machine.name, ("systemctl", "start", "kubelet"))
+    else:
+        if not facts.untouched:
+            await _clear(reach, machine, etcd=False)
+        await _forget_node(reach, topology, machine)
+        async with discovery(reach, topology, machine):
+            await kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", deadline=JOIN_DEADLINE)
+    await _registered(reach, topology, machine)
+    await _label(reach, topology, machine, f"{paths.WORKER_LABEL}=")
+
+
+async def _settled_facts(reach: Reach, machine: Machine) -> Facts:
+    """What the machine knows once no kubeadm of an earlier run goes on there."""
+    facts = await look(reach, machine.name)
+    if facts.kubeadm:
+        await idle(reach, machine.name, deadline=JOIN_DEADLINE)
+        facts = await look(reach, machine.name)
+    return facts
+
+
+async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: Facts) -> None:
+    """Finish a join that was interrupted after etcd had taken the machine in. Nothing is removed but a join's
+    left-over credentials; its own come from the authority it holds."""
+    if not facts.identity:
+        # A kubelet that was still asking for its certificate has written a kubeconfig that names none yet.
+        await reach.run(machine.name, ("rm", "-f", paths.KUBELET, paths.BOOTSTRAP))
+        await kubeadm(
+            reach, machine.name, "init", "phase", "kubeconfig", "kubelet", f"--config={paths.INIT}", deadline=60
+        )
+    if not facts.admin:
+        await kubeadm(
+            reach, machine.name, "init", "phase", "kubeconfig", "admin", f"--config={paths.INIT}", deadline=60
+        )
+    await reach.run(machine.name, ("rm", "-f", paths.BOOTSTRAP))
+    if not facts.kubelet or not facts.identity:
+        await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
+    await _registered(reach, topology, machine)
+    await _let_rotate(reach, machine)
+    await _label(
+        reach,
+        topology,
+        machine,
+        f"{paths.CONTROL_PLANE_LABEL}=",
+        "node.kubernetes.io/exclude-from-external-load-balancers=",
+    )
+    if topology.workers:
+        taint = f"{paths.CONTROL_PLANE_LABEL}:NoSchedule"
+        await ask(reach, topology, kubectl("taint", "nodes", machine.name, taint, "--overwrite"))
+
+    async def api() -> None:
+        if not (await look(reach, machine.name)).api:
+            raise NotYet("its API server isn't ready")
+
+    await wait_until(
+        "the control plane is ready again",
+        api,
+        deadline=120,
+        every=1,
+        where=machine.name,
+        hint=f"`journalctl -u kubelet` on {machine.name} tells why; its data was left alone",
+    )
+
+
+async def _let_rotate(reach: Reach, machine: Machine) -> None:
+    """Have the kubelet's kubeconfig name the certificate it renews, where it holds one that would end with its year."""
+    if (await look(reach, machine.name)).embedded:
+        phase = ("init", "phase", "kubelet-finalize", "enable-client-cert-rotation")
+        await kubeadm(reach, machine.name, *phase, f"--config={paths.INIT}", deadline=60)
+
+
+async def _registered(reach: Reach, topology: Topology, machine: Machine) -> None:
+    async def probe() -> None:
+        if machine.name not in await nodes(reach, topology):
+            raise NotYet("the cluster doesn't know it yet")
+
+    await wait_until(
+        "the node registers",
+        probe,
+        deadline=90,
+        where=machine.name,
+        hint=f"`journalctl -u kubelet` on {machine.name} tells why it doesn't",
+    )
+
+
+async def _label(reach: Reach, topology: Topology, machine: Machine, *labels: str) -> None:
+    await ask(reach, topology, kubectl("label", "nodes", machine.name, "--overwrite", *labels))
+
+
+async def _remove_member(reach: Reach, witness: str, member: Member) -> None:
+    """Take a member out. etcd refuses when too few healthy ones would remain (strict-reconfig-check)."""
+    await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"), timeout=PATIENCE)
+
+
+async def _forget_node(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Delete what the cluster remembers of an earlier machine of this name; kubeadm refuses a name that is Ready."""
+    await ask(reach, topology, kubectl("delete", "node", machine.name, "--ignore-not-found", "--wait=true"), timeout=60)
+
+
+async def _clear(reach: Reach, machine: Machine, *, etcd: bool) -> None:
+    """Undo a join that wasn't finished, so that it can begin anew.
+
+    ``kubeadm reset`` stops the kubelet, unmounts its pods' volumes and removes its containers. Its etcd phase is
+    left out because it wipes the data even where it couldn't remove the member, and a folder that doesn't exist is
+    given as the certificates' because it would delete the authorities.
+    """
+    await reach.run(
+        machine.name,
+        (
+            "kubeadm",
+            "reset",
+            "--force",
+            "--skip-phases=remove-etcd-member",
+            f"--cert-dir={paths.RUN}/nothing",
+            f"--cri-socket={paths.CRI_SOCKET}",
+        ),
+        timeout=120,
+    )
+    remove = [*paths.DERIVED, *([f"{paths.ETCD_DATA}/*"] if etcd else [])]
+    if machine.role is Role.WORKER:
+        remove.append(f"{paths.PKI}/ca.crt")
+    await reach.run(machine.name, ("sh", "-c", f"rm -rf {' '.join(remove)}"))

@@ -1,0 +1,178 @@
+"""What the checks look at, part by part. A probe returns what it saw, or raises NotYet with what it saw instead."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from groundplane.components.kubeadm import paths
+from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl, loads
+from groundplane.components.kubeadm.control import nodes as cluster_nodes
+from groundplane.components.kubeadm.etcd import disagreement, views
+from groundplane.components.kubeadm.podnet import NAMESPACE, Answer, parse_answers
+from groundplane.components.kubeadm.status import certificates as all_certificates
+from groundplane.errors import TransportError
+from groundplane.state.step import Reach
+from groundplane.topology.model import Topology
+from groundplane.verify.condition import NotYet
+
+STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+OPEN_PATHS = ("/livez", "/readyz", "/healthz")
+SHUT_PATHS = (
+    "/api",
+    "/version",
+    "/metrics",
+    "/openapi/v2",
+    "/livez/etcd",
+    "/api/v1/namespaces/kube-public/configmaps/cluster-info",
+)
+RENEW_BEFORE = timedelta(days=30)
+# Pods that are ours. Users may run their own in kube-system, and beside our verification's.
+_PLATFORM_PODS = (
+    ("--namespace=kube-system", "--selector=tier=control-plane"),
+    ("--namespace=kube-system", "--selector=k8s-app in (kube-dns,kube-proxy)"),
+    ("--namespace=kube-flannel",),
+)
+_VERIFICATION_PODS = ("--all-namespaces", "--selector=app=probe")
+# A request the audit policy records, to this machine's own API server; then a log that was written to since.
+_AUDIT = f"""
+kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 --request-timeout=10s \\
+  get --raw=/api/v1/namespaces/default >/dev/null || exit 1
+find /var/log/kubernetes/audit -name '*.log' -size +0 -newermt '30 seconds ago'
+"""
+_STRANGER = (Path(__file__).parent / "remote" / "ask_as_stranger.py").read_text()
+
+
+async def etcd(reach: Reach, topology: Topology) -> str:
+    seen = await views(reach, topology)
+    problem = disagreement(seen)
+    if problem:
+        raise NotYet(problem)
+    return f"{len(seen)} of {len(seen)} members healthy and of one mind"
+
+
+async def nodes(reach: Reach, topology: Topology) -> str:
+    known = await cluster_nodes(reach, topology)
+    version = f"v{topology.software.kubernetes}"
+    wrong = []
+    for machine in topology.nodes:
+        node = known.get(machine.name)
+        if node is None:
+            wrong.append(f"{machine.name} isn't in the cluster")
+        elif not node.ready:
+            wrong.append(f"{machine.name} isn't ready")
+        elif node.version != version:
+            wrong.append(f"{machine.name} runs {node.version}")
+    strangers = sorted(set(known) - {machine.name for machine in topology.nodes})
+    wrong += [f"{name} isn't in the cluster file" for name in strangers]
+    if wrong:
+        raise NotYet("; ".join(wrong))
+    return f"{len(topology.nodes)} nodes ready at {version}"
+
+
+async def static_pods(reach: Reach, topology: Topology) -> str:
+    argv = kubectl("get", "pods", "--namespace=kube-system", "--selector=tier=control-plane", "--output=json")
+    items = loads((await ask(reach, topology, argv)).text)["items"]
+    ready = {item["metadata"]["name"] for item in items if _is_ready(item)}
+    wanted = [f"{part}-{machine.name}" for machine in topology.control_planes for part in STATIC_PODS]
+    missing = [name for name in wanted if name not in ready]
+    if missing:
+        raise NotYet(f"not ready: {', '.join(missing)}")
+    return f"{len(wanted)} static pods ready"
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+async def addons(reach: Reach, topology: Topology) -> str:
+    argv = kubectl("get", "--namespace=kube-system", "--output=json", "daemonset/kube-proxy", "deployment/coredns")
+    proxy, dns = loads((await ask(reach, topology, argv)).text)["items"]
+    proxies, wanted = int(proxy.get("status", {}).get("numberReady", 0)), len(topology.nodes)
+    servers, replicas = int(dns.get("status", {}).get("readyReplicas", 0)), int(dns["spec"]["replicas"])
+    if proxies < wanted or servers < replicas:
+        raise NotYet(f"kube-proxy is ready on {proxies} of {wanted} nodes, {servers} of {replicas} CoreDNS are ready")
+    return f"kube-proxy ready on {proxies} nodes, {servers} CoreDNS ready"
+
+
+async def images(reach: Reach, topology: Topology) -> str:
+    allowed = set(topology.software.images)
+    *ours, probing = await asyncio.gather(
+        *(_pods(reach, topology, where) for where in (*_PLATFORM_PODS, _VERIFICATION_PODS))
+    )
+    pods = [pod for found in ours for pod in found]
+    pods += [pod for pod in probing if pod["metadata"].get("namespace", "").startswith(NAMESPACE)]
+    for pod in pods:
+        spec = pod["spec"]
+        used = {entry["image"] for part in ("initContainers", "containers") for entry in spec.get(part, ())}
+        if not used <= allowed:
+            raise NotYet(f"{pod['metadata']['name']} runs {', '.join(sorted(used - allowed))}")
+    return f"{len(pods)} pods run images of the bundle"
+
+
+async def _pods(reach: Reach, topology: Topology, where: tuple[str, ...]) -> list[dict[str, Any]]:
+    answer = await ask(reach, topology, kubectl("get", "pods", *where, "--output=json"))
+    return list(loads(answer.text)["items"])
+
+
+async def certificates(reach: Reach, topology: Topology) -> str:
+    seen = await all_certificates(reach, topology)
+    if seen.silent:
+        raise NotYet(f"{', '.join(seen.silent)} didn't answer")
+    if seen.unreadable:
+        raise NotYet(f"unreadable: {', '.join(seen.unreadable)}")
+    if seen.none or not seen.found:
+        raise NotYet(f"there are none on {', '.join(seen.none)}")
+    soonest = seen.found[0]
+    words = f"{soonest.path} on {soonest.machine} ends {soonest.ends:%Y-%m-%d}"
+    if soonest.ends - datetime.now(UTC) < RENEW_BEFORE:
+        raise NotYet(words)
+    return f"{len(seen.found)} certificates; first {words}"
+
+
+async def audit(reach: Reach, topology: Topology) -> str:
+    """Every API server writes down a request made just now."""
+
+    async def one(name: str) -> str:
+        try:
+            return "" if (await reach.run(name, ("sh", "-c", _AUDIT), timeout=20)).text else name
+        except TransportError:
+            return name
+
+    without = [name for name in await asyncio.gather(*(one(cp.name) for cp in topology.control_planes)) if name]
+    if without:
+        raise NotYet(f"a request made just now is in no audit log on {', '.join(without)}")
+    return f"{len(topology.control_planes)} audit logs are being written"
+
+
+async def tokens(reach: Reach, topology: Topology) -> str:
+    argv = kubectl(
+        "get",
+        "secrets",
+        "--namespace=kube-system",
+        "--field-selector=type=bootstrap.kubernetes.io/token",
+        "--output=name",
+    )
+    left = (await ask(reach, topology, argv)).text.split()
+    if left:
+        raise NotYet(f"{len(left)} bootstrap tokens exist: {', '.join(left)}")
+    return "no bootstrap token exists"
+
+
+async def as_stranger(reach: Reach, topology: Topology) -> tuple[Answer, ...]:
+    machine = await any_control_plane(reach, topology)
+    if machine is None:
+        raise NotYet("no control plane answers for the cluster")
+    wanted = {
+        "authority": f"{paths.PKI}/ca.crt",
+        "apis": [*(str(cp.address) for cp in topology.control_planes), str(topology.lan.floating)],
+        "kubelets": [str(node.address) for node in topology.nodes],
+        "open": OPEN_PATHS,
+        "shut": SHUT_PATHS,
+    }
+    answer = await reach.run(machine, ("python3", "-I", "-c", _STRANGER), stdin=json.dumps(wanted).encode(), timeout=60)
+    return parse_answers(machine, answer.text)

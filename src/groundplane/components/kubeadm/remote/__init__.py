@@ -1,0 +1,4 @@
+"""Small programs that run on a node with its own Python: standard library only, told what to do by JSON on stdin.
+
+They print one line per question, ``KIND|TARGET|PROBLEM``, the problem empty where the answer was right.
+"""

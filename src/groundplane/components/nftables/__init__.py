@@ -1,0 +1,7 @@
+"""nftables on the gateway: what may come in, and what may pass."""
+
+from groundplane.components.base import Component
+from groundplane.components.nftables.checks import checks
+from groundplane.components.nftables.fragment import fragment
+
+COMPONENT = Component("nftables", fragment, checks=checks)

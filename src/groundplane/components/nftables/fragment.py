@@ -1,0 +1,42 @@
+"""The gateway's packet filter: closed on both sides but for the services it is there for."""
+
+from __future__ import annotations
+
+from groundplane.components.base import templates
+from groundplane.spec.model import Role
+from groundplane.state.model import File, Fragment, Package, Sysctl, Unit
+from groundplane.topology.model import Machine, Topology
+
+CONFIG = "/etc/nftables.conf"
+TABLE = "groundplane"
+
+
+def fragment(topology: Topology, machine: Machine) -> Fragment | None:
+    if machine.role is not Role.GATEWAY:
+        return None
+    uplink = topology.spec.network.uplink
+    config = (
+        templates(__file__)
+        .get_template("nftables.conf.j2")
+        .render(
+            lan=topology.lan,
+            uplink=uplink,
+            table=TABLE,
+            voters=[balancer.address for balancer in topology.balancers] if len(topology.balancers) > 1 else [],
+        )
+    )
+    return Fragment(
+        "nftables",
+        (
+            Package("nftables"),
+            File(CONFIG, config.encode(), mode=0o755),
+            # Reloaded, never restarted: its stop empties every table, and connections would pass unfiltered.
+            Unit("nftables.service", reads=(CONFIG,), reloads=True),
+            # Without an uplink there is nothing to forward to. Said in both cases, so that taking the uplink away
+            # closes the way again.
+            Sysctl("net.ipv4.ip_forward", "1" if uplink else "0"),
+            # A packet that claims an address of the other side is dropped where it comes in (RFC 3704).
+            Sysctl("net.ipv4.conf.all.rp_filter", "1"),
+            Sysctl("net.ipv4.conf.default.rp_filter", "1"),
+        ),
+    )

@@ -1,0 +1,99 @@
+"""What Pacemaker adds to a balancer: its first configuration, our resource agents, the address's lease, its unit.
+
+The configuration (CIB) lies there before Pacemaker starts for the first time, the same on every balancer, so nothing
+has to be configured from outside once the machines run. Pacemaker owns and rewrites it afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundplane.components.base import templates
+from groundplane.components.corosync import timing
+from groundplane.components.corosync.fragment import node_id
+from groundplane.components.haproxy.fragment import HEALTH_PATH, HEALTH_PORT
+from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
+from groundplane.spec.model import Role, Standby
+from groundplane.state.model import File, Fragment, Package, Resource, Unit
+from groundplane.topology.model import Machine, Topology
+
+CIB = "/var/lib/pacemaker/cib/cib.xml"
+KEY = "/etc/pacemaker/authkey"
+OPTIONS = "/etc/default/pacemaker"
+AGENTS = "/usr/lib/ocf/resource.d/groundplane"
+LEASE_PROGRAM = "/usr/lib/groundplane/lease.py"
+LEASE_UNIT = "groundplane-lease.service"
+LEASE_ARMED = "/run/groundplane-lease/armed"
+# Ends well before another balancer can hold the address: tokens are up to 100 ms apart while nothing is said.
+LEASE = timing.SOONEST_TAKEOVER - 100
+UNIT = "pacemaker.service"
+
+
+def fragment(topology: Topology, machine: Machine) -> Fragment | None:
+    """Return what Pacemaker adds to ``machine``, None for anything but a balancer."""
+    if machine.role is not Role.BALANCER:
+        return None
+    environment = templates(__file__)
+    drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"
+    agent = environment.get_template("haproxy-agent.sh").render(port=HEALTH_PORT, path=HEALTH_PATH)
+    return Fragment(
+        component="pacemaker",
+        resources=(
+            Package("pacemaker"),
+            Package("pacemaker-cli-utils"),
+            Package("resource-agents"),  # IPaddr2
+            Package("curl"),  # the agent asks HAProxy's health with it
+            File(CIB, cib(topology), mode=0o600, owner="hacluster", group="haclient", initial=True),
+            File(
+                # Only Pacemaker Remote would use it; but the package puts one into the image, shared by all platforms.
+                KEY,
+                topology.secrets.pacemaker_key.reveal(),
+                mode=0o640,
+                group="haclient",
+                secret=True,
+            ),
+            File(OPTIONS, environment.get_template("pacemaker.default.j2").render().encode()),
+            File(f"{AGENTS}/haproxy", agent.encode(), mode=0o755),
+            File(drop_in_path, environment.get_template("pacemaker.service.conf.j2").render().encode()),
+            Unit(UNIT, reads=(KEY, OPTIONS, drop_in_path)),
+            *(_lease(topology, machine) if len(topology.balancers) > 1 else ()),
+        ),
+    )
+
+
+def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
+    """The lease on the address, where there is another balancer that could take it over."""
+    environment = templates(__file__)
+    agent = environment.get_template("address-agent.sh").render(armed=LEASE_ARMED, unit=LEASE_UNIT)
+    unit = environment.get_template("lease.service.j2").render(
+        program=LEASE_PROGRAM,
+        address=topology.lan.floating,
+        card=topology.lan.interface,
+        length=LEASE,
+        armed=LEASE_ARMED,
+        others=[node_id(topology, other) for other in topology.balancers if other != machine],
+    )
+    unit_path = f"/etc/systemd/system/{LEASE_UNIT}"
+    return (
+        Package("nftables"),
+        Package("python3"),
+        File(LEASE_PROGRAM, Path(__file__).with_name("lease.py").read_bytes(), mode=0o755),
+        File(f"{AGENTS}/floating-address", agent.encode(), mode=0o755),
+        File(unit_path, unit.encode()),
+        Unit(LEASE_UNIT, reads=(LEASE_PROGRAM, unit_path)),
+    )
+
+
+def cib(topology: Topology) -> bytes:
+    """Pacemaker's first configuration for ``topology``, as XML."""
+    text = (
+        templates(__file__)
+        .get_template("cib.xml.j2")
+        .render(
+            topology=topology,
+            nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
+            hot=topology.spec.balancers.standby is Standby.HOT,
+            address_resource=ADDRESS_RESOURCE,
+        )
+    )
+    return text.encode()

@@ -1,0 +1,9 @@
+"""The quorum's third vote: corosync-qnetd on the gateway."""
+
+from __future__ import annotations
+
+from groundplane.components.base import Component
+from groundplane.components.qnetd.checks import checks
+from groundplane.components.qnetd.fragment import fragment
+
+COMPONENT = Component(name="qnetd", fragment=fragment, checks=checks)

@@ -1,0 +1,7 @@
+"""The image registry on the gateway: read-only, over TLS, out of the software bundle."""
+
+from groundplane.components.base import Component
+from groundplane.components.registry.checks import checks
+from groundplane.components.registry.fragment import fragment
+
+COMPONENT = Component("registry", fragment, checks=checks)

@@ -1,0 +1,93 @@
+"""How a platform is right now, gathered from its machines. What doesn't answer is left open, never an error."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from groundplane.components.corosync import quorum
+from groundplane.components.kubeadm.status import Certificate, ClusterStatus, EtcdMember
+from groundplane.components.kubeadm.status import status as cluster_status
+from groundplane.components.pacemaker.status import holder
+from groundplane.machines.base import MachineStatus, Power, Provider
+from groundplane.topology.model import Machine, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLine:
+    """One machine. ``ready``: it runs, and where it is a node, Kubernetes calls it ready."""
+
+    name: str
+    role: str
+    address: IPv4Address
+    power: str
+    ready: bool
+    memory_used: int  # bytes
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """One Kubernetes node."""
+
+    name: str
+    ready: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformStatus:
+    """The platform at a glance. Empty words stand for what nobody answered."""
+
+    name: str
+    machines: tuple[MachineLine, ...]
+    floating_address: IPv4Address
+    floating_holder: str
+    quorum: str
+    etcd_leader: str
+    etcd: tuple[EtcdMember, ...]
+    nodes: tuple[NodeLine, ...]
+    certificates: tuple[Certificate, ...]
+    problem: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether all machines are ready and every leader is known."""
+        return all(machine.ready for machine in self.machines) and bool(self.floating_holder and self.etcd_leader)
+
+
+async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
+    """Ask the provider and those machines that run, all at once."""
+    reach = provider.transport
+    holding, votes, cluster = await asyncio.gather(
+        holder(reach, topology), quorum.summary(reach, topology), cluster_status(reach, topology)
+    )
+    return PlatformStatus(
+        name=topology.name,
+        machines=tuple(
+            _line(machine, seen, cluster) for machine, seen in zip(topology.machines, provider.status(), strict=True)
+        ),
+        floating_address=topology.lan.floating,
+        floating_holder=holding or "",
+        quorum="; ".join(f"{name}: {words}" for name, words in votes.items()),
+        etcd_leader=next((member.machine for member in cluster.etcd if member.leader), ""),
+        etcd=cluster.etcd,
+        nodes=tuple(NodeLine(node.name, node.ready, node.version) for node in cluster.nodes),
+        certificates=cluster.certificates,
+        problem=cluster.problem,
+    )
+
+
+def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus) -> MachineLine:
+    running = seen.power is Power.RUNNING
+    node_ready = {node.name: node.ready for node in cluster.nodes}
+    return MachineLine(
+        name=machine.name,
+        role=machine.role.value,
+        address=machine.address,
+        power=seen.power.value,
+        ready=running and node_ready.get(machine.name, not machine.is_node),
+        memory_used=seen.memory_used,
+        cpu_seconds=seen.cpu_seconds,
+    )

@@ -1,0 +1,183 @@
+"""What the balancers' components put on which machine, and the promises their configuration files make."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from tests.unit.components.ha.platform import topology
+
+from groundplane.components import corosync, haproxy, pacemaker, qnetd
+from groundplane.components.corosync import timing
+from groundplane.components.pacemaker.fragment import CIB, LEASE, cib
+from groundplane.components.qnetd import nss
+from groundplane.spec.model import Standby
+from groundplane.state import Fragment, MachineState, compose
+from groundplane.topology.model import Topology
+
+PARTS = (haproxy.COMPONENT, corosync.COMPONENT, qnetd.COMPONENT, pacemaker.COMPONENT)
+
+
+def state(of: Topology, name: str) -> MachineState:
+    fragments: list[Fragment] = []
+    for part in PARTS:
+        fragment = part.fragment(of, of.machine(name))
+        if fragment is not None:
+            fragments.append(fragment)
+    return compose(name, fragments)
+
+
+def content(of: Topology, name: str, path: str) -> str:
+    return next(file for file in state(of, name).files if file.path == path).content.decode()
+
+
+def paths(of: Topology, name: str) -> set[str]:
+    return {file.path for file in state(of, name).files}
+
+
+def test_only_balancers_and_the_gateway_get_anything() -> None:
+    assert state(topology(), "cp1") == MachineState("cp1")
+    assert paths(topology(), "gateway") == {
+        "/etc/default/corosync-qnetd",
+        "/etc/groundplane/qnetd/ca.crt",
+        "/etc/groundplane/qnetd/own.crt",
+        "/etc/groundplane/qnetd/own.key",
+        "/etc/systemd/system/corosync-qnetd.service.d/groundplane.conf",
+        "/usr/lib/groundplane/nss-database",
+    }
+
+
+def test_both_balancers_get_the_same_first_configuration_of_pacemaker() -> None:
+    assert content(topology(), "lb1", CIB) == content(topology(), "lb2", CIB)
+
+
+def test_same_input_same_bytes() -> None:
+    assert state(topology(), "lb1") == state(topology(), "lb1")
+
+
+def test_keys_are_secret_and_closed() -> None:
+    closed = {file.path: (file.mode, file.secret) for file in state(topology(), "lb1").files if file.secret}
+    assert closed == {
+        "/etc/corosync/authkey": (0o400, True),
+        "/etc/groundplane/qdevice/own.key": (0o600, True),
+        "/etc/pacemaker/authkey": (0o640, True),
+    }
+
+
+def test_pacemaker_alone_starts_haproxy() -> None:
+    units = {unit.name: unit for unit in state(topology(), "lb1").units}
+    assert (units["haproxy.service"].enabled, units["haproxy.service"].active) == (False, None)
+    assert units["haproxy.service"].reloads
+    assert all(unit.enabled and unit.active for name, unit in units.items() if name != "haproxy.service")
+    drop_in = content(topology(), "lb1", "/etc/systemd/system/haproxy.service.d/groundplane.conf")
+    assert "Restart=no" in drop_in
+    assert "Before=pacemaker.service" in drop_in
+
+
+def test_haproxy_asks_every_control_plane_over_verified_tls() -> None:
+    config = content(topology(), "lb1", "/etc/haproxy/haproxy.cfg")
+    servers = re.findall(r"^    server (\S+) (\S+)$", config, re.MULTILINE)
+    assert servers == [("cp1", "10.80.0.21:6443"), ("cp2", "10.80.0.22:6443"), ("cp3", "10.80.0.23:6443")]
+    assert "check-ssl" in config
+    assert "verify required ca-file /etc/haproxy/kubernetes-ca.pem" in config
+    assert "uri /readyz" in config
+    assert "verify none" not in config
+    authority = content(topology(), "lb1", "/etc/haproxy/kubernetes-ca.pem").encode()
+    assert authority == topology().secrets.kubernetes_ca.certificate
+
+
+def test_haproxy_offers_nothing_but_the_api_to_the_lan() -> None:
+    config = content(topology(), "lb1", "/etc/haproxy/haproxy.cfg")
+    assert re.findall(r"^    bind (\S+)", config, re.MULTILINE) == [":6443", "127.0.0.1:8405"]
+    assert "stats auth" not in config
+    assert "mode 600" in config
+
+
+def test_membership_is_encrypted_and_has_a_third_vote() -> None:
+    config = content(topology(), "lb1", "/etc/corosync/corosync.conf")
+    for line in ("crypto_cipher: aes256", "crypto_hash: sha256", "tls: required", "host: 10.80.0.1", "votes: 1"):
+        assert line in config
+    assert "two_node" not in config
+    assert re.findall(r"name: (\S+)\n\s+ring0_addr: (\S+)", config) == [("lb1", "10.80.0.11"), ("lb2", "10.80.0.12")]
+
+
+def test_the_vote_is_closed_to_strangers() -> None:
+    options = content(topology(), "gateway", "/etc/default/corosync-qnetd")
+    assert "-l 10.80.0.1 " in options
+    assert "-s req " in options
+    assert "-c on" in options
+
+
+@pytest.mark.parametrize(("dns_name", "name"), [(False, "Qnetd Server"), (True, "gateway.groundplane.internal")])
+def test_balancers_ask_the_vote_for_the_name_its_certificate_bears(dns_name: bool, name: str) -> None:
+    assert nss.server_name(topology(dns_name=dns_name).secrets.qnetd) == name
+    options = content(topology(dns_name=dns_name), "lb1", "/etc/default/corosync-qdevice")
+    assert re.search(r'^COROSYNC_QDEVICE_OPTIONS=".*"$', options, re.MULTILINE)
+    assert f"net_nss_qnetd_cn={name}," in options
+
+
+def test_a_lone_balancer_needs_neither_vote_nor_lease() -> None:
+    alone = topology(balancers=1)
+    assert state(alone, "gateway") == MachineState("gateway")
+    assert "device {" not in content(alone, "lb1", "/etc/corosync/corosync.conf")
+    assert {unit.name for unit in state(alone, "lb1").units} == {
+        "corosync.service",
+        "haproxy.service",
+        "pacemaker.service",
+    }
+    assert "IPaddr2" in content(alone, "lb1", CIB)
+    assert "migration-threshold" not in content(alone, "lb1", CIB)
+
+
+def properties(of: Topology) -> dict[str, str]:
+    root = ElementTree.fromstring(cib(of))
+    return {pair.attrib["name"]: pair.attrib["value"] for pair in root.findall("configuration/crm_config//nvpair")}
+
+
+@pytest.mark.parametrize("balancers", [1, 2])
+@pytest.mark.parametrize("standby", list(Standby))
+def test_quorum_is_never_ignored(balancers: int, standby: Standby) -> None:
+    assert properties(topology(balancers=balancers, standby=standby))["no-quorum-policy"] == "stop"
+
+
+@pytest.mark.parametrize("balancers", [1, 2])
+@pytest.mark.parametrize("standby", list(Standby))
+def test_identifiers_of_the_cib_are_unique(balancers: int, standby: Standby) -> None:
+    root = ElementTree.fromstring(cib(topology(balancers=balancers, standby=standby)))
+    found = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    # Pacemaker's node numbers and its other identifiers are two spaces, but overlap nowhere.
+    assert len(found) == len(set(found))
+
+
+def test_hot_standby_runs_haproxy_everywhere_and_ties_the_address_to_it() -> None:
+    root = ElementTree.fromstring(cib(topology()))
+    assert root.find("configuration/resources/clone/primitive[@id='haproxy']") is not None
+    tie = root.find("configuration/constraints/rsc_colocation")
+    assert tie is not None
+    assert (tie.get("rsc"), tie.get("with-rsc"), tie.get("score")) == ("floating-address", "haproxy-clone", "INFINITY")
+    assert root.find("configuration/constraints/rsc_order[@first='haproxy-clone']") is not None
+
+
+def test_cold_standby_runs_haproxy_with_the_address_alone() -> None:
+    root = ElementTree.fromstring(cib(topology(standby=Standby.COLD)))
+    group = root.find("configuration/resources/group")
+    assert group is not None
+    assert [element.get("id") for element in group] == ["haproxy", "floating-address"]
+    assert root.find("configuration/resources/clone") is None
+
+
+def test_the_lease_ends_before_anybody_can_take_over() -> None:
+    assert timing.SOONEST_TAKEOVER - LEASE >= 100
+    unit = content(topology(), "lb2", "/etc/systemd/system/groundplane-lease.service")
+    assert f"--length {LEASE} " in unit
+    assert unit.count("--other") == 1
+    assert "--other 1\n" in unit
+
+
+def test_the_agents_are_executable() -> None:
+    modes = {file.path: file.mode for file in state(topology(), "lb1").files if "/ocf/" in file.path}
+    assert modes == {
+        "/usr/lib/ocf/resource.d/groundplane/floating-address": 0o755,
+        "/usr/lib/ocf/resource.d/groundplane/haproxy": 0o755,
+    }

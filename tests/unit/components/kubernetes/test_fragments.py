@@ -1,0 +1,217 @@
+"""What the Kubernetes components put on machines, and what the configuration says."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from groundplane.components import containerd, flannel, kubeadm
+from groundplane.components.kubeadm import config, paths
+from groundplane.spec.model import ClusterSpec, Network, Uplink
+from groundplane.state.compose import compose
+from groundplane.state.model import File, MachineState
+from groundplane.topology.model import Topology
+
+PARTS = (containerd.COMPONENT, kubeadm.COMPONENT, flannel.COMPONENT)
+
+
+def state(topology: Topology, name: str) -> MachineState:
+    machine = topology.machine(name)
+    fragments = (part.fragment(topology, machine) for part in PARTS)
+    return compose(name, [fragment for fragment in fragments if fragment])
+
+
+def files(topology: Topology, name: str) -> dict[str, File]:
+    return {file.path: file for file in state(topology, name).files}
+
+
+def documents(content: bytes) -> dict[str, Any]:
+    """YAML documents by kind."""
+    return {document["kind"]: document for document in YAML(typ="safe", pure=True).load_all(content.decode())}
+
+
+def arguments(component: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in component["extraArgs"]}
+
+
+def test_only_nodes_have_any(topology: Topology) -> None:
+    for name in ("gateway", "lb1", "lb2"):
+        assert state(topology, name) == MachineState(machine=name)
+
+
+def test_workers_have_no_key(topology: Topology) -> None:
+    held = files(topology, "worker1")
+    assert not [path for path in held if path.startswith("/etc/kubernetes")]
+    assert not [file for file in held.values() if file.secret]
+    assert paths.INIT not in held
+
+
+def test_control_planes_have_the_same_secrets_and_guard_them(topology: Topology) -> None:
+    secret = [
+        {path: file for path, file in files(topology, cp.name).items() if file.secret} for cp in topology.control_planes
+    ]
+    assert secret[0] == secret[1] == secret[2]
+    assert {file.mode for file in secret[0].values()} == {0o600}
+    assert {path.removeprefix(paths.PKI + "/") for path in secret[0]} == {
+        "ca.key",
+        "etcd/ca.key",
+        "front-proxy-ca.key",
+        "sa.key",
+        f"{paths.API_CONFIG}/encryption.yaml",
+    }
+
+
+def test_same_topology_same_bytes(topology: Topology) -> None:
+    assert state(topology, "cp1") == state(topology, "cp1")
+
+
+def test_a_new_control_plane_changes_nothing_on_the_others(topology: Topology) -> None:
+    fourth = replace(
+        topology.machine("cp3"), name="cp4", fqdn="cp4.groundplane.internal", address=IPv4Address("10.80.0.24")
+    )
+    assert state(replace(topology, machines=(*topology.machines, fourth)), "cp1") == state(topology, "cp1")
+
+
+def test_the_api_server_is_closed(topology: Topology) -> None:
+    cluster = documents(config.init_configuration(topology, topology.machine("cp1")))["ClusterConfiguration"]
+    flags = arguments(cluster["apiServer"])
+    assert flags["profiling"] == arguments(cluster["scheduler"])["profiling"] == "false"
+    assert arguments(cluster["controllerManager"])["profiling"] == "false"
+    assert "anonymous-auth" not in flags
+    assert {flags["audit-log-maxage"], flags["audit-log-maxbackup"], flags["audit-log-maxsize"]} == {"30", "10", "100"}
+    assert flags["kubelet-certificate-authority"] == f"{paths.PKI}/ca.crt"
+    assert flags["tls-min-version"] == "VersionTLS12"
+    assert "CBC" not in flags["tls-cipher-suites"]
+    mounted = {volume["mountPath"] for volume in cluster["apiServer"]["extraVolumes"]}
+    for flag in ("audit-policy-file", "authentication-config", "encryption-provider-config", "audit-log-path"):
+        assert flags[flag].rpartition("/")[0] in mounted
+
+
+def test_strangers_get_health_alone() -> None:
+    anonymous = documents(config.authentication())["AuthenticationConfiguration"]["anonymous"]
+    assert anonymous == {"enabled": True, "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]}
+
+
+def test_secrets_are_encrypted_and_never_plain(topology: Topology) -> None:
+    (rule,) = documents(config.encryption(topology))["EncryptionConfiguration"]["resources"]
+    assert rule["resources"] == ["secrets"]
+    (provider,) = rule["providers"]
+    (key,) = provider["secretbox"]["keys"]
+    assert key["secret"] == "ZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWU="
+    assert topology.secrets.encryption_key.text() not in key["name"]
+
+
+def test_the_kubelet_is_closed(topology: Topology) -> None:
+    kubelet = documents(config.init_configuration(topology, topology.machine("cp1")))["KubeletConfiguration"]
+    assert kubelet["authentication"]["anonymous"]["enabled"] is False
+    assert kubelet["authorization"]["mode"] == "Webhook"
+    assert kubelet["readOnlyPort"] == 0
+    assert kubelet["serverTLSBootstrap"] is True
+    assert kubelet["rotateCertificates"] is True
+    assert kubelet["protectKernelDefaults"] is True
+    assert kubelet["tlsCipherSuites"] == list(config.CIPHERS)
+
+
+def test_what_the_kubelet_insists_on_is_there(topology: Topology) -> None:
+    settings = {setting.key: setting.value for setting in state(topology, "cp1").sysctls}
+    assert settings["vm.overcommit_memory"] == "1"
+    assert settings["net.ipv4.ip_forward"] == "1"
+
+
+def test_a_shared_kernel_is_not_ours_to_set(lab: Topology) -> None:
+    assert {setting.key for setting in state(lab, "cp1").sysctls} == {"net.ipv4.ip_forward"}
+    found = documents(config.init_configuration(lab, lab.machine("cp1")))
+    kubelet, proxy = found["KubeletConfiguration"], found["KubeProxyConfiguration"]
+    assert (kubelet["cgroupDriver"], kubelet["failCgroupV1"], kubelet["failSwapOn"]) == ("cgroupfs", False, False)
+    assert kubelet["protectKernelDefaults"] is False
+    assert proxy["conntrack"] == {"maxPerCore": 0, "min": 0}
+    assert not [value for value in kubelet["evictionHard"].values() if value.endswith("%")]
+    assert "SystemVerification" in found["InitConfiguration"]["nodeRegistration"]["ignorePreflightErrors"]
+
+
+def test_cgroup_2_is_systemds(topology: Topology) -> None:
+    found = documents(config.init_configuration(topology, topology.machine("cp1")))
+    assert found["KubeletConfiguration"]["cgroupDriver"] == "systemd"
+    assert found["KubeProxyConfiguration"]["mode"] == "nftables"
+    assert "ignorePreflightErrors" not in found["InitConfiguration"]["nodeRegistration"]
+
+
+def test_images_are_the_bundles(topology: Topology) -> None:
+    cluster = documents(config.init_configuration(topology, topology.machine("cp1")))["ClusterConfiguration"]
+    software = topology.software
+    assert cluster["kubernetesVersion"] == f"v{software.kubernetes}"
+    assert f"{cluster['imageRepository']}/etcd:{cluster['etcd']['local']['imageTag']}" in software.images
+    assert f"{cluster['dns']['imageRepository']}/coredns:{cluster['dns']['imageTag']}" in software.images
+
+
+def test_joining_needs_no_secret_in_the_state(topology: Topology) -> None:
+    join = documents(config.join_configuration(topology, topology.machine("cp2")))["JoinConfiguration"]
+    assert join["discovery"] == {"file": {"kubeConfigPath": paths.DISCOVERY}}
+    assert join["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == "10.80.0.22"
+    worker = documents(config.join_configuration(topology, topology.machine("worker1")))["JoinConfiguration"]
+    assert "controlPlane" not in worker
+    assert "taints" not in worker["nodeRegistration"]
+
+
+def test_without_workers_control_planes_take_pods(topology: Topology) -> None:
+    alone = replace(topology, machines=tuple(m for m in topology.machines if not m.name.startswith("worker")))
+    registration = documents(config.init_configuration(alone, alone.machine("cp1")))["InitConfiguration"][
+        "nodeRegistration"
+    ]
+    assert registration["taints"] == []
+
+
+def test_the_first_token_is_over_at_once(topology: Topology) -> None:
+    init = documents(config.init_configuration(topology, topology.machine("cp1")))["InitConfiguration"]
+    assert [token["ttl"] for token in init["bootstrapTokens"]] == ["1s"]
+    assert {"upload-certs", "show-join-command"} <= set(init["skipPhases"])
+
+
+def test_etcds_election_is_ten_heartbeats(topology: Topology, lab: Topology) -> None:
+    for ground in (topology, lab):
+        flags = dict(config.etcd_arguments(ground))
+        assert int(flags["election-timeout"]) == 10 * int(flags["heartbeat-interval"])
+
+
+@pytest.mark.parametrize(("trait", "adjusts", "driver"), [("topology", False, True), ("lab", True, False)])
+def test_containerd_follows_the_ground(request: pytest.FixtureRequest, trait: str, adjusts: bool, driver: bool) -> None:
+    ground: Topology = request.getfixturevalue(trait)
+    held = files(ground, "worker1")
+    settings = tomllib.loads(held["/etc/containerd/config.toml"].content.decode())
+    plugins = settings["plugins"]
+    runtime, images = plugins["io.containerd.cri.v1.runtime"], plugins["io.containerd.cri.v1.images"]
+    assert settings["version"] == 3
+    assert runtime["restrict_oom_score_adj"] is adjusts
+    assert runtime["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is driver
+    assert images["pinned_images"]["sandbox"] in ground.software.images
+    unit = held["/etc/systemd/system/containerd.service"].content.decode()
+    assert ("OOMScoreAdjust" in unit) is not adjusts
+
+
+def test_sealed_platforms_ask_their_own_registry_alone(topology: Topology) -> None:
+    held = files(topology, "worker1")
+    base = "https://registry.groundplane.internal:5000/v2"
+    for host, server in (
+        ("registry.k8s.io", f"{base}/registry.k8s.io"),
+        ("groundplane.local", f"{base}/groundplane.local"),
+        ("_default", base),
+    ):
+        settings = tomllib.loads(held[f"/etc/containerd/certs.d/{host}/hosts.toml"].content.decode())
+        assert settings["server"] == server
+        assert settings["override_path"] is True
+        assert "host" not in settings
+
+
+def test_with_an_uplink_the_own_registry_is_asked_first(topology: Topology) -> None:
+    uplink = Uplink(address=IPv4Interface("192.0.2.2/24"), router=IPv4Address("192.0.2.1"))
+    spec = ClusterSpec(name="demo", network=Network(uplink=uplink))
+    held = files(replace(topology, spec=spec), "worker1")
+    settings = tomllib.loads(held["/etc/containerd/certs.d/docker.io/hosts.toml"].content.decode())
+    assert "server" not in settings
+    assert list(settings["host"]) == ["https://registry.groundplane.internal:5000/v2/docker.io"]
+    assert "/etc/containerd/certs.d/_default/hosts.toml" not in held

@@ -1,0 +1,496 @@
+"""Reading what real components print, and judging it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from groundplane.components import flannel
+from groundplane.components.kubeadm import control, coredns, kubeconfig, paths, podnet, status
+from groundplane.components.kubeadm.checks import checks
+from groundplane.components.kubeadm.etcd import Silent, View, disagreement, parse_view
+from groundplane.components.kubeadm.shared import Shared
+from groundplane.errors import StepError, Unreachable
+from groundplane.state.step import Completed, Reach
+from groundplane.topology.model import Secret, Topology
+from groundplane.transport.fake import Call, FakeTransport
+from groundplane.verify.check import Check
+from groundplane.verify.condition import NotYet
+
+from .world import World
+
+Run = Callable[[Awaitable[Any]], Any]
+
+# As etcdctl 3.7.3 printed them.
+STATUS = """[{"Endpoint":"https://127.0.0.1:2379","Status":{"header":{"cluster_id":2087362176038656612,"member_id":\
+11631974492435651658,"revision":303,"raft_term":2},"version":"3.7.3","dbSize":352256,"leader":11631974492435651658,\
+"raftIndex":318,"raftTerm":2,"raftAppliedIndex":318,"dbSizeInUse":327680}}]"""
+MEMBERS = """{"header":{"cluster_id":2087362176038656612,"member_id":11631974492435651658,"raft_term":2},"members":[\
+{"ID":11631974492435651658,"name":"cp1","peerURLs":["https://10.80.0.21:2380"],"clientURLs":["https://10.80.0.21:2379"]\
+},{"ID":16635526836068989736,"peerURLs":["https://10.80.0.22:2380"],"isLearner":true}]}"""
+
+
+def test_a_member_not_yet_started_has_no_name(topology: Topology) -> None:
+    members = control.parse_members(MEMBERS)
+    fresh = control.member_of(members, topology.machine("cp2"))
+    assert fresh == control.Member(16635526836068989736, "", "https://10.80.0.22:2380", learner=True)
+    assert control.member_of(members, topology.machine("cp3")) is None
+
+
+def view(machine: str, **changes: Any) -> View:
+    seen = parse_view(machine, f"{STATUS}\n\n{MEMBERS}\n")
+    names = ("cp1", "cp2", "cp3")
+    members = tuple(control.Member(number, name, f"peer-{name}", False) for number, name in enumerate(names))
+    return replace(seen, members=members, **changes)
+
+
+def test_a_view_is_read() -> None:
+    seen = parse_view("cp1", f"{STATUS}\n\n{MEMBERS}\n")
+    assert (seen.leader, seen.term, seen.applied, seen.size) == (11631974492435651658, 2, 318, 352256)
+
+
+def test_members_of_one_mind() -> None:
+    assert disagreement((view("cp1"), view("cp2", applied=320), view("cp3"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (Silent("cp3", "refused"), "cp3 doesn't answer"),
+        (view("cp3", leader=7), "disagree about the leader"),
+        (view("cp3", term=9), "disagree about the term"),
+        (view("cp3", cluster=9), "disagree about the cluster"),
+        (view("cp3", leader=0), "knows no leader"),
+        (view("cp3", learner=True), "doesn't vote"),
+        (view("cp3", errors=("NOSPACE",)), "NOSPACE"),
+        (view("cp3", applied=5000), "behind"),
+        (replace(view("cp3"), members=()), "disagree about the members"),
+    ],
+)
+def test_members_that_differ(odd: View | Silent, words: str) -> None:
+    assert words in disagreement((view("cp1"), view("cp2"), odd))
+
+
+def test_a_member_too_many_is_told() -> None:
+    assert "not the control planes" in disagreement((view("cp1"), view("cp2")))
+
+
+def test_certificate_ends() -> None:
+    text = "/etc/kubernetes/pki/ca.crt|notAfter=Nov  3 18:39:25 2036 GMT\n/etc/kubernetes/x.crt|\n"
+    seen = status.parse_certificates("cp1", text)
+    assert seen.unreadable == ("/etc/kubernetes/x.crt on cp1",)
+    assert status.parse_certificates("cp1", "").none == ("cp1",)
+    (only,) = seen.found
+    assert only == status.Certificate(
+        "cp1", "/etc/kubernetes/pki/ca.crt", datetime(2036, 11, 3, 18, 39, 25, tzinfo=UTC)
+    )
+
+
+def test_status_tells_of_the_silent(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "kubectl", raises=Unreachable("off"))
+    reach.on("*", "sh", raises=Unreachable("off"))
+    seen = run(status.status(reach, topology))
+    assert seen.nodes == ()
+    assert seen.problem
+    assert [member.problem for member in seen.etcd] == ["off"] * 3
+    assert seen.silent == tuple(machine.name for machine in topology.machines)
+
+
+ADMIN = """apiVersion: v1
+kind: Config
+clusters:
+- name: demo
+  cluster: {certificate-authority-data: Q0E=, server: "https://api.groundplane.internal:6443"}
+users:
+- name: kubernetes-admin
+  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}
+"""
+
+
+def test_the_users_kubeconfig(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("cp1", "cat", raises=Unreachable("off"))
+    reach.on("cp2", "cat", answers=ADMIN)
+    made = run(kubeconfig.user_kubeconfig(reach, topology, "https://127.0.0.1:36443"))
+    found = YAML(typ="safe", pure=True).load(made.text())
+    assert found["current-context"] == "demo"
+    assert found["clusters"][0]["cluster"] == {
+        "server": "https://127.0.0.1:36443",
+        "tls-server-name": "api.groundplane.internal",
+        "certificate-authority-data": "Q0E=",
+    }
+    assert found["users"][0]["user"] == {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}
+
+
+@pytest.mark.parametrize("broken", ["", "- a\n", "clusters: []\n", "client-key-data: {S0VZ"])
+def test_a_broken_kubeconfig_is_not_quoted(topology: Topology, broken: str) -> None:
+    with pytest.raises(StepError) as caught:
+        kubeconfig.rewrite(Secret(broken.encode()), topology, "https://x")
+    assert caught.value.__cause__ is None
+    assert "S0VZ" not in f"{caught.value}{caught.value.detail}"
+
+
+def test_those_who_come_during_a_run_share_the_next(run: Run) -> None:
+    runs: list[int] = []
+    gate = asyncio.Event()
+
+    async def ask(_: Reach) -> int:
+        runs.append(len(runs))
+        number = len(runs)
+        await gate.wait()
+        return number
+
+    async def main() -> tuple[int, list[int]]:
+        shared = Shared(ask)
+        first = asyncio.create_task(shared(FakeTransport()))
+        await asyncio.sleep(0)
+        rest = [asyncio.create_task(shared(FakeTransport())) for _ in range(5)]
+        await asyncio.sleep(0)
+        gate.set()
+        return await first, list(await asyncio.gather(*rest))
+
+    assert run(main()) == (1, [2] * 5)
+
+
+def test_running_too_shares_the_run_under_way(run: Run) -> None:
+    runs: list[int] = []
+
+    async def ask(_: Reach) -> int:
+        runs.append(1)
+        await asyncio.sleep(1)
+        return len(runs)
+
+    async def main() -> list[int]:
+        shared = Shared(ask, running_too=True)
+        return list(await asyncio.gather(*(shared(FakeTransport()) for _ in range(5))))
+
+    assert run(main()) == [1] * 5
+
+
+def test_a_failure_is_everybodys_and_the_next_asks_anew(run: Run) -> None:
+    answers = [NotYet("no"), None]
+
+    async def ask(_: Reach) -> str:
+        await asyncio.sleep(0)
+        reason = answers.pop(0)
+        if reason:
+            raise reason
+        return "yes"
+
+    async def main() -> tuple[list[Any], str]:
+        shared = Shared(ask, running_too=True)
+        failed = await asyncio.gather(*(shared(FakeTransport()) for _ in range(2)), return_exceptions=True)
+        return list(failed), await shared(FakeTransport())
+
+    failed, later = run(main())
+    assert [str(entry) for entry in failed] == ["no", "no"]
+    assert later == "yes"
+
+
+def named(topology: Topology, name: str) -> Check:
+    return next(check for check in (*checks(topology), *flannel.COMPONENT.checks(topology)) if check.name == name)
+
+
+def test_checks_have_names_of_their_own_and_remedies(topology: Topology) -> None:
+    found = (*checks(topology), *flannel.COMPONENT.checks(topology))
+    assert len({check.name for check in found}) == len(found)
+    assert all(check.remedy and check.title for check in found)
+
+
+def test_a_node_at_another_version_is_seen(topology: Topology, run: Run) -> None:
+    world = World(topology)
+    for cp in topology.control_planes:
+        world.make_control_plane(cp.name)
+    world.make_worker("worker1")
+    with pytest.raises(NotYet, match="worker2 isn't in the cluster"):
+        run(named(topology, "nodes").probe(world))
+    world.make_worker("worker2")
+    assert "5 nodes ready" in run(named(topology, "nodes").probe(world))
+    newer = replace(topology, software=replace(topology.software, kubernetes="1.38.0"))
+    with pytest.raises(NotYet, match=r"runs v1\.37\.2"):
+        run(named(newer, "nodes").probe(world))
+
+
+def pod(namespace: str, image: str, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"of-{namespace}", "namespace": namespace, "labels": labels},
+        "spec": {"containers": [{"image": image}]},
+    }
+
+
+def running(*pods: dict[str, Any]) -> FakeTransport:
+    """A cluster with these pods, that understands the selectors the check uses."""
+
+    def selected(call: Call) -> Completed:
+        options = dict(word.removeprefix("--").partition("=")[::2] for word in call.argv if word.startswith("--"))
+        key, _, values = options.get("selector", "").replace(" in ", "=").partition("=")
+        wanted = values.strip("()").split(",")
+        found = [
+            one
+            for one in pods
+            if options.get("namespace", one["metadata"]["namespace"]) == one["metadata"]["namespace"]
+            and (not key or one["metadata"]["labels"].get(key) in wanted)
+        ]
+        return Completed(0, json.dumps({"items": found}).encode(), b"")
+
+    reach = FakeTransport()
+    reach.on("*", "kubectl", then=selected)
+    return reach
+
+
+MINER = "quay.io/evil/miner:1"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        pod("kube-system", MINER, **{"k8s-app": "kube-dns"}),
+        pod("kube-system", MINER, tier="control-plane"),
+        pod("kube-flannel", MINER),
+        pod("groundplane-verify-0a1b", MINER, app="probe"),
+    ],
+)
+def test_a_foreign_image_is_seen(topology: Topology, run: Run, foreign: dict[str, Any]) -> None:
+    honest = pod("kube-system", topology.software.images[5], **{"k8s-app": "kube-proxy"})
+    with pytest.raises(NotYet, match=r"runs quay\.io"):
+        run(named(topology, "images").probe(running(honest, foreign)))
+
+
+def test_users_own_pods_may_run_anything(topology: Topology, run: Run) -> None:
+    reach = running(
+        pod("kube-system", topology.software.images[5], **{"k8s-app": "kube-dns"}),
+        pod("kube-system", MINER, **{"k8s-app": "metrics"}),
+        pod("shop", MINER, app="probe"),
+    )
+    assert "1 pods" in run(named(topology, "images").probe(reach))
+
+
+def test_an_api_server_that_writes_nothing_down_is_seen(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "sh", answers="/var/log/kubernetes/audit/audit.log\n")
+    check = named(topology, "audit")
+    assert "3 audit logs" in run(check.probe(reach))
+    assert all("https://127.0.0.1:6443" in call.argv[2] for call in reach.calls)
+    for cause in ({"answers": ""}, {"status": 1}):
+        reach.on("cp2", "sh", **cause)
+        with pytest.raises(NotYet, match="cp2"):
+            run(check.probe(reach))
+
+
+def test_a_moment_without_an_answer_is_bridged(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "kubectl", status=1)
+    answers: list[Completed | Exception] = [Unreachable("off"), Completed(0, b"yes", b"")]
+    reach.in_turn("cp1", "kubectl", answers=answers)
+    assert run(control.ask(reach, topology, ("kubectl", "get"))).text == "yes"
+    reach.in_turn("cp1", "kubectl", answers=answers)
+    with pytest.raises(StepError, match="no control plane answers"):
+        run(control.ask(reach, topology, ("kubectl", "get"), attempts=1))
+
+
+def test_what_a_machine_said_is_not_in_a_traceback() -> None:
+    assert "s3cret" not in repr(Completed(0, b"s3cret", b"s3cret"))
+
+
+def test_a_left_over_token_is_seen(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.in_turn(
+        "*", "kubectl", answers=[Completed(0, b"secret/bootstrap-token-abcdef\n", b""), Completed(0, b"", b"")]
+    )
+    check = named(topology, "join-tokens")
+    with pytest.raises(NotYet, match="1 bootstrap tokens exist"):
+        run(check.probe(reach))
+    assert run(check.probe(reach))
+
+
+def test_a_certificate_about_to_end_is_seen(topology: Topology, run: Run) -> None:
+    def dated(days: int) -> str:
+        end = datetime.now(UTC) + timedelta(days=days)
+        return f"/etc/kubernetes/pki/apiserver.crt|notAfter={end:%b %d %H:%M:%S %Y} GMT\n"
+
+    reach = FakeTransport()
+    reach.on("*", "sh", answers=dated(300))
+    check = named(topology, "certificates")
+    assert "8 certificates" in run(check.probe(reach))
+    reach.on("gateway", "sh", answers="")
+    with pytest.raises(NotYet, match="none on gateway"):
+        run(check.probe(reach))
+    reach.on("gateway", "sh", answers=dated(300) + "/etc/groundplane/registry/tls.crt|\n")
+    with pytest.raises(NotYet, match=r"unreadable: .*tls\.crt on gateway"):
+        run(check.probe(reach))
+    reach.on("gateway", "sh", answers=dated(300))
+    reach.on("cp2", "sh", answers=dated(10))
+    with pytest.raises(NotYet, match=r"apiserver\.crt on cp2 ends"):
+        run(named(topology, "certificates").probe(reach))
+
+
+def test_strangers_are_asked_once_for_all_their_checks(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "kubectl", answers="ok")
+    reach.on("cp1", "python3", answers="api|10.80.0.21|\nserving|10.80.0.51|/pods answered 200, not 401\nreadonly|x|\n")
+    found = {check.name: check for check in checks(topology)}
+
+    async def main() -> list[Any]:
+        names = ("anonymous", "kubelet-certificates", "kubelet-read-only-port")
+        return list(await asyncio.gather(*(found[name].probe(reach) for name in names), return_exceptions=True))
+
+    anonymous, serving, readonly = run(main())
+    assert "strangers" in anonymous
+    assert isinstance(serving, NotYet)
+    assert "10.80.0.51: /pods answered 200" in str(serving)
+    assert "no unprotected port" in readonly
+    assert len([argv for argv in reach.commands() if argv[0] == "python3"]) == 1
+
+
+def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
+    """A transport on which a look at the cluster from pods goes well, but for ``broken`` (``KIND|NODE``)."""
+    reach = FakeTransport()
+    items: list[dict[str, Any]] = [
+        {
+            "kind": "Pod",
+            "metadata": {"name": f"probe-{node.name}", "uid": f"uid-{node.name}"},
+            "spec": {"nodeName": node.name},
+            "status": {"podIP": f"10.244.{number}.2"},
+        }
+        for number, node in enumerate(topology.nodes)
+    ]
+    items.append({"kind": "Service", "metadata": {"name": "probe"}, "spec": {"clusterIP": "10.96.3.4"}})
+    reach.on("*", "kubectl", answers="ok")
+    start = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s", "get")
+    reach.on("cp1", *start, "namespaces", answers='{"items": []}')
+    reach.on("cp1", *start, "pods,services", answers=json.dumps({"items": items}))
+
+    def asked(call: Call) -> Completed:
+        wanted = json.loads(call.stdin)
+        lines = [f"pod|{pod['address']}|" for pod in wanted["pods"]]
+        lines += [
+            f"{kind}|x|{'refused' if broken == f'{kind}|{call.machine}' else ''}"
+            for kind in ("service", "node", "proxy")
+        ]
+        return Completed(0, "\n".join(lines).encode(), b"")
+
+    def shell(call: Call) -> Completed:
+        if "etcdctl" in call.argv[2]:
+            return Completed(0, podnet.ENCRYPTED if broken != "encryption" else b"k8s\0", b"")
+        return Completed(0, "".join(f"dns|{name}|\n" for name in call.stdin.decode().split()).encode(), b"")
+
+    reach.on("*", "python3", then=asked)
+    reach.on("cp1", "sh", then=shell)
+    return reach
+
+
+POD_CHECKS = (
+    "pod-network",
+    "services-from-pods",
+    "services-from-nodes",
+    "kube-proxy-mode",
+    "cluster-dns",
+    "encryption",
+)
+
+
+async def all_of(topology: Topology, reach: FakeTransport) -> dict[str, Any]:
+    found = {check.name: check for check in checks(topology)}
+    seen = await asyncio.gather(*(found[name].probe(reach) for name in POD_CHECKS), return_exceptions=True)
+    return dict(zip(POD_CHECKS, seen, strict=True))
+
+
+def test_one_look_answers_every_check_and_is_cleared_away(topology: Topology, run: Run) -> None:
+    reach = verified(topology)
+    seen = run(all_of(topology, reach))
+    assert not [entry for entry in seen.values() if isinstance(entry, Exception)]
+    words = [" ".join(argv) for argv in reach.commands()]
+    assert len([line for line in words if " apply " in line]) == 1
+    assert len([line for line in words if "delete namespace groundplane-verify-" in line]) == 1
+    assert len([line for line in words if line.startswith("python3")]) == len(topology.nodes)
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [("service|worker2", "services-from-pods"), ("node|cp1", "services-from-nodes"), ("encryption", "encryption")],
+)
+def test_what_is_broken_is_one_checks_matter(topology: Topology, run: Run, broken: str, check: str) -> None:
+    seen = run(all_of(topology, verified(topology, broken=broken)))
+    assert [name for name, entry in seen.items() if isinstance(entry, NotYet)] == [check]
+
+
+def test_pods_are_cleared_away_when_looking_fails(topology: Topology, run: Run) -> None:
+    reach = verified(topology)
+    reach.on("cp1", "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "rollout", status=1, stderr="timed out")
+    seen = run(all_of(topology, reach))
+    assert all(isinstance(entry, NotYet) for entry in seen.values())
+    assert [argv for argv in reach.commands() if "delete" in argv]
+
+
+def test_flannel_is_applied_only_when_something_differs(topology: Topology, run: Run) -> None:
+    (step,) = flannel.COMPONENT.steps(topology)
+    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s")
+    reach = FakeTransport()
+    reach.on("*", *prefix, "get", answers="ok")
+    reach.on("*", *prefix, "diff", status=1)
+    reach.on("*", *prefix, "apply", answers="applied")
+    assert not run(step.probe(reach))
+    run(step.act(reach))
+    reach.on("*", *prefix, "diff", status=0)
+    assert run(step.probe(reach))
+    (applied,) = [call for call in reach.calls if "apply" in call.argv]
+    kinds = [document["kind"] for document in YAML(typ="safe", pure=True).load_all(applied.stdin.decode())]
+    assert kinds[-1] == "DaemonSet"
+    assert topology.software.flannel_image in applied.stdin.decode()
+
+
+def dns_pods(*where: str) -> str:
+    items = [
+        {
+            "metadata": {"name": f"coredns-{number}"},
+            "spec": {"nodeName": node.partition(":")[0]} if node else {},
+            "status": {"phase": node.partition(":")[2] or ("Running" if node else "Pending")},
+        }
+        for number, node in enumerate(where)
+    ]
+    return json.dumps({"items": items})
+
+
+@pytest.mark.parametrize(
+    ("where", "apart"),
+    [
+        (("cp1", "cp2"), True),
+        (("cp1", "cp1"), False),
+        (("cp1", ""), False),
+        ((), False),
+        (("cp1", "cp1", "cp2"), True),
+        (("cp1", "cp2:Failed"), False),
+    ],
+)
+def test_coredns_is_apart_on_two_nodes(topology: Topology, run: Run, where: tuple[str, ...], apart: bool) -> None:
+    reach = FakeTransport()
+    reach.on("*", "kubectl", answers=dns_pods(*where))
+    assert run(coredns.spread(reach, topology)) is apart
+
+
+def test_coredns_moves_only_once_there_is_where_to(topology: Topology, run: Run) -> None:
+    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s")
+    reach = FakeTransport()
+    one = {"metadata": {"name": "cp1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    two = {**one, "metadata": {"name": "cp2"}}
+    early, late = (Completed(0, json.dumps({"items": items}).encode(), b"") for items in ([one], [one, two]))
+    reach.in_turn("*", *prefix, "get", "nodes", answers=[early, early, late])
+    together, waiting, apart = (
+        Completed(0, dns_pods(*where).encode(), b"") for where in (("cp1", "cp1"), ("cp1", ""), ("cp1", "cp2"))
+    )
+    reach.in_turn("*", *prefix, "get", "pods", answers=[together, waiting, apart])
+    reach.on("*", *prefix, "get", "--raw=/readyz", answers="ok")
+    reach.on("*", *prefix, "delete", "pod")
+    reach.on("*", "kubectl", f"--kubeconfig={paths.ADMIN}", "rollout", "status")
+    run(coredns.spread_out(reach, topology))
+    verbs = [verb for argv in reach.commands() if "get" not in argv for verb in argv if verb in ("rollout", "delete")]
+    assert verbs == ["rollout", "delete", "rollout"]
+    assert len([argv for argv in reach.commands() if "nodes" in argv]) == 3

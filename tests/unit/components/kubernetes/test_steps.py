@@ -1,0 +1,399 @@
+"""What the cluster's steps do from every state an interruption may leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from groundplane.components.kubeadm import facts, paths
+from groundplane.components.kubeadm.steps import steps
+from groundplane.errors import ConditionTimeout, StepError
+from groundplane.state.step import Step
+from groundplane.topology.model import Topology
+
+from .world import TOKEN, World
+
+Run = Callable[[Awaitable[Any]], Any]
+
+
+@pytest.fixture
+def world(topology: Topology) -> World:
+    return World(topology)
+
+
+@pytest.fixture
+def standing(world: World) -> World:
+    """A cluster of cp1 and cp2; the others are untouched."""
+    world.founded = True
+    world.make_control_plane("cp1")
+    world.make_control_plane("cp2")
+    return world
+
+
+def step(world: World, name: str) -> Step:
+    return next(found for found in steps(world.topology) if found.name == name)
+
+
+async def do(world: World, name: str) -> bool:
+    """Probe, act if it doesn't hold, probe again: as the rollout does. Returns whether it acted."""
+    found = step(world, name)
+    if await found.probe(world):
+        return False
+    await found.act(world)
+    assert await found.probe(world)
+    return True
+
+
+# -- the graph -----------------------------------------------------------------------------------------------------
+
+
+def test_control_planes_queue_and_workers_do_not(topology: Topology) -> None:
+    needs = {found.name: found.needs for found in steps(topology)}
+    assert needs["kubeadm-join:cp1"] == ("kubeadm-init",)
+    assert needs["kubeadm-join:cp2"] == ("kubeadm-join:cp1",)
+    assert needs["kubeadm-join:cp3"] == ("kubeadm-join:cp2",)
+    assert needs["kubeadm-join:worker1"] == needs["kubeadm-join:worker2"] == ("kubeadm-init",)
+    assert needs["kubelet-serving:worker1"] == ("kubeadm-join:worker1",)
+
+
+def test_tokens_are_swept_after_all_joins_and_coredns_moves_after_one(topology: Topology) -> None:
+    needs = {found.name: found.needs for found in steps(topology)}
+    assert needs["join-tokens"] == tuple(f"kubeadm-join:{machine.name}" for machine in topology.nodes)
+    assert needs["coredns-spread"] == ("kubeadm-join:worker1",)
+    alone = replace(topology, machines=tuple(one for one in topology.machines if one not in topology.workers))
+    assert {found.name: found.needs for found in steps(alone)}["coredns-spread"] == ("kubeadm-join:cp3",)
+
+
+def test_every_fact_is_looked_for() -> None:
+    assert all(f"echo {name}" in facts._SCRIPT for name in facts.Facts.__dataclass_fields__)
+
+
+def test_every_needed_step_exists(topology: Topology) -> None:
+    found = steps(topology)
+    assert {need for one in found for need in one.needs} <= {one.name for one in found}
+
+
+def test_images_are_fetched_ahead_and_nothing_waits_for_them(world: World, run: Run) -> None:
+    assert run(do(world, "images:cp2"))
+    assert not run(do(world, "images:cp2"))
+    assert step(world, "images:cp2").needs == ()
+    assert step(world, "images:cp2").needs_machines == ("gateway", "cp2")
+    assert not [one for one in steps(world.topology) if "images:cp2" in one.needs]
+
+
+# -- init ----------------------------------------------------------------------------------------------------------
+
+
+def test_init_begins_on_the_first(world: World, run: Run) -> None:
+    assert run(do(world, "kubeadm-init"))
+    assert world.kubeadm_runs == [("cp1", ("init", f"--config={paths.INIT}"))]
+    assert world.tokens == {}
+    assert ("cp1", ("rm", "-f", paths.SUPER_ADMIN)) in world.calls
+
+
+def test_init_does_nothing_twice(standing: World, run: Run) -> None:
+    assert not run(do(standing, "kubeadm-init"))
+    assert standing.kubeadm_runs == []
+
+
+def test_init_holds_while_one_control_plane_is_dead(standing: World, run: Run) -> None:
+    standing.down.add("cp1")
+    assert not run(do(standing, "kubeadm-init"))
+
+
+def test_init_goes_on_where_the_data_is(world: World, run: Run) -> None:
+    """Killed halfway on cp2: there it goes on, with its data, not on cp1."""
+    world.has["cp2"] |= {"manifests", "etcd", "kubelet"}
+    assert run(do(world, "kubeadm-init"))
+    ((machine, arguments),) = world.kubeadm_runs
+    assert machine == "cp2"
+    assert "DirAvailable--var-lib-etcd" in arguments[-1]
+    assert not world.commands("reset")
+    assert not world.commands(f"{paths.ETCD_DATA}/*")
+
+
+def test_init_waits_for_a_cluster_that_starts_again(world: World, run: Run) -> None:
+    """One control plane after a power cycle: its API server needs a while, and nothing is made anew."""
+    world.make_control_plane("cp1")
+    world.founded = True
+    world.has["cp1"].discard("api")
+    asked = 0
+    answer = world._kubectl
+
+    def kubectl(machine: str, argv: tuple[str, ...]) -> tuple[int, str]:
+        nonlocal asked
+        asked += 1
+        if asked == 20:
+            world.has["cp1"].add("api")
+        return answer(machine, argv)
+
+    world._kubectl = kubectl  # type: ignore[method-assign]
+    assert run(do(world, "kubeadm-init"))
+    assert world.kubeadm_runs == []
+    assert not world.commands("systemctl stop kubelet")
+
+
+def test_init_goes_on_when_the_cluster_does_not_start_again(world: World, run: Run) -> None:
+    world.make_control_plane("cp1")
+    world.has["cp1"].discard("api")
+    assert run(do(world, "kubeadm-init"))
+    assert [arguments[0] for _, arguments in world.kubeadm_runs] == ["init"]
+
+
+def test_init_removes_what_an_earlier_one_left(world: World, run: Run) -> None:
+    world.has["cp1"].add("traces")
+    assert run(do(world, "kubeadm-init"))
+    assert world.commands("systemctl stop kubelet")
+
+
+def test_init_never_begins_anew_beside_data_on_several(standing: World, run: Run) -> None:
+    standing.quorum = False
+    with pytest.raises(ConditionTimeout):
+        run(do(standing, "kubeadm-init"))
+    assert standing.kubeadm_runs == []
+
+
+def test_init_puts_back_what_is_missing_of_a_standing_cluster(standing: World, run: Run) -> None:
+    standing.founded = False
+    assert run(do(standing, "kubeadm-init"))
+    assert [arguments[:2] for _, arguments in standing.kubeadm_runs] == [("init", "phase")] * 3
+
+
+def test_init_refuses_to_guess_about_a_silent_control_plane(world: World, run: Run) -> None:
+    world.down.add("cp3")
+    with pytest.raises(StepError, match="can't be told") as caught:
+        run(do(world, "kubeadm-init"))
+    assert caught.value.where == "cp3"
+    assert world.kubeadm_runs == []
+
+
+def test_a_failed_init_shows_kubeadms_words_without_its_token(world: World, run: Run) -> None:
+    world.fails.add("init")
+    with pytest.raises(StepError) as caught:
+        run(do(world, "kubeadm-init"))
+    assert caught.value.detail == "something went wrong with ***"
+    world.fails.clear()
+    assert run(do(world, "kubeadm-init"))
+
+
+# -- joining a control plane ---------------------------------------------------------------------------------------
+
+
+def test_a_fresh_control_plane_joins(standing: World, run: Run) -> None:
+    assert run(do(standing, "kubeadm-join:cp3"))
+    assert standing.kubeadm_runs == [("cp3", ("join", f"--config={paths.JOIN}"))]
+    assert not standing.commands("reset")
+    assert not run(do(standing, "kubeadm-join:cp3"))
+
+
+def test_the_token_reaches_the_joining_machine_by_stdin_alone(standing: World, run: Run) -> None:
+    run(do(standing, "kubeadm-join:cp3"))
+    assert TOKEN.encode() in standing.seen_in_join[0]
+    assert not [argv for _, argv in standing.calls if TOKEN.partition(".")[2] in " ".join(argv)]
+    assert standing.memory == {}
+    assert standing.tokens == {}
+
+
+@pytest.mark.parametrize("name", ["kubeadm-join:cp3", "kubeadm-join:worker1"])
+def test_a_failed_join_leaves_no_credentials(standing: World, run: Run, name: str) -> None:
+    standing.fails.add("join")
+    with pytest.raises(StepError) as caught:
+        run(do(standing, name))
+    assert TOKEN not in f"{caught.value} {caught.value.detail} {caught.value.hint}"
+    assert standing.memory == {}
+    assert standing.tokens == {}
+    standing.fails.clear()
+    assert run(do(standing, name))
+
+
+def test_a_killed_runs_token_goes_with_the_next_join(standing: World, run: Run) -> None:
+    standing.tokens = {"bootstrap-token-zzzzzz": "groundplane join of cp3", "bootstrap-token-theirs": "a user's own"}
+    run(do(standing, "kubeadm-join:cp3"))
+    assert standing.tokens == {"bootstrap-token-theirs": "a user's own"}
+
+
+@pytest.mark.parametrize("name", ["cp3", "worker1"])
+def test_a_cancelled_join_keeps_what_kubeadm_still_needs(standing: World, run: Run, name: str) -> None:
+    """kubeadm goes on by itself: its unit removes the file, the step join-tokens the token."""
+
+    def cancelled(machine: str, arguments: tuple[str, ...]) -> tuple[int, str]:
+        raise asyncio.CancelledError
+
+    joins, standing._kubeadm = standing._kubeadm, cancelled  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        run(do(standing, f"kubeadm-join:{name}"))
+    assert list(standing.tokens.values()) == [f"groundplane join of {name}"]
+    assert name in standing.memory
+    standing._kubeadm = joins  # type: ignore[method-assign]
+    assert run(do(standing, "join-tokens"))
+    assert standing.tokens == {}
+
+
+def test_only_our_tokens_are_swept(standing: World, run: Run) -> None:
+    standing.tokens = {"a": "groundplane join of cp9", "b": "groundplane", "c": "groundplaner's own", "d": "another's"}
+    assert run(do(standing, "join-tokens"))
+    assert sorted(standing.tokens) == ["c", "d"]
+    assert not run(do(standing, "join-tokens"))
+
+
+def test_a_learner_that_never_voted_is_removed_before_joining(standing: World, run: Run) -> None:
+    standing.add_member("cp3", learner=True)
+    standing.has["cp3"] |= {"manifests", "etcd", "kubelet", "admin"}
+    assert run(do(standing, "kubeadm-join:cp3"))
+    assert [member["name"] for member in standing.members] == ["cp1", "cp2", "cp3"]
+    (reset,) = standing.commands("kubeadm", "reset")
+    assert "--skip-phases=remove-etcd-member" in reset[1]
+    assert f"--cert-dir={paths.RUN}/nothing" in reset[1]
+
+
+def test_a_machine_made_anew_replaces_its_dead_member(standing: World, run: Run) -> None:
+    """Its member still votes on paper, but its data went with the old machine."""
+    standing.has["cp2"] = set()
+    assert run(do(standing, "kubeadm-join:cp2"))
+    assert [member["name"] for member in standing.members] == ["cp1", "cp2"]
+    assert standing.commands("delete", "node", "cp2")
+
+
+def test_data_of_a_machine_that_is_no_member_is_cleared(standing: World, run: Run) -> None:
+    standing.has["cp3"] |= {"etcd", "manifests", "kubelet", "identity", "admin"}
+    assert run(do(standing, "kubeadm-join:cp3"))
+    assert standing.commands(f"{paths.ETCD_DATA}/*")
+
+
+@pytest.mark.parametrize("missing", [{"identity"}, {"kubelet"}, {"api"}, {"kubelet", "api"}, {"admin", "identity"}])
+def test_a_voting_member_is_finished_and_never_cleared(standing: World, run: Run, missing: set[str]) -> None:
+    standing.has["cp2"] -= missing
+    standing.has["cp2"].add("bootstrap")
+    standing.nodes["cp2"] = set()
+    found = step(standing, "kubeadm-join:cp2")
+
+    async def main() -> None:
+        assert not await found.probe(standing)
+        await found.act(standing)
+
+    if "api" in missing:
+        with pytest.raises(ConditionTimeout):
+            run(main())
+    else:
+        run(main())
+    assert not standing.commands("reset")
+    assert not standing.commands(f"{paths.ETCD_DATA}/*")
+    assert not standing.commands("member", "remove")
+    assert paths.CONTROL_PLANE_LABEL in standing.nodes["cp2"]
+    assert {"identity", "kubelet"} <= standing.has["cp2"]
+    assert "embedded" not in standing.has["cp2"]
+    assert "bootstrap" not in standing.has["cp2"]
+
+
+def test_a_kubeconfig_without_a_certificate_is_replaced(standing: World, run: Run) -> None:
+    """The join was interrupted while the kubelet asked for its certificate; kubeadm stumbles over what it wrote."""
+    standing.has["cp2"] = {"etcd", "api", "admin", "manifests", "kubelet", "bootstrap", "traces"}
+    standing.unfinished.add("cp2")
+    assert run(do(standing, "kubeadm-join:cp2"))
+    assert [arguments[:3] for _, arguments in standing.kubeadm_runs] == [
+        ("init", "phase", "kubeconfig"),
+        ("init", "phase", "kubelet-finalize"),
+    ]
+    assert not standing.commands("reset")
+
+
+def test_a_kubeconfig_that_names_the_renewed_certificate_is_left_alone(standing: World, run: Run) -> None:
+    standing.has["cp2"].discard("kubelet")
+    assert run(do(standing, "kubeadm-join:cp2"))
+    assert standing.kubeadm_runs == []
+
+
+def test_nothing_is_touched_without_a_majority(standing: World, run: Run) -> None:
+    standing.quorum = False
+    standing.has["cp3"] |= {"etcd", "manifests"}
+    with pytest.raises(StepError, match="majority"):
+        run(do(standing, "kubeadm-join:cp3"))
+    assert not standing.commands("reset")
+    assert not standing.commands("rm -r")
+
+
+def test_no_control_plane_joins_beside_an_unsettled_member(standing: World, run: Run) -> None:
+    standing.members[1].pop("name")
+    with pytest.raises(ConditionTimeout, match="healthy"):
+        run(do(standing, "kubeadm-join:cp3"))
+    assert standing.kubeadm_runs == []
+
+
+# -- joining a worker ----------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_worker_joins_and_is_labelled(standing: World, run: Run) -> None:
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.nodes["worker1"] == {paths.WORKER_LABEL}
+    assert not run(do(standing, "kubeadm-join:worker1"))
+
+
+@pytest.mark.parametrize("left", [{"bootstrap", "kubelet"}, {"traces"}])
+def test_a_half_joined_worker_begins_anew(standing: World, run: Run, left: set[str]) -> None:
+    standing.has["worker1"] |= left
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.commands("kubeadm", "reset")
+
+
+def test_a_worker_made_anew_is_forgotten_first(standing: World, run: Run) -> None:
+    standing.nodes["worker1"] = {paths.WORKER_LABEL}
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.commands("delete", "node", "worker1")
+
+
+def test_a_known_worker_whose_kubelet_stands_still_is_only_started(standing: World, run: Run) -> None:
+    standing.make_worker("worker1")
+    standing.has["worker1"].discard("kubelet")
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.kubeadm_runs == []
+    assert not standing.commands("reset")
+
+
+def test_a_worker_is_left_alone_while_the_api_is_away(standing: World, run: Run) -> None:
+    standing.make_worker("worker1")
+    standing.quorum = False
+    with pytest.raises(StepError, match="no control plane answers"):
+        run(do(standing, "kubeadm-join:worker1"))
+    assert not standing.commands("reset")
+
+
+# -- an earlier run's kubeadm --------------------------------------------------------------------------------------
+
+
+def test_a_kubeadm_that_still_runs_is_waited_for(standing: World, run: Run) -> None:
+    standing.has["worker1"] = {"kubeadm", "bootstrap"}
+    looks = 0
+    answer = standing._shell
+
+    def shell(machine: str, script: str, stdin: bytes) -> tuple[int, str]:
+        nonlocal looks
+        looks += machine == "worker1"
+        if looks == 5:
+            standing.make_worker("worker1")
+            standing.has["worker1"] -= {"kubeadm", "bootstrap"}
+        return answer(machine, script, stdin)
+
+    standing._shell = shell  # type: ignore[method-assign]
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.kubeadm_runs == []
+    assert not standing.commands("reset")
+
+
+def test_kubeadm_runs_as_a_unit_that_cleans_up_after_itself(standing: World, run: Run) -> None:
+    run(do(standing, "kubeadm-join:worker1"))
+    (unit,) = standing.commands("systemd-run")
+    assert f"--unit={paths.UNIT}" in unit[1]
+    assert f"--property=ExecStopPost=/bin/rm -f {paths.DISCOVERY} {paths.SUPER_ADMIN}" in unit[1]
+    assert "--property=UMask=0077" in unit[1]
+
+
+def test_no_command_line_looks_like_a_token(standing: World, run: Run) -> None:
+    for name in ("kubeadm-join:cp3", "kubeadm-join:worker1", "kubeadm-join:worker2"):
+        run(do(standing, name))
+    assert not re.search(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", json.dumps(standing.calls))

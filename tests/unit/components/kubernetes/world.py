@@ -1,0 +1,253 @@
+"""A cluster of the imagination: it understands the commands the Kubernetes rooms send, and keeps every one of them.
+
+It knows what kubeadm, etcd and the API would have afterwards, no more. What it isn't told about is an AssertionError.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from groundplane.components.kubeadm import facts, paths
+from groundplane.errors import CommandFailed, Unreachable
+from groundplane.state.step import Completed
+from groundplane.topology.model import Machine, Topology
+
+TOKEN = "abcdef.0123456789abcdef"
+FOUNDATIONS = 6
+
+
+@dataclass
+class World:
+    """``has`` are each machine's facts; ``memory`` what was written to its /run; ``calls`` all commands in order."""
+
+    topology: Topology
+    has: dict[str, set[str]] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    members: list[dict[str, Any]] = field(default_factory=list)
+    nodes: dict[str, set[str]] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[str, bytes] = field(default_factory=dict)
+    pulled: set[str] = field(default_factory=set)  # machines that have all images
+    unfinished: set[str] = field(default_factory=set)  # machines whose kubelet.conf names no certificate yet
+    founded: bool = False
+    quorum: bool = True
+    fails: set[str] = field(default_factory=set)  # "init" or "join": kubeadm fails with it
+    calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    seen_in_join: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for machine in self.topology.machines:
+            self.has.setdefault(machine.name, set())
+
+    # -- what tests set up ---------------------------------------------------------------------------------------
+
+    def make_control_plane(self, name: str) -> None:
+        self.has[name] |= {"identity", "admin", "manifests", "etcd", "kubelet", "api"}
+        self.nodes[name] = {paths.CONTROL_PLANE_LABEL}
+        self.add_member(name)
+
+    def make_worker(self, name: str) -> None:
+        self.has[name] |= {"identity", "kubelet"}
+        self.nodes[name] = {paths.WORKER_LABEL}
+
+    def add_member(self, name: str, *, learner: bool = False, started: bool = True) -> None:
+        machine = self.topology.machine(name)
+        member: dict[str, Any] = {
+            "ID": 1000 + int(machine.address),
+            "peerURLs": [f"https://{machine.address}:2380"],
+        }
+        if started:
+            member["name"] = name
+        if learner:
+            member["isLearner"] = True
+        self.members.append(member)
+
+    def commands(self, *words: str) -> list[tuple[str, tuple[str, ...]]]:
+        """The commands that hold all ``words`` somewhere."""
+        return [call for call in self.calls if all(word in " ".join(call[1]) for word in words)]
+
+    @property
+    def kubeadm_runs(self) -> list[tuple[str, tuple[str, ...]]]:
+        """(machine, kubeadm's arguments) of every run under systemd."""
+        return [
+            (machine, argv[argv.index("/usr/local/bin/kubeadm") + 1 :])
+            for machine, argv in self.calls
+            if argv[0] == "systemd-run"
+        ]
+
+    # -- the Reach -----------------------------------------------------------------------------------------------
+
+    async def run(
+        self, machine: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        self.calls.append((machine, tuple(argv)))
+        if machine in self.down:
+            raise Unreachable("it does not answer", where=machine)
+        status, out = self._answer(machine, tuple(argv), stdin)
+        if check and status:
+            raise CommandFailed(f"{argv[0]} failed", status=status, where=machine, detail=f"used {TOKEN}")
+        return Completed(status, out.encode(), b"")
+
+    def _answer(self, machine: str, argv: tuple[str, ...], stdin: bytes) -> tuple[int, str]:
+        match argv[0]:
+            case "sh":
+                return self._shell(machine, argv[2], stdin)
+            case "kubectl":
+                return self._kubectl(machine, argv)
+            case "etcdctl":
+                return self._etcdctl(machine, argv)
+            case "systemd-run":
+                return self._kubeadm(machine, argv[argv.index("/usr/local/bin/kubeadm") + 1 :])
+            case "kubeadm" if argv[1] == "token":
+                self.tokens["bootstrap-token-abcdef"] = argv[-1].removeprefix("--description=")
+                return 0, TOKEN + "\n"
+            case "kubeadm" if argv[1:4] == ("config", "images", "pull"):
+                self.pulled.add(machine)
+                return 0, ""
+            case "ctr":
+                return 0, "\n".join(self.topology.software.images if machine in self.pulled else ())
+            case "kubeadm" if argv[1] == "reset":
+                self.has[machine] -= {"identity", "embedded", "admin", "manifests", "bootstrap", "kubelet", "api"}
+                self.has[machine] -= {"serving", "traces"}
+                return 0, ""
+            case "rm":
+                if paths.DISCOVERY in argv:
+                    self.memory.pop(machine, None)
+                if paths.BOOTSTRAP in argv:
+                    self.has[machine].discard("bootstrap")
+                if paths.KUBELET in argv:
+                    self.has[machine] -= {"identity", "embedded"}
+                    self.unfinished.discard(machine)
+                return 0, ""
+            case "test":
+                assert argv == ("test", "-s", paths.SERVING)
+                return int("serving" not in self.has[machine]), ""
+            case "systemctl":
+                self.has[machine].add("kubelet")
+                return 0, ""
+            case "tail":
+                return 0, f"something went wrong with {TOKEN}"
+            case "install" | "timeout":
+                return 0, ""
+            case _:
+                raise AssertionError(f"nobody told the world of {argv}")
+
+    def _shell(self, machine: str, script: str, stdin: bytes) -> tuple[int, str]:
+        if script == facts._SCRIPT:
+            return 0, "\n".join(sorted(self.has[machine]))
+        if "cat >" in script:
+            self.memory[machine] = stdin
+            return 0, ""
+        if "rm -" in script:
+            self.has[machine] -= {"identity", "embedded", "traces", "admin", "manifests", "bootstrap"}
+            if f"{paths.ETCD_DATA}/*" in script:
+                self.has[machine].discard("etcd")
+            return 0, ""
+        raise AssertionError(f"nobody told the world of {script}")
+
+    def _api(self, machine: str) -> bool:
+        return "admin" in self.has[machine] and any("api" in had for had in self.has.values()) and self.quorum
+
+    def _kubectl(self, machine: str, argv: tuple[str, ...]) -> tuple[int, str]:
+        if not self._api(machine):
+            return 1, ""
+        words = [word for word in argv[1:] if not word.startswith("-")]
+        match words[:2]:
+            case ["get", "nodes"]:
+                return 0, json.dumps({"items": [_node(name, labels) for name, labels in self.nodes.items()]})
+            case ["get", "secrets"]:
+                lines = [f"{name} {b64encode(text.encode()).decode()}" for name, text in self.tokens.items()]
+                return 0, "\n".join(lines)
+            case ["delete", "secrets"]:
+                for name in words[2:]:
+                    self.tokens.pop(name)
+                return 0, ""
+            case ["delete", "node"]:
+                self.nodes.pop(words[2], None)
+                return 0, ""
+            case ["label", "nodes"]:
+                self.nodes[words[2]] |= {label.removesuffix("=") for label in words[3:]}
+                return 0, ""
+            case ["get", "certificatesigningrequests"]:
+                return 0, json.dumps({"items": self.requests})
+            case ["certificate", "approve"]:
+                for item in self.requests:
+                    if item["metadata"]["name"] in words[2:]:
+                        item["status"] = {"conditions": [{"type": "Approved"}]}
+                        self.has[item["spec"]["username"].rpartition(":")[2]].add("serving")
+                return 0, ""
+            case ["get", first] if first.startswith("configmap/"):
+                return 0, "x\n" * (FOUNDATIONS if self.founded else 2)
+            case ["taint", "nodes"] | ["get"]:
+                return 0, "ok"
+            case _:
+                raise AssertionError(f"nobody told the world of {argv}")
+
+    def _etcdctl(self, machine: str, argv: tuple[str, ...]) -> tuple[int, str]:
+        if "etcd" not in self.has[machine] or not self.quorum:
+            return 1, ""
+        if "list" in argv:
+            return 0, json.dumps({"header": {}, "members": self.members})
+        if "remove" in argv:
+            self.members = [member for member in self.members if f"{member['ID']:x}" != argv[-1]]
+        return 0, ""
+
+    def _kubeadm(self, machine: str, arguments: tuple[str, ...]) -> tuple[int, str]:
+        if arguments[0] in self.fails:
+            self.has[machine] |= {"manifests", "kubelet"}
+            return 1, ""
+        if arguments[:3] == ("init", "phase", "kubeconfig"):
+            if arguments[3] == "kubelet" and machine in self.unfinished:
+                return 1, ""  # kubeadm refuses a kubeconfig that isn't whole
+            self.has[machine] |= {"kubelet": {"identity", "embedded"}, "admin": {"admin"}}[arguments[3]]
+        elif arguments[:3] == ("init", "phase", "kubelet-finalize"):
+            self.has[machine].discard("embedded")
+        elif arguments[:2] == ("init", "phase"):
+            self.founded = True
+        elif arguments[0] == "init":
+            if "etcd" in self.has[machine]:
+                self.members = []
+            self.make_control_plane(machine)
+            self.founded = True
+            self.tokens["bootstrap-token-oldold"] = paths.TOKEN_DESCRIPTION
+        else:
+            self.seen_in_join.append(self.memory[machine])
+            assert any("join of " + machine in text for text in self.tokens.values())
+            if machine in self.nodes or "etcd" in self.has[machine]:
+                return 1, ""
+            if self.topology.machine(machine) in self.topology.workers:
+                self.has[machine] |= {"identity", "kubelet"}
+                self.nodes[machine] = set()
+            else:
+                self.make_control_plane(machine)
+        return 0, ""
+
+
+def _node(name: str, labels: set[str]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": dict.fromkeys(labels, "")},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "nodeInfo": {"kubeletVersion": "v1.37.2"},
+            "addresses": [{"type": "InternalIP", "address": "10.80.0.9"}],
+        },
+    }
+
+
+def request(name: str, machine: Machine, pem: bytes, usages: Sequence[str] = ()) -> dict[str, Any]:
+    """A pending request as `kubectl get csr --output=json` shows it."""
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "username": f"system:node:{machine.name}",
+            "groups": ["system:nodes", "system:authenticated"],
+            "usages": list(usages) or ["digital signature", "server auth"],
+            "request": b64encode(pem).decode(),
+        },
+        "status": {},
+    }
