@@ -1,0 +1,33 @@
+"""What the shell may complete arguments with. A completion that can't be found is no completion, never an error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from groundplane.errors import GroundplaneError
+
+
+def machine_names(ctx: typer.Context) -> list[str]:
+    """The machines of the cluster file that the line so far names."""
+    from groundplane.cli.show import read_spec
+    from groundplane.spec.addressing import roster
+
+    try:
+        return [entry.name for entry in roster(read_spec(_file(ctx)))]
+    except GroundplaneError:
+        return []
+
+
+def versions() -> list[str]:
+    """The Kubernetes versions groundplane can build."""
+    from groundplane.bundle.versions import known_versions
+
+    return list(known_versions())
+
+
+def _file(ctx: typer.Context) -> Path:
+    given = ctx.params.get("file") or (ctx.parent.params.get("file") if ctx.parent else None)
+    return Path(given or os.environ.get("GROUNDPLANE_FILE") or "cluster.yaml")

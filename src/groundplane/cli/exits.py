@@ -1,0 +1,11 @@
+"""What the exit status says. The same for every command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+"""Bad usage, which an invalid cluster file is too; or what was found differs from what was asked for."""
+INTERRUPTED: Final = 130

@@ -1,0 +1,149 @@
+"""Commands that sit at one machine or at the cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundplane.cli import exits
+from groundplane.cli.complete import machine_names
+from groundplane.cli.root import need_root
+from groundplane.cli.session import Session, command
+from groundplane.errors import StoreError
+from groundplane.events import silent
+
+PANEL = "Machines"
+
+Machine = Annotated[
+    str, typer.Argument(help="The machine's name.", autocompletion=machine_names, metavar="MACHINE", show_default=False)
+]
+
+Machines = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Names of machines; default: all of them.",
+        autocompletion=machine_names,
+        metavar="MACHINE",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``app``."""
+    command(app, "start", panel=PANEL)(start)
+    command(app, "stop", panel=PANEL)(stop)
+    command(app, "ssh", panel=PANEL)(ssh)
+    command(app, "console", panel=PANEL)(console)
+    command(app, "kubectl", panel=PANEL, raw=True)(kubectl)
+    command(app, "kubeconfig", panel=PANEL)(kubeconfig)
+
+
+def start(session: Session, machine: Machines = None) -> None:
+    """Start machines that were stopped, as pressing their power buttons would."""
+    _power(session, machine, on=True, force=False)
+
+
+def stop(
+    session: Session,
+    machine: Machines = None,
+    force: Annotated[bool, typer.Option("--force", help="At once, as pulling the plug does.")] = False,
+) -> None:
+    """Shut machines down. Nothing on them is lost."""
+    _power(session, machine, on=False, force=force)
+
+
+def _power(session: Session, names: list[str] | None, *, on: bool, force: bool) -> None:
+    from groundplane import pipeline
+    from groundplane.cli.running import run
+
+    need_root(session, "start and stop machines")
+    with session.progress() as emit:
+        run(pipeline.power(session.options(emit), on, tuple(names or ()), force=force), tell=session.out.tell)
+    session.out.say(f"{', '.join(names) if names else 'all machines'} {'started' if on else 'stopped'}")
+
+
+def ssh(
+    session: Session,
+    machine: Machine,
+    argv: Annotated[
+        list[str] | None,
+        typer.Argument(help="A command, after --; default: a login shell.", metavar="CMD", show_default=False),
+    ] = None,
+) -> None:
+    """Sit at a machine, or run one command there: groundplane ssh cp1 -- journalctl -b"""
+    from groundplane import pipeline
+
+    need_root(session, "enter machines")
+    raise typer.Exit(pipeline.ssh(session.options(silent), machine, argv or []))
+
+
+def console(
+    session: Session,
+    machine: Machine,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as it grows, until Ctrl-C.")] = True,
+) -> None:
+    """Show what a machine wrote to its console since it was started."""
+    import asyncio
+
+    from groundplane import pipeline
+    from groundplane.cli.follow import copy_log
+
+    need_root(session, "read consoles")
+    path = pipeline.console(session.options(silent), machine)
+    sys.stdout.flush()
+    try:
+        asyncio.run(copy_log(path, sys.stdout.buffer, follow=follow))
+    except KeyboardInterrupt:  # the usual way to end it
+        raise typer.Exit(exits.DONE) from None
+
+
+def kubectl(
+    session: Session,
+    argv: Annotated[
+        list[str] | None, typer.Argument(help="kubectl's own arguments.", metavar="ARGS", show_default=False)
+    ] = None,
+) -> None:
+    """Run kubectl on the platform: groundplane kubectl get pods -A
+
+    Options of groundplane stand before the first of kubectl's words.
+    """
+    from groundplane import pipeline
+
+    need_root(session, "reach the platform's network")
+    raise typer.Exit(pipeline.kubectl(session.options(silent), argv or []))
+
+
+def kubeconfig(
+    session: Session,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write it to this new file, mode 0600.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
+) -> None:
+    """Write an administrator's kubeconfig. Who has it rules the cluster."""
+    from groundplane import pipeline
+    from groundplane.cli.running import run
+    from groundplane.store import write_private
+
+    need_root(session, "read the platform's keys")
+    with session.progress() as emit:
+        secret = run(pipeline.kubeconfig(session.options(emit)), tell=session.out.tell)
+    if out is None:
+        sys.stdout.write(secret.text())
+        sys.stdout.flush()
+        return
+    if out.is_symlink() or (out.exists() and not force):
+        raise StoreError("is there already", where=str(out), hint="choose another name, or replace it with --force")
+    write_private(out, secret.reveal(), owner=_invoker())
+    session.out.tell(f"next: export KUBECONFIG={out.absolute()}")
+
+
+def _invoker() -> tuple[int, int] | None:
+    """Who called sudo: a file that only root can read is of no use to them."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdigit() and gid.isdigit() else None

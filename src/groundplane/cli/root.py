@@ -1,0 +1,32 @@
+"""Saying that a command needs root, with the one line that gives it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from groundplane.cli.session import Session
+from groundplane.errors import HostError
+
+
+def need_root(session: Session, why: str) -> None:
+    """Return as root; HostError with the command to run instead otherwise."""
+    if is_root():
+        return
+    raise HostError(f"only root may {why}", hint=f"run it as: {_with_sudo(session)}")
+
+
+def is_root() -> bool:
+    """Whether this process may do what only root may."""
+    return os.geteuid() == 0
+
+
+def _with_sudo(session: Session) -> str:
+    # sudo has a PATH of its own and drops the environment: name the program in full, and the file if it came by it.
+    program = Path(sys.argv[0])
+    words = ["sudo", str(program.absolute()) if program.exists() else program.name]
+    if session.common.file is None and os.environ.get("GROUNDPLANE_FILE"):
+        words += ["--file", str(session.file)]
+    return shlex.join([*words, *sys.argv[1:]])

@@ -1,0 +1,205 @@
+"""Commands that only read and write files: they need neither root nor a platform."""
+
+from __future__ import annotations
+
+import platform as python_platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundplane import __version__
+from groundplane.cli import PROGRAMS, exits
+from groundplane.cli.output import columns
+from groundplane.cli.session import Session, command
+from groundplane.errors import SpecError, StoreError
+
+if TYPE_CHECKING:
+    from groundplane.spec.model import ClusterSpec
+
+PANEL = "The cluster file"
+ABOUT = "About groundplane and this computer"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``app``."""
+    command(app, "validate", panel=PANEL, json=True)(validate)
+    command(app, "explain", panel=PANEL, json=True)(explain)
+    command(app, "schema", panel=PANEL)(schema)
+    command(app, "render", panel=PANEL)(render)
+    command(app, "doctor", panel=ABOUT, json=True)(doctor)
+    command(app, "version", panel=ABOUT, json=True)(version)
+    command(app, "completion", panel=ABOUT)(completion)
+
+
+def validate(
+    session: Session,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Show the file with its problems beside them.")] = False,
+) -> None:
+    """Check the cluster file: every problem at once, each with its line and what to write instead."""
+    try:
+        spec = read_spec(session.file)
+    except SpecError as error:
+        if annotate and not session.json:
+            _annotated(session, error)
+            raise typer.Exit(exits.USAGE) from None
+        raise
+    counts = {role: len(names) for role, names in _machines(spec).items()}
+    if session.json:
+        machines = [{"name": name, "role": role} for role, names in _machines(spec).items() for name in names]
+        content = {"file": session.file, "valid": True, "name": spec.name, "machines": machines, "problems": ()}
+        session.out.document("validate", content)
+        return
+    listed = ", ".join(f"{count} {role}" for role, count in counts.items() if count)
+    session.out.say(f"{session.file}: valid: platform {spec.name} ({listed})")
+
+
+def explain(
+    session: Session,
+    path: Annotated[
+        str, typer.Argument(help="A key as network.lan, or the word versions; default: all keys.", show_default=False)
+    ] = "",
+) -> None:
+    """Explain the cluster file's keys: what may be written, the default, and what it is for."""
+    if path == "versions":
+        _versions(session)
+        return
+    from groundplane.spec import explain as explained
+    from groundplane.spec import explain_text
+
+    if not session.json:
+        session.out.say(explain_text(path).rstrip("\n"))
+        return
+    keys = [
+        {
+            "path": key.path,
+            "type": key.kind.words,
+            "required": key.required,
+            "default": key.default,
+            "description": key.description,
+        }
+        for key in explained(path)
+    ]
+    session.out.document("explain", {"keys": keys})
+
+
+def schema(session: Session) -> None:
+    """Write the cluster file's JSON Schema, for editors."""
+    from groundplane.spec import schema as text
+
+    session.out.say(text().rstrip("\n"))
+
+
+def render(
+    session: Session,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new or empty folder.", show_default=False)],
+    show_secrets: Annotated[
+        bool, typer.Option("--show-secrets", help="Write keys and tokens too, which are left out otherwise.")
+    ] = False,
+) -> None:
+    """Write every file of every machine, without building anything."""
+    from groundplane import pipeline
+    from groundplane.events import silent
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreError("is not an empty folder", where=str(out), hint="choose another one, or empty it first")
+    written = pipeline.render(session.options(silent), out, show_secrets)
+    if session.common.verbose:
+        for path in written:
+            session.out.say(str(path))
+    session.out.say(f"{len(written)} files below {out}")
+
+
+def doctor(session: Session) -> None:
+    """Look whether this computer has what groundplane needs, and say how to get what is missing."""
+    from groundplane.machines.lab import host
+
+    findings = host.examine(session.home.state)
+    good = all(finding.fine for finding in findings)
+    if session.json:
+        content = [
+            {"name": finding.name, "ok": finding.fine, "seen": finding.seen, "remedy": finding.remedy}
+            for finding in findings
+        ]
+        session.out.document("doctor", {"ok": good, "findings": content})
+    else:
+        channel = session.out.result
+        rows = [(channel.mark(finding.fine), channel.style(finding.name, "name"), finding.seen) for finding in findings]
+        for finding, line in zip(findings, columns(rows, channel), strict=True):
+            session.out.say(line)
+            if finding.remedy and not finding.fine:
+                session.out.say(f"    {channel.style('next:', 'hint')} {finding.remedy}")
+    if not good:
+        raise typer.Exit(exits.FAILED)
+
+
+def version(session: Session) -> None:
+    """Show the version, and the Kubernetes versions it builds."""
+    from groundplane.bundle.versions import known_versions
+
+    python = python_platform.python_version()
+    if session.json:
+        session.out.document("version", {"groundplane": __version__, "python": python, "kubernetes": known_versions()})
+        return
+    session.out.say(f"groundplane {__version__} (Python {python}; Kubernetes {', '.join(known_versions())})")
+
+
+def completion(
+    session: Session,
+    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL", show_default=False)],
+) -> None:
+    """Write the shell's completion script: eval "$(groundplane completion bash)" in ~/.bashrc"""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined] # its only door
+
+    if shell not in ("bash", "zsh", "fish"):
+        raise typer.BadParameter(f"{shell!r} is not one of bash, zsh, fish", param_hint="SHELL")
+    for program in PROGRAMS:
+        variable = f"_{program.upper()}_COMPLETE"
+        session.out.say(get_completion_script(prog_name=program, complete_var=variable, shell=shell))
+
+
+def read_spec(file: Path) -> ClusterSpec:
+    """As ``pipeline.validate``, without waiting for all of groundplane to be imported."""
+    from groundplane.bundle.versions import known_versions
+    from groundplane.spec import load
+
+    return load(file, name=str(file), versions=known_versions())
+
+
+def _machines(spec: ClusterSpec) -> dict[str, list[str]]:
+    from groundplane.spec.addressing import roster
+
+    found: dict[str, list[str]] = {}
+    for entry in roster(spec):
+        found.setdefault(entry.role.value, []).append(entry.name)
+    return found
+
+
+def _annotated(session: Session, error: SpecError) -> None:
+    from groundplane.spec import annotate
+    from groundplane.spec.problem import InvalidCluster
+
+    if not isinstance(error, InvalidCluster):
+        raise error
+    session.out.say(annotate(error).rstrip("\n"))
+
+
+def _versions(session: Session) -> None:
+    from groundplane.bundle.versions import DEFAULT_VERSION, known_versions, load_versions
+
+    versions = [load_versions(one) for one in known_versions()]
+    if session.json:
+        content = [
+            {
+                "kubernetes": one.kubernetes,
+                "default": one.kubernetes == DEFAULT_VERSION,
+                "parts": {part.name: part.version for part in one.parts},
+            }
+            for one in versions
+        ]
+        session.out.document("versions", {"versions": content})
+        return
+    for one in versions:
+        default = " (default)" if one.kubernetes == DEFAULT_VERSION else ""
+        parts = ", ".join(f"{part.name} {part.version}" for part in one.parts if part.name != "kubernetes")
+        session.out.say(f"{session.out.result.style(one.kubernetes, 'name')}{default}: {parts}")

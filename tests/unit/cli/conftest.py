@@ -1,0 +1,184 @@
+"""A pipeline that only notes what it is asked, and a way to call the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+import groundplane
+from groundplane.events import Emit, reported, silent
+from groundplane.spec.model import ClusterSpec
+from groundplane.topology.model import Secret
+from groundplane.verify.report import Report, Result
+
+if TYPE_CHECKING:
+    from groundplane.status import PlatformStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As ``pipeline.Options``."""
+
+    file: Path
+    state_dir: Path | None = None
+    cache_dir: Path | None = None
+    emit: Emit = silent
+    bundle_source: str = "auto"
+    bundle_file: Path | None = None
+    extra_images: tuple[Path, ...] = ()
+
+
+def healthy() -> Report:
+    return Report((Result("nodes", "all nodes are ready", True, "5 of 5", 1.5),), changed=True)
+
+
+def a_status() -> PlatformStatus:
+    """The real thing's types, imported where they are used: they bring all components along."""
+    from groundplane.components.kubeadm.status import Certificate, EtcdMember
+    from groundplane.status import MachineLine, NodeLine, PlatformStatus
+
+    return PlatformStatus(
+        name="lab",
+        machines=(
+            MachineLine("lb1", "balancer", IPv4Address("10.80.0.11"), "running", True, 100 * 2**20, 3.5),
+            MachineLine("cp1", "control-plane", IPv4Address("10.80.0.21"), "running", False, 0, 0.0),
+        ),
+        floating_address=IPv4Address("10.80.0.10"),
+        floating_holder="lb1",
+        quorum="lb1: 3 of 3 votes",
+        etcd_leader="",
+        etcd=(EtcdMember("cp1", problem="no answer\nfor long"),),
+        nodes=(NodeLine("cp1", False, "v1.37.2"),),
+        certificates=(Certificate("cp1", "/etc/kubernetes/pki/apiserver.crt", datetime(2027, 1, 2, tzinfo=UTC)),),
+        problem="",
+    )
+
+
+@dataclass
+class Pipeline:
+    """What commands ask for is in ``asked``; what they get can be set. ``error`` is raised by all of them."""
+
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    options: Options | None = None
+    report: Report = field(default_factory=healthy)
+    error: BaseException | None = None
+    log: Path = Path("console.log")
+    during: Callable[[], None] = lambda: None
+
+    def note(self, name: str, options: Options, *more: object) -> None:
+        self.asked.append((name, *more))
+        self.options = options
+        if self.error is not None:
+            raise self.error
+
+    def validate(self, file: Path) -> ClusterSpec:
+        if isinstance(self.error, groundplane.errors.SpecError):
+            raise self.error
+        return ClusterSpec(name=file.stem)
+
+    async def up(self, options: Options) -> Report:
+        with reported(options.emit, "cp1", "boot"):
+            self.during()
+        self.note("up", options)
+        return self.report
+
+    async def down(self, options: Options) -> None:
+        self.note("down", options)
+
+    async def verify(self, options: Options, only: Sequence[str] = ()) -> Report:
+        self.note("verify", options, only)
+        return self.report
+
+    async def status(self, options: Options) -> PlatformStatus:
+        self.note("status", options)
+        return a_status()
+
+    async def kubeconfig(self, options: Options) -> Secret:
+        self.note("kubeconfig", options)
+        return Secret(b"apiVersion: v1\n")
+
+    async def power(self, options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
+        self.note("power", options, on, names, force)
+
+    def ssh(self, options: Options, machine: str, argv: Sequence[str]) -> int:
+        self.note("ssh", options, machine, list(argv))
+        return 7
+
+    def kubectl(self, options: Options, argv: Sequence[str]) -> int:
+        self.note("kubectl", options, list(argv))
+        return 3
+
+    def console(self, options: Options, machine: str) -> Path:
+        self.note("console", options, machine)
+        return self.log
+
+    def render(self, options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
+        self.note("render", options, out, show_secrets)
+        return (out / "cp1/etc/hosts",)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """The scripted pipeline, in the real one's place."""
+    fake = Pipeline()
+    module = ModuleType("groundplane.pipeline")
+    module.Options = Options  # type: ignore[attr-defined]
+    for name in (
+        "validate",
+        "up",
+        "down",
+        "verify",
+        "status",
+        "kubeconfig",
+        "power",
+        "ssh",
+        "kubectl",
+        "console",
+        "render",
+    ):
+        setattr(module, name, getattr(fake, name))
+    monkeypatch.setitem(sys.modules, "groundplane.pipeline", module)
+    monkeypatch.setattr(groundplane, "pipeline", module, raising=False)
+    return fake
+
+
+@pytest.fixture
+def gp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Call groundplane with these words, as root, in an empty folder."""
+    from groundplane.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("GROUNDPLANE_FILE", "SUDO_USER", "SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("groundplane.cli.root.is_root", lambda: True)
+
+    def call(*words: str, typed: str | None = None) -> Answer:
+        result = CliRunner().invoke(app, words, input=typed, prog_name="groundplane", env=dict(os.environ))
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return Answer(result.exit_code, result.stdout, result.stderr)
+
+    return call

@@ -1,0 +1,372 @@
+"""Each command asks the pipeline for one thing, says what came of it in the right place, and ends as it should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundplane.errors import GroundplaneError, StoreError
+from groundplane.verify.report import Report, Result
+
+BROKEN = Report(
+    (
+        Result("nodes", "all nodes are ready", True, "5 of 5", 1.5),
+        Result("dns", "names are answered", False, "cp1: SERVFAIL", 30.2, "look at dnsmasq on the gateway"),
+    ),
+    changed=True,
+)
+
+
+def test_up_builds_and_says_so(gp: Any, pipeline: Any) -> None:
+    answer = gp("up", "-f", "lab.yaml", "--bundle-source", "modules")
+    assert answer.code == 0
+    assert answer.out.startswith("1 of 1 checks passed\nlab is up (")
+    assert "cp1: boot: done after" in answer.err
+    assert pipeline.options.file == Path("lab.yaml")
+    assert pipeline.options.bundle_source == "modules"
+
+
+def test_up_takes_images_of_the_users_own(gp: Any, pipeline: Any) -> None:
+    assert gp("up", "--extra-images", "mine", "--extra-images", "yours").code == 0
+    assert pipeline.options.extra_images == (Path("mine"), Path("yours"))
+
+
+def test_up_that_changed_nothing_says_so(gp: Any, pipeline: Any) -> None:
+    pipeline.report = Report((), changed=False)
+    answer = gp("-q", "up")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("cluster is up; nothing had to be changed")
+
+
+def test_up_with_failing_checks_fails(gp: Any, pipeline: Any) -> None:
+    pipeline.report = BROKEN
+    answer = gp("up")
+    assert answer.code == 1
+    assert "dns" in answer.out
+    assert "all nodes are ready" not in answer.out
+    assert "next: look at dnsmasq" in answer.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-f", "a.yaml", "--state-dir", "/s", "--cache-dir", "/c", "-q", "verify"),
+        ("verify", "-f", "a.yaml", "--state-dir", "/s", "--cache-dir", "/c", "-q"),
+        ("-f", "b.yaml", "-q", "--state-dir", "/s", "verify", "--file", "a.yaml", "--cache-dir", "/c"),
+    ],
+)
+def test_shared_options_stand_before_or_after(gp: Any, pipeline: Any, words: tuple[str, ...]) -> None:
+    assert gp(*words).err == ""
+    found = pipeline.options
+    assert (found.file, found.state_dir, found.cache_dir) == (Path("a.yaml"), Path("/s"), Path("/c"))
+
+
+def test_the_file_comes_from_the_environment_last(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gp("verify")
+    assert pipeline.options.file == Path("cluster.yaml")
+    monkeypatch.setenv("GROUNDPLANE_FILE", "env.yaml")
+    gp("verify")
+    assert pipeline.options.file == Path("env.yaml")
+    gp("-f", "given.yaml", "verify")
+    assert pipeline.options.file == Path("given.yaml")
+
+
+def test_verify_shows_each_check(gp: Any, pipeline: Any) -> None:
+    pipeline.report = BROKEN
+    answer = gp("verify", "nodes", "dns")
+    assert pipeline.asked == [("verify", ("nodes", "dns"))]
+    assert answer.code == 1
+    assert answer.out.splitlines() == [
+        "✓  nodes  all nodes are ready  1.5 s",
+        "    5 of 5",
+        "✗  dns    names are answered   30 s",
+        "    cp1: SERVFAIL",
+        "    next: look at dnsmasq on the gateway",
+        "1 of 2 checks passed",
+    ]
+
+
+def test_verify_as_json(gp: Any, pipeline: Any) -> None:
+    pipeline.report = BROKEN
+    answer = gp("verify", "--json")
+    assert answer.code == 1
+    document = json.loads(answer.out)
+    assert document["schema"] == "groundplane/verify/v1"
+    assert document["ok"] is False
+    assert document["checks"][1] == {
+        "name": "dns",
+        "title": "names are answered",
+        "ok": False,
+        "seen": "cp1: SERVFAIL",
+        "seconds": 30.2,
+        "remedy": "look at dnsmasq on the gateway",
+    }
+
+
+def test_status_shows_machines_and_what_they_are_together(gp: Any, pipeline: Any) -> None:
+    answer = gp("status")
+    assert answer.code == 0
+    assert answer.out.splitlines() == [
+        "   MACHINE  ROLE           ADDRESS     POWER    MEMORY   KUBERNETES          ETCD",
+        "✓  lb1      balancer       10.80.0.11  running  100 MiB",
+        "✗  cp1      control-plane  10.80.0.21  running           v1.37.2, not ready  no answer",
+        "",
+        "floating address  10.80.0.10 on lb1",
+        "quorum            lb1: 3 of 3 votes",
+        "etcd's leader     unknown",
+        "certificates      first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2027-01-02",
+    ]
+    document = json.loads(gp("status", "--json").out)
+    assert (document["schema"], document["ok"]) == ("groundplane/status/v1", False)
+    assert document["machines"][0] == {
+        "name": "lb1",
+        "role": "balancer",
+        "address": "10.80.0.11",
+        "power": "running",
+        "ready": True,
+        "memory_used": 104857600,
+        "cpu_seconds": 3.5,
+    }
+    assert document["certificates"][0]["ends"] == "2027-01-02T00:00:00+00:00"
+
+
+def test_down_asks_where_nobody_can_answer(gp: Any, pipeline: Any) -> None:
+    answer = gp("down", "-f", "lab.yaml")
+    assert (answer.code, pipeline.asked) == (2, [])
+    assert "platform lab" in answer.err
+    assert "--yes" in answer.err
+
+
+def test_down_with_yes_removes(gp: Any, pipeline: Any) -> None:
+    answer = gp("down", "--yes", "-f", "lab.yaml")
+    assert (answer.code, answer.out, pipeline.asked) == (0, "lab is removed\n", [("down",)])
+
+
+@pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, [("down",)]), ("n\n", 1, []), ("\n", 1, [])])
+def test_down_asks_on_a_terminal(
+    gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: object
+) -> None:
+    monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
+    answer = gp("down", typed=typed)
+    assert (answer.code, pipeline.asked) == (code, asked)
+
+
+def test_machines_are_started_and_stopped(gp: Any, pipeline: Any) -> None:
+    assert gp("stop", "cp1", "cp2", "--force").out == "cp1, cp2 stopped\n"
+    assert gp("start").out == "all machines started\n"
+    assert pipeline.asked == [("power", False, ("cp1", "cp2"), True), ("power", True, (), False)]
+
+
+def test_ssh_hands_words_and_status_through(gp: Any, pipeline: Any) -> None:
+    assert gp("ssh", "cp1", "--", "ls", "-l", "--all").code == 7
+    assert gp("ssh", "cp1", "-f", "lab.yaml").code == 7
+    assert pipeline.asked == [("ssh", "cp1", ["ls", "-l", "--all"]), ("ssh", "cp1", [])]
+    assert pipeline.options.file == Path("lab.yaml")
+
+
+def test_kubectl_gets_its_own_options(gp: Any, pipeline: Any) -> None:
+    assert gp("kubectl", "-f", "lab.yaml", "apply", "-f", "x.yaml", "-v", "9").code == 3
+    assert pipeline.options.file == Path("lab.yaml")
+    gp("kubectl", "--", "get", "pods", "-A")
+    assert pipeline.asked == [("kubectl", ["apply", "-f", "x.yaml", "-v", "9"]), ("kubectl", ["get", "pods", "-A"])]
+
+
+def test_console_shows_the_log(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+    pipeline.log = tmp_path / "console.log"
+    pipeline.log.write_bytes(b"systemd 257 running\r\nlogin:")
+    answer = gp("console", "cp1", "--no-follow")
+    assert answer.code == 0
+    assert "systemd 257 running" in answer.out
+    pipeline.log.unlink()
+    answer = gp("console", "cp1", "--no-follow")
+    assert (answer.code, "no console log" in answer.err) == (1, True)
+
+
+def test_kubeconfig_goes_to_stdout_or_a_private_new_file(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+    answer = gp("kubeconfig")
+    assert (answer.out, answer.err) == ("apiVersion: v1\n", "")
+    answer = gp("kubeconfig", "--out", "kc")
+    path = tmp_path / "kc"
+    assert (answer.code, answer.out) == (0, "")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("apiVersion: v1\n", 0o600)
+    path.write_text("precious")
+    assert gp("kubeconfig", "--out", "kc").code == 1
+    assert path.read_text() == "precious"
+    assert gp("kubeconfig", "--out", "kc", "--force").code == 0
+    assert path.read_text() == "apiVersion: v1\n"
+
+
+def test_render_wants_an_empty_folder(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+    answer = gp("render", "--out", "tree", "--show-secrets", "-v")
+    assert answer.out == "tree/cp1/etc/hosts\n1 files below tree\n"
+    assert pipeline.asked == [("render", Path("tree"), True)]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    answer = gp("render", "--out", "full")
+    assert (answer.code, len(pipeline.asked)) == (1, 1)
+
+
+def test_who_is_not_root_is_told_the_line_to_run(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
+    monkeypatch.setattr("sys.argv", ["groundplane", "up", "-f", "my labs/one.yaml"])
+    answer = gp("up", "-f", "my labs/one.yaml")
+    assert (answer.code, pipeline.asked) == (1, [])
+    assert "sudo groundplane up -f 'my labs/one.yaml'" in answer.err
+    monkeypatch.setattr("sys.argv", ["groundplane", "up"])
+    monkeypatch.setenv("GROUNDPLANE_FILE", "env.yaml")
+    assert "sudo groundplane --file env.yaml up" in gp("up").err
+
+
+def test_validate_speaks_of_every_problem(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text("name: demo\n")
+    answer = gp("validate")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "cluster.yaml: valid: platform demo (1 gateway, 2 balancer, 3 control-plane, 2 worker)\n"
+    (tmp_path / "cluster.yaml").write_text("name: Demo\nmachines:\n  control-plane: 2\n")
+    answer = gp("validate")
+    assert (answer.code, answer.out) == (2, "")
+    assert "cluster.yaml:1:7:" in answer.err
+    assert "cluster.yaml:3:18:" in answer.err
+    annotated = gp("validate", "--annotate")
+    assert annotated.code == 2
+    assert "E1" in annotated.out
+    assert "E2" in annotated.out
+    document = json.loads(gp("validate", "--json").out)
+    assert (document["schema"], document["valid"], len(document["problems"])) == ("groundplane/validate/v1", False, 2)
+    assert document["problems"][0]["line"] == 1
+
+
+def test_valid_files_as_json(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text("name: demo\nmachines:\n  control-plane: 1\n  worker: 0\n")
+    document = json.loads(gp("validate", "--json").out)
+    assert document["valid"] is True
+    assert document["name"] == "demo"
+    assert {"name": "cp1", "role": "control-plane"} in document["machines"]
+
+
+def test_explain_and_schema(gp: Any) -> None:
+    assert "floating-address" in gp("explain", "network").out
+    keys = json.loads(gp("explain", "network.lan", "--json").out)["keys"]
+    assert keys[0]["path"] == "network.lan"
+    assert gp("explain", "no-such-key").code == 2
+    assert json.loads(gp("schema").out)["title"] == "groundplane cluster file"
+    assert "(default)" in gp("explain", "versions").out
+    assert json.loads(gp("explain", "versions", "--json").out)["versions"][0]["parts"]
+
+
+def test_version_and_completion(gp: Any) -> None:
+    assert gp("--version").out.startswith("groundplane ")
+    assert json.loads(gp("version", "--json").out)["schema"] == "groundplane/version/v1"
+    for shell in ("bash", "zsh", "fish"):
+        script = gp("completion", shell).out
+        assert "_GROUNDPLANE_COMPLETE" in script
+        assert "_GP_COMPLETE" in script
+    assert gp("completion", "tcsh").code == 2
+
+
+def test_machines_are_completed(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab.yaml").write_text("name: demo\n")
+    monkeypatch.setenv("_GROUNDPLANE_COMPLETE", "complete_bash")
+    for line in ("groundplane ssh -f lab.yaml cp", "groundplane -f lab.yaml ssh cp"):
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", "4")
+        assert gp().out.split() == ["cp1", "cp2", "cp3"]
+    monkeypatch.setenv("COMP_WORDS", "groundplane ssh cp")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert gp().out.split() == []  # there is no cluster.yaml
+
+
+def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from groundplane.machines.lab.host import Finding
+
+    findings = [Finding("overlay", True, "known"), Finding("mmdebstrap", False, "not installed", "apt-get install it")]
+    asked: list[Path] = []
+
+    def examine(state: Path) -> tuple[Finding, ...]:
+        asked.append(state)
+        return tuple(findings)
+
+    monkeypatch.setattr("groundplane.machines.lab.host.examine", examine)
+    answer = gp("doctor")
+    assert (answer.code, asked) == (1, [tmp_path / "state" / "groundplane"])
+    assert answer.out.splitlines() == [
+        "✓  overlay     known",
+        "✗  mmdebstrap  not installed",
+        "    next: apt-get install it",
+    ]
+    del findings[1]
+    assert gp("doctor").code == 0
+    document = json.loads(gp("doctor", "--json").out)
+    assert document["findings"] == [{"name": "overlay", "ok": True, "seen": "known", "remedy": ""}]
+
+
+def test_history(gp: Any, tmp_path: Path) -> None:
+    from groundplane.events import reported
+    from groundplane.store import Home, recorded
+
+    answer = gp("history")
+    assert (answer.code, answer.out) == (0, "")
+    assert "nothing is recorded" in answer.err
+    home = Home.find(tmp_path / "s")
+
+    def work() -> None:
+        with recorded(home, "demo", "up", "abc") as journal, reported(journal, "cp1", "boot"):
+            raise GroundplaneError("it broke")
+
+    with pytest.raises(GroundplaneError):
+        work()
+    answer = gp("history", "--state-dir", str(home.state))
+    assert answer.out.splitlines()[1].split()[:6] == [
+        "1",
+        *answer.out.splitlines()[1].split()[1:3],
+        "demo",
+        "up",
+        "failed",
+    ]
+    document = json.loads(gp("--state-dir", str(home.state), "history", "--json").out)
+    assert document["runs"][0]["outcome"] == "failed"
+    text = gp("history", "show", "1", "--state-dir", str(home.state)).out
+    assert "up demo: failed" in text
+    assert "it broke" in text
+    document = json.loads(gp("history", "--state-dir", str(home.state), "show", "1", "--json").out)
+    assert [entry["kind"] for entry in document["entries"]] == ["started", "failed"]
+    assert gp("history", "show", "2", "--state-dir", str(home.state)).code == 1
+
+
+def test_a_bundle_that_is_not_there(gp: Any) -> None:
+    for words in (("list",), ("verify",), ("sbom",), ("export", "x.tar")):
+        answer = gp("bundle", *words)
+        assert (answer.code, answer.out) == (1, "")
+        assert "groundplane bundle build" in answer.err
+    assert gp("bundle", "build", "--source", "nowhere").code == 2
+    assert gp("bundle", "build", "--mirror", "dl.k8s.io").code == 2
+    assert gp("up", "--bundle-source", "nowhere").code == 2
+
+
+def test_a_mirror_is_a_host_and_an_address() -> None:
+    from groundplane.cli.bundle import mirrors
+
+    asked = mirrors(["dl.k8s.io=http://10.0.0.2/k8s/", "ghcr.io=https://registry.example/v2/ghcr.io"])
+    assert asked.files == asked.registries
+    assert dict(asked.files) == {
+        "dl.k8s.io": "http://10.0.0.2/k8s",
+        "ghcr.io": "https://registry.example/v2/ghcr.io",
+    }
+
+
+def test_errors_of_the_pipeline_end_a_command(gp: Any, pipeline: Any) -> None:
+    pipeline.error = StoreError("is full", where="/state", hint="make room")
+    answer = gp("up")
+    assert answer.code == 1
+    assert "error: /state: is full\n  next: make room\n" in answer.err
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("up", "--nonsense"), ("ssh",), ("history", "show", "x")])
+def test_bad_usage_ends_with_two(gp: Any, words: tuple[str, ...]) -> None:
+    answer = gp(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err

@@ -1,0 +1,133 @@
+"""The recipe's pieces, over every shape of platform a file may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.golden.laid_out import SECRETS as TEST_KEYS
+
+from groundplane import pipeline
+from groundplane.bundle.versions import known_versions
+from groundplane.cloudinit.seed import Seed
+from groundplane.design import Design, design
+from groundplane.errors import Interrupted, MachineError
+from groundplane.events import silent
+from groundplane.machines.base import Blueprint, MachineStatus
+from groundplane.rollout import in_order, run_jobs
+from groundplane.spec import load
+from groundplane.topology import Traits, lay_out
+from groundplane.topology.secrets_json import secrets_from_json
+from groundplane.transport.fake import FakeTransport
+
+SECRETS = secrets_from_json(TEST_KEYS.read_bytes())
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SHAPES = {
+    "lab": (EXAMPLES / "lab.yaml").read_bytes(),
+    "minimal": (EXAMPLES / "minimal.yaml").read_bytes(),
+    "smallest": b"name: x\n",
+    "no workers": b"name: x\nmachines: {worker: 0}\n",
+    "one balancer": b"name: x\nbalancers: {accept-single-point-of-failure: true}\nmachines: {balancer: 1}\n",
+    "one control plane": b"name: x\nmachines: {control-plane: 1}\n",
+    "cold standby": b"name: x\nbalancers: {standby: cold}\n",
+    "older": b"name: x\nkubernetes: {version: 1.36.3}\nimage: {release: bookworm}\n",
+}
+
+
+def designed(text: bytes) -> Design:
+    spec = load(text, name="cluster.yaml", versions=known_versions())
+    return design(lay_out(spec, SECRETS, Traits(), software=pipeline.software_of(spec)))
+
+
+class Grounded:
+    """A provider that only remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.transport = FakeTransport()
+        self.asked: list[str] = []
+
+    async def prepare(self) -> None: ...
+
+    async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
+        self.asked.append(f"ensure {machine}")
+        return False
+
+    async def wait_ready(self, machine: str, *, deadline: float = 180) -> str:
+        self.asked.append(f"wait {machine}")
+        return "running"
+
+    async def stop(self, machine: str, *, force: bool = False) -> None: ...
+
+    async def remove(self, machine: str) -> None: ...
+
+    async def destroy(self) -> None: ...
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        return ()
+
+    def console(self, machine: str) -> Path:
+        return Path(machine)
+
+    def api_endpoint(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_step_comes_after_what_it_needs(shape: str) -> None:
+    plan = designed(SHAPES[shape])
+    jobs = in_order(pipeline.jobs(plan, Grounded()))
+    assert len(jobs) == len(plan.steps) + len(plan.topology.machines)
+    assert jobs[0].name == "machine:gateway"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_check_names_are_unique_and_say_what_to_do(shape: str) -> None:
+    checks = designed(SHAPES[shape]).checks
+    assert len({check.name for check in checks}) == len(checks)
+    assert all(check.remedy and check.deadline > 0 for check in checks)
+
+
+def test_a_machine_is_up_when_it_is_ready() -> None:
+    provider = Grounded()
+    plan = designed(SHAPES["smallest"])
+    job = next(job for job in pipeline.jobs(plan, provider) if job.name == "machine:cp1")
+    assert job.needs == ("machine:gateway",)
+    asyncio.run(run_jobs([replace(job, needs=())], silent))
+    assert provider.asked == ["ensure cp1", "wait cp1"]
+
+
+def test_an_unknown_machine_is_told_with_those_there_are() -> None:
+    with pytest.raises(MachineError) as caught:
+        pipeline.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
+    assert "cp1" in caught.value.hint
+
+
+def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:
+    began = threading.Event()
+    ended: list[bool] = []
+
+    def work(cancel: threading.Event) -> None:
+        began.set()
+        ended.append(cancel.wait(5))
+        raise Interrupted("stopped")
+
+    async def main() -> None:
+        task = asyncio.create_task(pipeline.cancellable(work))
+        await asyncio.to_thread(began.wait, 5)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert ended == [True]
+
+
+def test_seeds_are_the_same_each_time() -> None:
+    def seeds() -> Sequence[Seed]:
+        return [blueprint.seed for blueprint in pipeline.blueprints_of(designed(SHAPES["lab"]))]
+
+    assert [seed.digest for seed in seeds()] == [seed.digest for seed in seeds()]
