@@ -1,0 +1,31 @@
+"""The platforms whose golden trees are kept, laid out with the test keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundplane.spec import ClusterSpec, load
+from groundplane.topology import Topology, Traits, lay_out
+from groundplane.topology.secrets_json import secrets_from_json
+
+HERE = Path(__file__).parent
+SECRETS = HERE / "test_keys" / "secrets.json"
+EXAMPLE = HERE.parents[1] / "examples" / "lab.yaml"
+VARIANT = HERE / "variant.yaml"
+
+OLD_HOST = Traits(cgroup_version=1, own_clock=False, own_kernel=False, lowers_oom_score=False)
+"""Containers on a host with cgroup v1 that keeps some rights to itself: where components adapt most."""
+
+
+def cases() -> dict[str, Topology]:
+    """Case → topology. ``lab`` is the shipped example; ``variant`` has all that the example leaves out, on machines
+    that are their own masters."""
+    secrets = secrets_from_json(SECRETS.read_bytes())
+    return {
+        "lab": lay_out(specification(EXAMPLE), secrets, OLD_HOST),
+        "variant": lay_out(specification(VARIANT), secrets, Traits()),
+    }
+
+
+def specification(file: Path) -> ClusterSpec:
+    return load(file, name=file.name, versions=("1.37.2",))

@@ -1,0 +1,146 @@
+"""What we render, read by the programs it is for: each with the option that checks its configuration and ends.
+
+``pytest -m lab tests/golden`` runs these, as root, with what ``groundplane up`` has put into the cache for the shipped
+example: its image and its bundle. Other runs skip them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from groundplane.bundle.sources import cached_bundle
+from groundplane.bundle.versions import load_versions
+from groundplane.cloudinit import render_seed
+from groundplane.design import design
+from groundplane.errors import BundleError
+from groundplane.image.inputs import digest
+from groundplane.state import File
+from groundplane.store import Home
+from groundplane.topology import Topology
+from tests.golden.chroot import Ground
+from tests.golden.laid_out import cases
+
+pytestmark = pytest.mark.lab
+
+CASES = cases()
+SEED = "/var/lib/cloud/seed/nocloud"
+
+Argv = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that checks files: it is run on every machine that has a file of ``pattern``, once for each."""
+
+    name: str
+    pattern: str
+    argv: Argv
+
+
+TOOLS = (
+    Tool("user-data", f"{SEED}/user-data", lambda path: ["cloud-init", "schema", "-c", path]),
+    Tool(
+        "network-config",
+        f"{SEED}/network-config",
+        lambda path: ["cloud-init", "schema", "--schema-type", "network-config", "-c", path],
+    ),
+    Tool("dnsmasq", "/etc/dnsmasq.d/*.conf", lambda path: ["dnsmasq", "--test", "-C", path]),
+    Tool("nft", "/etc/nftables.conf", lambda path: ["nft", "--check", "--file", path]),
+    Tool("chronyd", "/etc/chrony/chrony.conf", lambda path: ["chronyd", "-p", "-f", path]),
+    Tool("haproxy", "/etc/haproxy/haproxy.cfg", lambda path: ["haproxy", "-c", "-f", path]),
+    Tool("corosync", "/etc/corosync/corosync.conf", lambda path: ["corosync", "-t", "-c", path]),
+    Tool("crm_verify", "/var/lib/pacemaker/cib/cib.xml", lambda path: ["crm_verify", "-V", "--xml-file", path]),
+    Tool("kubeadm", "/etc/groundplane/kubeadm/*.yaml", lambda path: ["sh", "-c", _VALIDATE, "sh", path]),
+    Tool("containerd", "/etc/containerd/config.toml", lambda path: ["containerd", "--config", path, "config", "dump"]),
+    Tool("units", "/etc/systemd/system/*.service", lambda path: ["systemd-analyze", "verify", "--man=no", path]),
+    Tool("drop-ins", "/etc/systemd/system/*.service.d/*.conf", lambda path: _verify_unit_of(path)),
+    Tool("ocf agents", "/usr/lib/ocf/resource.d/*/*", lambda path: ["sh", "-n", path]),
+)
+
+
+# Joins read the discovery file that exists only while they run.
+_VALIDATE = """
+mkdir -p /run/groundplane && touch /run/groundplane/discovery.conf && exec kubeadm config validate --config "$1"
+"""
+
+
+def _verify_unit_of(drop_in: str) -> list[str]:
+    return ["systemd-analyze", "verify", "--man=no", Path(drop_in).parent.name.removesuffix(".d")]
+
+
+def _jobs() -> list[tuple[str, str, Tool, str]]:
+    """(case, machine, tool, path) of everything there is to check."""
+    found = []
+    for case, topology in CASES.items():
+        for state in design(topology).states:
+            paths = [file.path for file in state.files] + [f"{SEED}/user-data", f"{SEED}/network-config"]
+            found += [
+                (case, state.machine, tool, path) for tool in TOOLS for path in paths if fnmatch(path, tool.pattern)
+            ]
+    return found
+
+
+@pytest.fixture(scope="session")
+def ground(request: pytest.FixtureRequest) -> Ground:
+    if "lab" not in str(request.config.getoption("markexpr")).split():
+        pytest.skip("only with -m lab")
+
+    def lacking(what: str) -> NoReturn:
+        pytest.fail(f"{what}: run `groundplane up --file examples/lab.yaml` as root first")
+
+    if os.geteuid() != 0:
+        lacking("not root")
+    plan, cache = design(CASES["lab"]), Home.find().cache / "bundle"
+    image = cache.parent / "image" / digest(plan.topology.spec.image, plan.packages) / "root"
+    if not image.is_dir():
+        lacking("the base image isn't in the cache")
+    try:
+        bundle = cached_bundle(load_versions(plan.topology.spec.kubernetes.version), cache)
+    except BundleError as missing:
+        lacking(str(missing))
+    if bundle is None:
+        lacking("the software bundle isn't in the cache")
+    return Ground(image, bundle.software_tree())
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``<case>/<machine>`` is the root tree of every machine's files, secrets and modes and all, with its seed where
+    cloud-init looks for it."""
+    folder = tmp_path_factory.mktemp("rendered")
+    for case, topology in CASES.items():
+        lay(folder / case, topology)
+    return folder
+
+
+def lay(folder: Path, topology: Topology) -> None:
+    for state in design(topology).states:
+        seed = render_seed(topology, topology.machine(state.machine), state)
+        files = [
+            *state.files,
+            File(f"{SEED}/user-data", seed.user_data),
+            File(f"{SEED}/network-config", seed.network_config),
+        ]
+        for file in files:
+            path = folder / state.machine / file.path.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+            path.chmod(file.mode)
+
+
+@pytest.mark.parametrize(
+    ("case", "machine", "tool", "path"),
+    [pytest.param(*job, id=f"{job[0]}-{job[1]}-{job[2].name}-{Path(job[3]).name}") for job in _jobs()],
+)
+def test_program_accepts_its_file(
+    case: str, machine: str, tool: Tool, path: str, ground: Ground, rendered: Path, tmp_path: Path
+) -> None:
+    done = ground.run(machine, rendered / case / machine, tmp_path, tool.argv(path))
+    assert done.returncode == 0, f"{path} of {machine}:\n{done.stdout}{done.stderr}"

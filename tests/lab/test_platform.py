@@ -1,0 +1,221 @@
+"""One platform, built as a user builds it, then looked at, switched off, interrupted and removed.
+
+The tests run in the order they stand in: each leaves a whole platform to the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.lab import host
+from tests.lab.conftest import Platform
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+
+MACHINES = ("gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1", "worker2")
+
+
+def test_every_check_holds(platform: Platform) -> None:
+    report = platform.json("verify")
+    assert report["ok"]
+    names = {check["name"] for check in report["checks"]}
+    assert len(names) >= 30, names
+    assert all(check["seen"] for check in report["checks"])
+
+
+def test_up_on_a_finished_platform_changes_nothing(platform: Platform) -> None:
+    assert [machine["name"] for machine in platform.json("status")["machines"]] == list(MACHINES)
+    before = platform.boots()
+    assert "nothing had to be changed" in platform.run("up").stdout
+    last = platform.json("history")["runs"][0]
+    entries = platform.json("history", "show", str(last["id"]))["entries"]
+    assert [entry for entry in entries if entry["changed"]] == []
+    assert platform.boots() == before
+
+
+def test_the_second_operator_is_told_who_works(platform: Platform) -> None:
+    with platform.holding_the_lock() as holder:
+        second = platform.run("up", check=False)
+    assert second.returncode == 1
+    assert str(holder.pid) in second.stderr
+    assert "up" in second.stderr
+
+
+def test_kubectl_works_from_the_host(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("kubeconfig")
+    config = folder / "config"
+    platform.run("kubeconfig", "--out", str(config))
+    assert config.stat().st_mode & 0o777 == 0o600
+    server = next(line.split()[1] for line in config.read_text().splitlines() if "server:" in line)
+    assert server.startswith("https://127.0.0.1:")
+    nodes = json.loads(platform.kubectl("get", "nodes", "-o", "json"))
+    assert len(nodes["items"]) == 5
+
+
+def test_a_pod_that_always_pulls_runs_without_the_internet(platform: Platform) -> None:
+    images = json.loads(platform.kubectl("get", "pods", "-A", "-o", "json"))
+    flannel = next(
+        container["image"]
+        for pod in images["items"]
+        for container in pod["spec"]["containers"]
+        if "flannel" in container["image"]
+    )
+    platform.kubectl(
+        "run", "always", f"--image={flannel}", "--image-pull-policy=Always", "--restart=Never",
+        "--command", "--", "/opt/bin/flanneld", "--version",
+    )  # fmt: skip
+    try:
+        platform.kubectl(
+            "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/always", "--timeout=60s"
+        )  # fmt: skip
+    finally:
+        platform.kubectl("delete", "pod", "always", "--wait=true")
+
+
+def test_anonymous_requests_reach_the_health_paths_alone(platform: Platform) -> None:
+    def status(path: str) -> str:
+        return platform.ssh(
+            "worker1", "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}",
+            f"https://api.groundplane.internal:6443{path}",
+        )  # fmt: skip
+
+    assert status("/readyz") == "200"
+    assert status("/livez") == "200"
+    assert status("/version") == "401"
+    assert status("/api/v1/namespaces/kube-public/configmaps/cluster-info") == "401"
+
+
+def test_secrets_are_encrypted_in_etcd(platform: Platform) -> None:
+    platform.kubectl("create", "secret", "generic", "written", "--from-literal=word=groundplane-in-the-clear")
+    try:
+        raw = platform.ssh(
+            "cp2", "etcdctl", "--endpoints=https://127.0.0.1:2379", "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
+            "--cert=/etc/kubernetes/pki/etcd/server.crt", "--key=/etc/kubernetes/pki/etcd/server.key",
+            "get", "/registry/secrets/default/written", "--write-out=json",
+        )  # fmt: skip
+        value = base64.b64decode(json.loads(raw)["kvs"][0]["value"])
+        assert value.startswith(b"k8s:enc:")
+        assert b"groundplane-in-the-clear" not in value
+    finally:
+        platform.kubectl("delete", "secret", "written")
+
+
+def test_no_join_token_is_left(platform: Platform) -> None:
+    tokens = platform.kubectl(
+        "get", "secrets", "-n", "kube-system", "--field-selector=type=bootstrap.kubernetes.io/token", "-o", "name"
+    )
+    assert tokens.strip() == ""
+
+
+def test_a_stranger_gets_an_address_of_the_pool_and_a_name(platform: Platform) -> None:
+    lan = f"gp-{platform.json('status')['name']}"
+    space = "gpstranger"
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    try:
+        run_in(lan, "ip", "link", "add", "stranger", "type", "veth", "peer", "name", "eth0", "netns", space)
+        run_in(lan, "ip", "link", "set", "stranger", "master", "lan", "up")
+        run_in(space, "ip", "link", "set", "eth0", "up")
+        offer = run_in(space, "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-s", "/bin/true",
+                       "-x", "hostname:visitor")  # fmt: skip
+        words = (offer.stdout + offer.stderr).split()
+        address = words[words.index("of") + 1].rstrip(",") if "of" in words else ""
+        assert address.startswith("10.80.0."), offer.stderr
+        assert int(address.rsplit(".", 1)[1]) >= 192
+        assert platform.ssh("worker1", "getent", "hosts", "visitor.groundplane.internal").split()[0] == address
+    finally:
+        run_in(lan, "ip", "link", "del", "stranger", check=False)
+        subprocess.run(["ip", "netns", "del", space], check=True)
+
+
+def test_nothing_answers_on_the_outer_side(platform: Platform) -> None:
+    lan = f"gp-{platform.json('status')['name']}"
+    space = "gpoutside"
+    platform.ssh("gateway", "ip", "address", "add", "192.0.2.2/24", "dev", "wan0")
+    platform.ssh("gateway", "ip", "link", "set", "wan0", "up")
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    try:
+        run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
+        run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
+        run_in(space, "ip", "address", "add", "192.0.2.9/24", "dev", "eth0")
+        run_in(space, "ip", "link", "set", "eth0", "up")
+        neighbour = run_in(space, "arping", "-c", "2", "-w", "3", "-I", "eth0", "192.0.2.2", check=False)
+        assert neighbour.returncode == 0, "the outer side must be there, or the test proves nothing"
+        for port in (53, 5000, 5403, 22, 6443):
+            tried = run_in(space, "bash", "-c", f"timeout 1 bash -c '</dev/tcp/192.0.2.2/{port}'", check=False)
+            assert tried.returncode != 0, f"port {port} answers on the outer side"
+        asked = run_in(
+            space, "bash", "-c", "timeout 2 dig +tries=1 +time=1 @192.0.2.2 cp1.groundplane.internal", check=False
+        )
+        assert asked.returncode != 0
+    finally:
+        run_in(lan, "ip", "link", "del", "outside", check=False)
+        subprocess.run(["ip", "netns", "del", space], check=True)
+        platform.ssh("gateway", "ip", "address", "del", "192.0.2.2/24", "dev", "wan0")
+        platform.ssh("gateway", "ip", "link", "set", "wan0", "down")
+
+
+def test_the_balancer_that_dies_is_replaced(platform: Platform) -> None:
+    holder = platform.json("status")["floating_holder"]
+    platform.run("stop", holder, "--force")
+    other = "lb2" if holder == "lb1" else "lb1"
+    wait_for(lambda: platform.json("status")["floating_holder"] == other, 30)
+    platform.kubectl("get", "--raw", "/readyz")
+    platform.run("up")
+    platform.run("verify")
+
+
+def test_power_off_and_on_of_everything_at_once(platform: Platform) -> None:
+    platform.run("stop", "--force")
+    assert {machine["power"] for machine in platform.json("status")["machines"]} == {"off"}
+    platform.run("start")
+    platform.run("verify")
+
+
+def test_down_leaves_nothing(platform: Platform) -> None:
+    platform.run("down", "--yes")
+    assert host.take().added_since(platform.before) == {}
+    left = [str(path.relative_to(platform.state)) for path in platform.state.rglob("*") if path.is_file()]
+    remembered = {"format", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "locks/labtest.lock"}
+    assert set(left) <= remembered
+
+
+def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: Platform) -> None:
+    """The tool alone is killed at some points, at others all it started too, in the middle of kubeadm's work."""
+    platform.run("down", "--yes")
+    for words, machines_too in (
+        ("gateway: boot", False),
+        ("cp1: boot", True),
+        ("cp1: kubeadm-init", True),
+        ("cp2: kubeadm-join", False),
+        ("cp3: kubeadm-join", True),
+    ):
+        platform.up_until(words)
+        if machines_too:
+            platform.kill_machines()
+    platform.run("up", timeout=1800)
+    assert platform.json("verify")["ok"]
+    outcomes = [run["outcome"] for run in platform.json("history")["runs"]]
+    assert outcomes.count("interrupted") == 5
+    platform.run("down", "--yes")
+    assert host.take().added_since(platform.before) == {}
+
+
+def run_in(space: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in a network namespace, without the fresh /sys that `ip netns exec` would mount."""
+    return subprocess.run(
+        ["nsenter", f"--net=/run/netns/{space}", *argv], capture_output=True, text=True, check=check, timeout=60
+    )
+
+
+def wait_for(holds: object, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        if callable(holds) and holds():
+            return
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.5)
