@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from groundplane.state.step import Reach
 
+RECOVERY = 120.0
+"""Seconds in which a platform whose machines were all switched on at once has come back, on a slow and busy computer.
+
+A check that holds costs nothing of it. One that gives up sooner calls a platform broken that is only starting.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -6,7 +6,7 @@ from groundplane.components.everywhere import everywhere
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 OFFSET = 0.05
@@ -30,7 +30,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="time",
             title="Every machine follows the gateway's clock",
-            deadline=60,
+            deadline=RECOVERY,
             remedy="on the machine, `chronyc sources` shows whether the gateway answers (+ reach), "
             "`journalctl -u chrony` why chrony would not run",
             probe=probe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from groundplane.components.corosync.quorum import seen_by
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 LOOK = "see `journalctl -u corosync -u corosync-qdevice` on the balancer named"
@@ -16,14 +16,14 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="quorum",
             title="Every balancer is quorate with every vote",
-            deadline=60,
+            deadline=RECOVERY,
             remedy=LOOK,
             probe=lambda reach: _quorate(reach, topology),
         ),
         Check(
             name="membership-encrypted",
             title="The balancers' membership is encrypted and authenticated",
-            deadline=30,
+            deadline=RECOVERY,
             remedy=LOOK,
             probe=lambda reach: _encrypted(reach, topology),
         ),

@@ -9,7 +9,7 @@ from groundplane.components.everywhere import everywhere, some
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
@@ -36,7 +36,7 @@ def _leases(topology: Topology) -> Check:
     return Check(
         name="leases",
         title="The gateway gave every machine its own address",
-        deadline=30,
+        deadline=RECOVERY,
         remedy="on the gateway, `journalctl -u dnsmasq` shows who asked and what was answered; "
         "on the machine, `networkctl status` shows whether it asks at all",
         probe=probe,
@@ -68,7 +68,7 @@ def _names(topology: Topology) -> Check:
     return Check(
         name="names",
         title="Every machine is told every machine's name, and the way back",
-        deadline=30,
+        deadline=RECOVERY,
         remedy="a name is served while its machine has a lease: see the check `leases`, and on the gateway "
         "`journalctl -u dnsmasq`; on the machine that asks, see /etc/resolv.conf",
         probe=probe,

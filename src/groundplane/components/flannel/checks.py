@@ -6,7 +6,7 @@ from groundplane.components.kubeadm.control import ask, kubectl, loads
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
@@ -27,7 +27,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="flannel",
             title="flannel runs on every node",
-            deadline=60,
+            deadline=RECOVERY,
             remedy="`kubectl -n kube-flannel get pods -o wide` shows where it doesn't, `kubectl logs` there tells why",
             probe=probe,
         ),

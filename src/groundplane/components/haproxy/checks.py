@@ -9,7 +9,7 @@ from groundplane.components.pacemaker.status import holder
 from groundplane.spec.model import Standby
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
@@ -18,14 +18,14 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="haproxy-backends",
             title="HAProxy sees every API server ready, over verified TLS",
-            deadline=60,
+            deadline=RECOVERY,
             remedy="ask the API server named for /readyz?verbose; see `journalctl -u haproxy` on the balancer",
             probe=lambda reach: _backends(reach, topology),
         ),
         Check(
             name="api-reachable",
             title="Every machine reaches the API by its name, over verified TLS",
-            deadline=30,
+            deadline=RECOVERY,
             remedy="`groundplane verify floating-address haproxy-backends names` tells which part of the way fails",
             probe=lambda reach: _reachable(reach, topology),
         ),

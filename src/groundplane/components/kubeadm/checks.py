@@ -13,7 +13,7 @@ from groundplane.components.kubeadm.shared import Shared
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 Probe = Callable[[Reach], Awaitable[str]]
@@ -35,42 +35,42 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             "etcd",
             "every etcd member is healthy, votes and agrees with the others",
-            60,
+            RECOVERY,
             "`groundplane status` shows the members; see /var/log/pods/kube-system_etcd-* on the one that differs",
             _bound(probes.etcd, topology),
         ),
         Check(
             "nodes",
             f"every node is ready and runs Kubernetes {topology.software.kubernetes}",
-            90,
+            RECOVERY,
             "`kubectl describe node` tells why one is not; `groundplane up` joins one that is missing",
             _bound(probes.nodes, topology),
         ),
         Check(
             "control-plane-pods",
             "etcd, API server, controller manager and scheduler run on every control plane",
-            90,
+            RECOVERY,
             "`journalctl -u kubelet` on that control plane, and /var/log/pods there",
             _bound(probes.static_pods, topology),
         ),
         Check(
             "cluster-addons",
             "kube-proxy runs on every node and CoreDNS is available",
-            90,
+            RECOVERY,
             "`kubectl -n kube-system get pods -o wide` shows what is missing; `groundplane up` puts it back",
             _bound(probes.addons, topology),
         ),
         Check(
             "images",
             "the platform runs nothing but images of its software bundle",
-            30,
+            RECOVERY,
             "put the image back with `groundplane up`; somebody changed a workload of the platform",
             _bound(probes.images, topology),
         ),
         Check(
             "certificates",
             f"no certificate ends within {probes.RENEW_BEFORE.days} days",
-            30,
+            RECOVERY,
             "`kubeadm certs renew all` on that control plane renews them, and restarting its static pods takes them up",
             _bound(probes.certificates, topology),
         ),
@@ -87,42 +87,42 @@ def _safety_checks(topology: Topology, pods: Shared[Look], strangers: Shared[tup
         Check(
             "anonymous",
             "strangers may ask the API servers for their health, and nothing else",
-            30,
+            RECOVERY,
             f"{paths.API_CONFIG}/authentication.yaml says who may; `groundplane up` puts it back",
             _answers_of(strangers, "api", "API servers answer strangers with their health alone"),
         ),
         Check(
             "kubelet-certificates",
             "every kubelet presents a certificate of the cluster's authority and refuses strangers",
-            60,
+            RECOVERY,
             "`groundplane up` approves what a kubelet asked for; `kubectl get csr` shows it",
             _answers_of(strangers, "serving", "kubelets present signed certificates and refuse strangers"),
         ),
         Check(
             "kubelet-read-only-port",
             "no kubelet has its unprotected port open",
-            30,
+            RECOVERY,
             "somebody set readOnlyPort in the kubelet's configuration: set it to 0",
             _answers_of(strangers, "readonly", "kubelets have no unprotected port"),
         ),
         Check(
             "encryption",
             "Secrets are encrypted in etcd",
-            90,
+            RECOVERY,
             f"{paths.API_CONFIG}/encryption.yaml must be on every control plane; `groundplane up` puts it back",
             encrypted,
         ),
         Check(
             "audit",
             "every API server keeps an audit log",
-            60,
+            RECOVERY,
             "see the API server's pod: its audit log folder must be writable and its disk not full",
             _bound(probes.audit, topology),
         ),
         Check(
             "join-tokens",
             "no credentials of a join are left over",
-            30,
+            RECOVERY,
             "`kubeadm token list` on a control plane shows them, `kubeadm token delete` removes them",
             _bound(probes.tokens, topology),
         ),
@@ -137,35 +137,35 @@ def _network_checks(topology: Topology, pods: Shared[Look]) -> tuple[Check, ...]
         Check(
             "pod-network",
             "pods of every node reach the pods of every node",
-            90,
+            RECOVERY,
             remedy,
             _answers_of(pods, "pod", f"pods of {count} nodes reach each other", least=count * count),
         ),
         Check(
             "services-from-pods",
             "pods of every node reach a Service",
-            90,
+            RECOVERY,
             service,
             _answers_of(pods, "service", f"pods of {count} nodes reach a Service", least=count),
         ),
         Check(
             "services-from-nodes",
             "every node reaches a Service",
-            90,
+            RECOVERY,
             service,
             _answers_of(pods, "node", f"{count} nodes reach a Service", least=count),
         ),
         Check(
             "kube-proxy-mode",
             "kube-proxy uses nftables on every node",
-            90,
+            RECOVERY,
             "the ConfigMap kube-system/kube-proxy says which; delete kube-proxy's pods after changing it",
             _answers_of(pods, "proxy", f"kube-proxy uses nftables on {count} nodes", least=count),
         ),
         Check(
             "cluster-dns",
             "pods of every node resolve names through CoreDNS",
-            90,
+            RECOVERY,
             "`kubectl -n kube-system get pods -l k8s-app=kube-dns` and their logs",
             _answers_of(pods, "dns", f"pods of {count} nodes resolve names", least=count),
         ),

@@ -7,7 +7,7 @@ from groundplane.components.nftables.fragment import CONFIG, TABLE
 from groundplane.components.nftables.sockets import WILDCARDS, Socket, sockets
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 _LISTENING = ["ss", "-H", "-l", "-n", "-t", "-u"]
@@ -55,7 +55,7 @@ def _gateway_serves(topology: Topology) -> Check:
     return Check(
         name="gateway-serves",
         title="The gateway's services listen on the LAN",
-        deadline=30,
+        deadline=RECOVERY,
         remedy="on the gateway, `systemctl --failed` names what does not run and `journalctl -u NAME` says why",
         probe=probe,
     )
@@ -92,7 +92,7 @@ def _outer_side_silent(topology: Topology) -> Check:
     return Check(
         name="outer-side-silent",
         title="The gateway answers nobody on its outer side",
-        deadline=15,
+        deadline=RECOVERY,
         remedy="on the gateway, `systemctl reload nftables` loads the packet filter again, "
         "`ss -lntup` shows which service listens where",
         probe=probe,
@@ -117,7 +117,7 @@ def _no_way_out(topology: Topology) -> Check:
     return Check(
         name="no-route-outside",
         title="Nothing leads out of a platform without an uplink",
-        deadline=15,
+        deadline=RECOVERY,
         remedy="on the machine, `ip route` shows the way it takes; on the gateway, `nft list ruleset` shows what is "
         "turned away. A machine with a second card may have found a way of its own",
         probe=probe,

@@ -9,7 +9,7 @@ from groundplane.components.pacemaker.status import ClusterView, seen_by
 from groundplane.spec.model import Standby
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 LOOK = "see `crm_mon -1` and `journalctl -u pacemaker` on a balancer"
@@ -20,14 +20,14 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="floating-address",
             title="The floating address is on exactly one balancer",
-            deadline=60,
+            deadline=RECOVERY,
             remedy=LOOK,
             probe=lambda reach: _single(reach, topology),
         ),
         Check(
             name="pacemaker",
             title="Pacemaker runs everything it should, and no action failed",
-            deadline=60,
+            deadline=RECOVERY,
             remedy=f"{LOOK}; `crm_resource --cleanup` forgets failures that are mended",
             probe=lambda reach: _content(reach, topology),
         ),

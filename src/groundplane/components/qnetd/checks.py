@@ -6,7 +6,7 @@ import re
 
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
@@ -17,7 +17,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="quorum-vote",
             title="The third vote knows every balancer",
-            deadline=60,
+            deadline=RECOVERY,
             remedy="see `journalctl -u corosync-qnetd` on the gateway, `journalctl -u corosync-qdevice` on balancers",
             probe=lambda reach: _connected(reach, topology),
         ),

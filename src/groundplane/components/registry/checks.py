@@ -6,7 +6,7 @@ from groundplane.components.everywhere import everywhere, some
 from groundplane.components.system.fragment import PLATFORM_CA
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
-from groundplane.verify.check import Check
+from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 _MANIFESTS = ", ".join(
@@ -33,7 +33,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
         Check(
             name="registry",
             title="Every node finds the platform's images in the registry",
-            deadline=30,
+            deadline=RECOVERY,
             remedy="on the gateway, `journalctl -u groundplane-registry` shows why it does not run; a status of 404 "
             "means that the software bundle lacks the image: see `groundplane bundle verify`",
             probe=probe,
