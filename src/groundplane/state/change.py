@@ -1,0 +1,72 @@
+"""What differs between a machine and its desired state, and what came of mending it. Travels with the agent: standard
+library only.
+
+The agent finds Changes; ``plan`` prints the very same data that ``apply`` has carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(str, Enum):  # noqa: UP042  # StrEnum is Python 3.11's, and the agent runs on 3.10
+    """What a Change is about; a resource of ``state.model``."""
+
+    PACKAGE = "package"
+    VOLUME = "volume"
+    DATA_FOLDER = "data-folder"
+    USER = "user"
+    DIRECTORY = "directory"
+    LINK = "link"
+    MOUNT = "mount"
+    ARTIFACT = "artifact"
+    FILE = "file"
+    SYSCTL = "sysctl"
+    UNIT = "unit"
+
+
+class Action(str, Enum):  # noqa: UP042
+    """What is to be done about it."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REMOVE = "remove"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RELOAD = "reload"
+    ENABLE = "enable"
+    DISABLE = "disable"
+    MASK = "mask"
+    UNMASK = "unmask"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. ``key`` is a path or a name, unique with ``kind`` and ``action`` on one machine.
+
+    ``why`` is a short reason for people (``content differs``, ``mode 0600, not 0644``, ``reads what changes``).
+    ``diff`` is a unified diff from what is there to what should be; empty for secrets, binary content and whatever is
+    no text. ``since`` is when it came to differ as far as the machine knows (seconds since 1970, UTC): a file's change
+    time, the moment a unit stopped; None where nobody knows.
+    """
+
+    kind: Kind
+    key: str
+    action: Action
+    why: str
+    diff: str = field(default="", repr=False)
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One Change carried out, ``seconds`` long. ``problem`` is empty unless it failed; ``hint`` then says what to do,
+    ``detail`` holds the words of the program behind it."""
+
+    change: Change
+    seconds: float
+    problem: str = ""
+    hint: str = ""
+    detail: str = ""
