@@ -15,6 +15,7 @@
     │  ├─ CommandFailed
     │  └─ CommandTimeout
     ├─ StepError          a cluster-wide step did not take hold
+    ├─ ApplyError         a machine could not be brought to its desired state, or was not well afterwards
     ├─ ConditionTimeout   something did not come true before its deadline
     └─ Interrupted        the user asked to stop
 
@@ -97,6 +98,10 @@ class CommandTimeout(TransportError):
 
 class StepError(GroundplaneError):
     """A cluster-wide step did not take hold."""
+
+
+class ApplyError(GroundplaneError):
+    """A machine could not be brought to its desired state, or was not well afterwards."""
 
 
 class ConditionTimeout(GroundplaneError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
-from groundplane import pipeline
+from groundplane import pieces
 from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
@@ -40,7 +40,7 @@ SHAPES = {
 
 def designed(text: bytes) -> Design:
     spec = load(text, name="cluster.yaml", versions=known_versions())
-    return design(lay_out(spec, SECRETS, Traits(), software=pipeline.software_of(spec)))
+    return design(lay_out(spec, SECRETS, Traits(), software=pieces.software_of(spec)))
 
 
 class Grounded:
@@ -79,7 +79,7 @@ class Grounded:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_step_comes_after_what_it_needs(shape: str) -> None:
     plan = designed(SHAPES[shape])
-    jobs = in_order(pipeline.jobs(plan, Grounded()))
+    jobs = in_order(pieces.jobs(plan, Grounded()))
     assert len(jobs) == len(plan.steps) + len(plan.topology.machines)
     assert jobs[0].name == "machine:gateway"
 
@@ -94,7 +94,7 @@ def test_check_names_are_unique_and_say_what_to_do(shape: str) -> None:
 def test_a_machine_is_up_when_it_is_ready() -> None:
     provider = Grounded()
     plan = designed(SHAPES["smallest"])
-    job = next(job for job in pipeline.jobs(plan, provider) if job.name == "machine:cp1")
+    job = next(job for job in pieces.jobs(plan, provider) if job.name == "machine:cp1")
     assert job.needs == ("machine:gateway",)
     asyncio.run(run_jobs([replace(job, needs=())], silent))
     assert provider.asked == ["ensure cp1", "wait cp1"]
@@ -102,7 +102,7 @@ def test_a_machine_is_up_when_it_is_ready() -> None:
 
 def test_an_unknown_machine_is_told_with_those_there_are() -> None:
     with pytest.raises(MachineError) as caught:
-        pipeline.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
+        pieces.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
     assert "cp1" in caught.value.hint
 
 
@@ -116,7 +116,7 @@ def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:
         raise Interrupted("stopped")
 
     async def main() -> None:
-        task = asyncio.create_task(pipeline.cancellable(work))
+        task = asyncio.create_task(pieces.cancellable(work))
         await asyncio.to_thread(began.wait, 5)
         task.cancel()
         await task
@@ -128,6 +128,6 @@ def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:
 
 def test_seeds_are_the_same_each_time() -> None:
     def seeds() -> Sequence[Seed]:
-        return [blueprint.seed for blueprint in pipeline.blueprints_of(designed(SHAPES["lab"]))]
+        return [blueprint.seed for blueprint in pieces.blueprints_of(designed(SHAPES["lab"]))]
 
     assert [seed.digest for seed in seeds()] == [seed.digest for seed in seeds()]

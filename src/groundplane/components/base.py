@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -23,14 +23,24 @@ def no_checks(_: Topology) -> tuple[Check, ...]:
     return ()
 
 
+def no_spare(_: Topology, __: Machine) -> Check | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One real component. ``fragment`` returns None for machines it has nothing to do with."""
+    """One real component. ``fragment`` returns None for machines it has nothing to do with.
+
+    ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
+    can or need. ``interrupts`` says, by unit, what a restart of it interrupts.
+    """
 
     name: str
     fragment: Callable[[Topology, Machine], Fragment | None]
     steps: Callable[[Topology], tuple[Step, ...]] = no_steps
     checks: Callable[[Topology], tuple[Check, ...]] = no_checks
+    spare: Callable[[Topology, Machine], Check | None] = no_spare
+    interrupts: Mapping[str, str] = field(default_factory=dict)
 
 
 def templates(package_file: str) -> Environment:

@@ -4,4 +4,6 @@ from groundplane.components.base import Component
 from groundplane.components.chrony.checks import checks
 from groundplane.components.chrony.fragment import fragment
 
-COMPONENT = Component("chrony", fragment, checks=checks)
+COMPONENT = Component(
+    "chrony", fragment, checks=checks, interrupts={"chrony.service": "nothing: the clock runs on meanwhile"}
+)

@@ -3,4 +3,8 @@
 from groundplane.components.base import Component
 from groundplane.components.containerd.fragment import fragment
 
-COMPONENT = Component(name="containerd", fragment=fragment)
+COMPONENT = Component(
+    name="containerd",
+    fragment=fragment,
+    interrupts={"containerd.service": "no pod starts or stops on it for seconds; those that run go on"},
+)

@@ -6,4 +6,12 @@ from groundplane.components.base import Component
 from groundplane.components.corosync.checks import checks
 from groundplane.components.corosync.fragment import fragment
 
-COMPONENT = Component(name="corosync", fragment=fragment, checks=checks)
+COMPONENT = Component(
+    name="corosync",
+    fragment=fragment,
+    checks=checks,
+    interrupts={
+        "corosync.service": "it leaves the pair for seconds; the floating address moves if it is here",
+        "corosync-qdevice.service": "it does without the third vote for a second",
+    },
+)

@@ -4,4 +4,6 @@ from groundplane.components.base import Component
 from groundplane.components.dnsmasq.checks import checks
 from groundplane.components.dnsmasq.fragment import fragment
 
-COMPONENT = Component("dnsmasq", fragment, checks=checks)
+COMPONENT = Component(
+    "dnsmasq", fragment, checks=checks, interrupts={"dnsmasq.service": "names and new leases, for less than a second"}
+)

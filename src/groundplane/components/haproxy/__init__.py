@@ -6,4 +6,9 @@ from groundplane.components.base import Component
 from groundplane.components.haproxy.checks import checks
 from groundplane.components.haproxy.fragment import fragment
 
-COMPONENT = Component(name="haproxy", fragment=fragment, checks=checks)
+COMPONENT = Component(
+    name="haproxy",
+    fragment=fragment,
+    checks=checks,
+    interrupts={"haproxy.service": "connections through it; the floating address moves if it is here"},
+)

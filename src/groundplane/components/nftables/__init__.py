@@ -4,4 +4,6 @@ from groundplane.components.base import Component
 from groundplane.components.nftables.checks import checks
 from groundplane.components.nftables.fragment import fragment
 
-COMPONENT = Component("nftables", fragment, checks=checks)
+COMPONENT = Component(
+    "nftables", fragment, checks=checks, interrupts={"nftables.service": "nothing: the filter is replaced at once"}
+)

@@ -5,5 +5,15 @@ from __future__ import annotations
 from groundplane.components.base import Component
 from groundplane.components.pacemaker.checks import checks
 from groundplane.components.pacemaker.fragment import fragment
+from groundplane.components.pacemaker.spare import spare
 
-COMPONENT = Component(name="pacemaker", fragment=fragment, checks=checks)
+COMPONENT = Component(
+    name="pacemaker",
+    fragment=fragment,
+    checks=checks,
+    spare=spare,
+    interrupts={
+        "pacemaker.service": "the floating address moves if it is here",
+        "groundplane-lease.service": "the floating address, for some 0.1 s if it is here",
+    },
+)

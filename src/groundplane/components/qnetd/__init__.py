@@ -6,4 +6,9 @@ from groundplane.components.base import Component
 from groundplane.components.qnetd.checks import checks
 from groundplane.components.qnetd.fragment import fragment
 
-COMPONENT = Component(name="qnetd", fragment=fragment, checks=checks)
+COMPONENT = Component(
+    name="qnetd",
+    fragment=fragment,
+    checks=checks,
+    interrupts={"corosync-qnetd.service": "the third vote, for a second"},
+)

@@ -4,4 +4,6 @@ from groundplane.components.base import Component
 from groundplane.components.registry.checks import checks
 from groundplane.components.registry.fragment import fragment
 
-COMPONENT = Component("registry", fragment, checks=checks)
+COMPONENT = Component(
+    "registry", fragment, checks=checks, interrupts={"groundplane-registry.service": "image pulls, for a second"}
+)

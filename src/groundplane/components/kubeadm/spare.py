@@ -1,0 +1,45 @@
+"""Whether the other control planes can carry the cluster while one is worked on."""
+
+from __future__ import annotations
+
+import asyncio
+
+from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, kubectl
+from groundplane.errors import TransportError
+from groundplane.spec.model import Role
+from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.check import RECOVERY, Check
+from groundplane.verify.condition import NotYet
+
+
+def spare(topology: Topology, machine: Machine) -> Check | None:
+    """The check that a majority of etcd stands without ``machine``; None for machines that hold no vote in it, and
+    for a lone control plane, whose absence nobody can make up for."""
+    others = tuple(other for other in topology.control_planes if other != machine)
+    if machine.role is not Role.CONTROL_PLANE or not others:
+        return None
+    return Check(
+        name=f"spare:{machine.name}",
+        title=f"etcd has a majority and the API answers without {machine.name}",
+        deadline=RECOVERY,
+        remedy="mend the control planes that don't answer first; `groundplane status` shows them",
+        probe=lambda reach: _majority(reach, others, len(topology.control_planes) // 2 + 1),
+    )
+
+
+async def _majority(reach: Reach, others: tuple[Machine, ...], needed: int) -> str:
+    async def well(machine: Machine) -> str:
+        try:
+            await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health"), timeout=20)
+            server = f"--server=https://{machine.address}:6443"
+            await reach.run(machine.name, kubectl(server, "get", "--raw=/readyz"), timeout=20)
+        except TransportError:
+            return ""
+        return machine.name
+
+    answers = await asyncio.gather(*(well(machine) for machine in others))
+    healthy = [name for name in answers if name]
+    if len(healthy) < needed:
+        raise NotYet(f"{needed} others are needed, well are {', '.join(healthy) or 'none'}")
+    return f"{', '.join(healthy)} carry on"

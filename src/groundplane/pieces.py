@@ -1,0 +1,218 @@
+"""The pieces the recipes in ``pipeline.py`` are made of: settle options, design a platform, gather what it is built of.
+
+Rooms that are heavy to load are imported where they are used: `validate` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from threading import Event as Flag
+from typing import TYPE_CHECKING, TypeVar
+
+from groundplane.bundle.versions import known_versions, load_versions
+from groundplane.errors import GroundplaneError, MachineError
+from groundplane.events import Emit, Outcome, silent, tee
+from groundplane.spec import ClusterSpec, load
+
+if TYPE_CHECKING:
+    from groundplane.bundle.sources import SourceName
+    from groundplane.design import Design
+    from groundplane.machines.base import Blueprint, Material, Provider
+    from groundplane.rollout import Job
+    from groundplane.store import Home, Recorder, Store
+    from groundplane.topology.model import Software, Topology
+
+T = TypeVar("T")
+
+FIRST_BOOT = 300.0
+"""Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every command is given. Folders default to the XDG ones."""
+
+    file: Path
+    state_dir: Path | None = None
+    cache_dir: Path | None = None
+    emit: Emit = silent
+    bundle_source: SourceName = "auto"
+    bundle_file: Path | None = None
+    extra_images: tuple[Path, ...] = ()
+
+    @property
+    def home(self) -> Home:
+        from groundplane.store import Home
+
+        return Home.find(self.state_dir, self.cache_dir)
+
+
+def validate(file: Path) -> ClusterSpec:
+    """Read the cluster file; SpecError with every problem at once."""
+    return load(file, name=str(file), versions=known_versions())
+
+
+@contextmanager
+def working(options: Options, spec: ClusterSpec, command: str) -> Iterator[tuple[Store, Emit, Recorder]]:
+    """Hold the platform's lock and keep a journal of what happens in the block."""
+    from groundplane.store import Store, recorded
+
+    store = Store(options.home, spec.name)
+    digest = sha256(options.file.read_bytes()).hexdigest()
+    with store.lock(command), recorded(options.home, spec.name, command, digest) as journal:
+        yield store, tee(options.emit, journal), journal
+
+
+def designed(spec: ClusterSpec, store: Store, *, remember: bool = True) -> Design:
+    """Lay the platform out and ask every component; ``remember`` keeps secrets that had to be made."""
+    from groundplane.design import design
+    from groundplane.machines.lab.traits import traits
+    from groundplane.topology import lay_out
+    from groundplane.topology.pki import make_secrets
+
+    known = store.secrets(lambda: make_secrets(spec)) if remember else store.known_secrets()
+    return design(lay_out(spec, known or make_secrets(spec), traits(), software=software_of(spec)))
+
+
+def software_of(spec: ClusterSpec) -> Software:
+    """What the bundle of the file's Kubernetes version calls its images."""
+    from groundplane.topology.model import Software
+
+    settings = load_versions(spec.kubernetes.version).settings
+    return Software(
+        kubernetes=spec.kubernetes.version,
+        image_repository=settings.image_repository,
+        etcd_tag=settings.etcd_tag,
+        coredns_repository=settings.coredns_repository,
+        coredns_tag=settings.coredns_tag,
+        pause_image=settings.pause_image,
+        flannel_image=settings.flannel_image,
+        probe_image=settings.probe_image,
+    )
+
+
+async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
+    """The index of the user's own images, those of ``options`` taken into the cache and added."""
+    from groundplane.bundle.images import take_images
+
+    known = store.images()
+    if not options.extra_images:
+        return known
+    cache = options.home.cache / "bundle"
+    return await cancellable(partial(take_images, options.extra_images, cache, emit, known=known))
+
+
+async def gathered(design: Design, options: Options, emit: Emit, images: bytes) -> Material:
+    """Get the bundle and the base image, side by side. ``images`` is the index of the user's own images."""
+    from groundplane import image
+    from groundplane.bundle.images import images_of
+    from groundplane.bundle.sources import Mirrors, obtain
+    from groundplane.machines.base import Material
+
+    spec, cache = design.topology.spec, options.home.cache
+    mirrors = Mirrors(debian=spec.image.mirror or "" if spec.image.distribution == "debian" else "")
+    async with asyncio.TaskGroup() as group:
+        bundling = group.create_task(
+            cancellable(
+                partial(
+                    obtain,
+                    spec.kubernetes.version,
+                    cache=cache / "bundle",
+                    source=options.bundle_source,
+                    file=options.bundle_file,
+                    mirrors=mirrors,
+                    emit=emit,
+                )
+            )
+        )
+        imaging = group.create_task(image.build(spec.image, design.packages, cache, emit))
+    bundle, root = bundling.result(), imaging.result()
+    return Material(
+        root=root.path,
+        software=await cancellable(bundle.software_tree),
+        registry=await cancellable(partial(bundle.registry_tree, own=images_of(images))),
+    )
+
+
+async def cancellable(work: Callable[..., T]) -> T:
+    """Run blocking ``work`` in a thread; when we are cancelled, set its ``cancel`` flag and wait until it has ended."""
+    cancel = Flag()
+    thread = asyncio.ensure_future(asyncio.to_thread(work, cancel=cancel))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        cancel.set()
+        with suppress(GroundplaneError):
+            await thread
+        raise
+
+
+def provider_for(design: Design, store: Store, emit: Emit, material: Material | None = None) -> Provider:
+    """The provider the file names; ``material`` only where machines may have to be made."""
+    from groundplane.machines.lab.host import require_entry, require_lab
+    from groundplane.machines.lab.provider import LabProvider
+
+    if material is None:
+        require_entry()
+    else:
+        require_lab(store.folder)
+    return LabProvider(design.topology, material, store.folder, emit)
+
+
+def existing(options: Options) -> tuple[Design, Provider]:
+    """The platform the file names, as it was built; MachineError where there is none."""
+    from groundplane.store import Store
+
+    spec = validate(options.file)
+    store = Store(options.home, spec.name)
+    if (built := store.remembered_spec()) is None:
+        raise MachineError(f"there is no platform {spec.name}", hint="build it with `groundplane up`")
+    design = designed(built, store)
+    return design, provider_for(design, store, options.emit)
+
+
+def known_machine(topology: Topology, name: str) -> str:
+    """``name``, if a machine bears it."""
+    if name in (names := [machine.name for machine in topology.machines]):
+        return name
+    raise MachineError(f"there is no machine {name}", hint=f"there are: {', '.join(names)}")
+
+
+def blueprints_of(design: Design) -> tuple[Blueprint, ...]:
+    """Every machine's state with the seed made of it."""
+    from groundplane.cloudinit import render_seed
+    from groundplane.machines.base import Blueprint
+
+    return tuple(
+        Blueprint(state, render_seed(design.topology, design.topology.machine(state.machine), state))
+        for state in design.states
+    )
+
+
+def jobs(design: Design, provider: Provider) -> tuple[Job, ...]:
+    """Every machine and every Step, with what each needs. The gateway first: the others' addresses come from it."""
+    from groundplane.rollout import step_job
+
+    gateway = design.topology.gateway.name
+    machines = [
+        machine_boot(blueprint.state.machine, blueprint, provider, after=gateway) for blueprint in blueprints_of(design)
+    ]
+    return (*machines, *(step_job(step, provider.transport) for step in design.steps))
+
+
+def machine_boot(name: str, blueprint: Blueprint, provider: Provider, after: str = "") -> Job:
+    """The job that brings one machine up: made, started, first boot done."""
+    from groundplane.rollout import Job, machine_job
+
+    async def run(outcome: Outcome) -> None:
+        outcome.changed = await provider.ensure(name, blueprint)
+        await provider.wait_ready(name, deadline=FIRST_BOOT)
+
+    needs = (machine_job(after),) if after not in ("", name) else ()
+    return Job(machine_job(name), name, "boot", run, needs)
