@@ -6,7 +6,7 @@ Rooms that are heavy to load are imported where they are used: `validate` answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from groundplane.design import Design
     from groundplane.machines.base import Blueprint, Material, Provider
     from groundplane.rollout import Job
+    from groundplane.rollout.plan import Plan
     from groundplane.store import Home, Recorder, Store
     from groundplane.topology.model import Software, Topology
 
@@ -165,16 +166,45 @@ def provider_for(design: Design, store: Store, emit: Emit, material: Material | 
     return LabProvider(design.topology, material, store.folder, emit)
 
 
+def require_built(store: Store) -> ClusterSpec:
+    """What the platform was built from; MachineError where there is none."""
+    if (built := store.remembered_spec()) is None:
+        raise MachineError(f"there is no platform {store.name}", hint="build it with `groundplane up`")
+    return built
+
+
 def existing(options: Options) -> tuple[Design, Provider]:
     """The platform the file names, as it was built; MachineError where there is none."""
     from groundplane.store import Store
 
-    spec = validate(options.file)
-    store = Store(options.home, spec.name)
-    if (built := store.remembered_spec()) is None:
-        raise MachineError(f"there is no platform {spec.name}", hint="build it with `groundplane up`")
-    design = designed(built, store)
+    store = Store(options.home, validate(options.file).name)
+    design = designed(require_built(store), store)
     return design, provider_for(design, store, options.emit)
+
+
+async def proposed(design: Design, provider: Provider, edits: Sequence[object] = ()) -> Plan:
+    """What would have to be done to make the platform as ``design`` says. Pure reading."""
+    from groundplane.components.pacemaker.status import holder
+    from groundplane.machines.base import Power
+    from groundplane.rollout.link import AgentLink
+    from groundplane.rollout.look import look, not_holding
+    from groundplane.rollout.plan import plan
+
+    reach = provider.transport
+    off = frozenset(machine.name for machine in provider.status() if machine.power is not Power.RUNNING)
+    found, steps, active = await asyncio.gather(
+        look(design.states, off, AgentLink(reach).observe),
+        not_holding(design.steps, off, reach),
+        holder(reach, design.topology),
+    )
+    return plan(
+        design.topology,
+        found,
+        steps,
+        edits=[str(edit) for edit in edits],
+        holder=active,
+        interrupts=design.interrupts,
+    )
 
 
 def known_machine(topology: Topology, name: str) -> str:
@@ -196,14 +226,18 @@ def blueprints_of(design: Design) -> tuple[Blueprint, ...]:
 
 
 def jobs(design: Design, provider: Provider) -> tuple[Job, ...]:
-    """Every machine and every Step, with what each needs. The gateway first: the others' addresses come from it."""
+    """Every machine and every Step, with what each needs."""
     from groundplane.rollout import step_job
 
+    return (*boots(design, provider), *(step_job(step, provider.transport) for step in design.steps))
+
+
+def boots(design: Design, provider: Provider) -> tuple[Job, ...]:
+    """Every machine's job. The gateway first: the others' addresses come from it."""
     gateway = design.topology.gateway.name
-    machines = [
+    return tuple(
         machine_boot(blueprint.state.machine, blueprint, provider, after=gateway) for blueprint in blueprints_of(design)
-    ]
-    return (*machines, *(step_job(step, provider.transport) for step in design.steps))
+    )
 
 
 def machine_boot(name: str, blueprint: Blueprint, provider: Provider, after: str = "") -> Job:

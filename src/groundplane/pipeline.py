@@ -6,7 +6,7 @@ Rooms that are heavy to load are imported where they are used: `validate` answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,16 @@ from groundplane.pieces import (
 )
 from groundplane.pieces import (
     blueprints_of,
+    boots,
     designed,
     gathered,
     jobs,
     known_machine,
     machine_boot,
     own_images,
+    proposed,
     provider_for,
+    require_built,
     working,
 )
 from groundplane.pieces import (
@@ -34,6 +37,8 @@ from groundplane.pieces import (
 )
 
 if TYPE_CHECKING:
+    from groundplane.rollout.apply import Applied
+    from groundplane.rollout.plan import Plan
     from groundplane.status import PlatformStatus
     from groundplane.topology.model import Secret
     from groundplane.verify import Report
@@ -63,8 +68,77 @@ async def up(options: Options) -> Report:
             return Report((), changed=False)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
-        journal.fault = ", ".join(f"{result.name} failed" for result in report.results if not result.ok)
+        journal.fault = report.fault
         return replace(report, changed=changed)
+
+
+async def plan(options: Options) -> Plan:
+    """What `apply` would do to make the platform as its file says. Pure reading."""
+    from groundplane.store import Store
+
+    spec = validate(options.file)
+    store = Store(options.home, spec.name)
+    require_built(store)
+    edits = store.live_changes(spec)
+    design = designed(spec, store)
+    return await proposed(design, provider_for(design, store, options.emit), edits)
+
+
+async def apply(options: Options, agreed: Plan | None = None) -> Applied:
+    """Make the platform as its file says, touching only what differs, in an order that keeps it serving; verify it.
+
+    ``agreed`` is the plan somebody agreed to: nothing is done where it has come to be another one since.
+    """
+    from groundplane.rollout import run_jobs
+    from groundplane.rollout.apply import Applied, Watch, apply_changes, refuse
+    from groundplane.rollout.link import AgentLink
+    from groundplane.verify import run_checks
+
+    spec = validate(options.file)
+    with working(options, spec, "apply") as (store, emit, journal):
+        require_built(store)
+        edits = store.live_changes(spec)
+        design = designed(spec, store)
+        provider = provider_for(design, store, emit)
+        proposal = await proposed(design, provider, edits)
+        refuse(proposal, agreed)
+        if proposal.empty:
+            return Applied(proposal)
+        store.adopt(spec)
+        store.set_verified(False)
+        provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+        await provider.prepare()
+        await run_jobs(boots(design, provider), emit)
+        if any(machine.off for machine in proposal.machines):  # what else differs there is seen only now
+            proposal = await proposed(design, provider, edits)
+            refuse(proposal)
+        link = AgentLink(provider.transport)
+        states = {state.machine: state for state in design.states}
+        watch = Watch(
+            before=lambda machine: design.spares(machine.machine),
+            after=lambda machine: design.checks_after(machine.machine, [change.key for change in machine.changes]),
+        )
+        changes = await apply_changes(
+            proposal, lambda machine, told: link.bring(states[machine], told), watch, provider.transport, emit
+        )
+        await run_jobs(jobs(design, provider), emit)
+        report = await run_checks(design.checks, provider.transport, emit)
+        store.set_verified(report.ok)
+        journal.fault = report.fault
+        return Applied(proposal, changes, report)
+
+
+async def drift(options: Options) -> Plan:
+    """How the platform differs from what it was built as, whatever its file says now. Pure reading."""
+    design, provider = existing(options)
+    return await proposed(design, provider)
+
+
+async def watch_drift(options: Options, every: float, seen: Callable[[Plan], None]) -> None:
+    """Tell ``seen`` how the platform differs, again and again with ``every`` seconds in between, until cancelled."""
+    while True:
+        seen(await drift(options))
+        await asyncio.sleep(every)
 
 
 async def down(options: Options) -> None:

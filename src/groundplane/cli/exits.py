@@ -7,5 +7,7 @@ from typing import Final
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
-"""Bad usage, which an invalid cluster file is too; or what was found differs from what was asked for."""
+"""Bad usage, which an invalid cluster file is too."""
+DIFFERS: Final = 2
+"""What was found differs from what was asked for."""
 INTERRUPTED: Final = 130

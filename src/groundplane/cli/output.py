@@ -80,8 +80,15 @@ class Output:
 
     def document(self, name: str, content: Mapping[str, object]) -> None:
         """The result as JSON: ``content`` under its schema's name; docs/json.md describes each."""
-        document = {"schema": f"groundplane/{name}/v1", **{key: plain(value) for key, value in content.items()}}
-        self.result.line(json.dumps(document, indent=2, ensure_ascii=False))
+        self.result.line(json.dumps(_document(name, content), indent=2, ensure_ascii=False))
+
+    def line(self, name: str, content: Mapping[str, object]) -> None:
+        """The same in one line, for results that go on coming."""
+        self.result.line(json.dumps(_document(name, content), ensure_ascii=False))
+
+
+def _document(name: str, content: Mapping[str, object]) -> dict[str, Plain]:
+    return {"schema": f"groundplane/{name}/v1", **{key: plain(value) for key, value in content.items()}}
 
 
 def plain(value: object) -> Plain:

@@ -12,7 +12,7 @@ from groundplane.rollout.plan import MachinePlan, Plan
 from groundplane.state.change import Done
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
-from groundplane.verify.report import run_checks
+from groundplane.verify.report import Report, run_checks
 
 Bring = Callable[[str, Callable[[Done], None]], Awaitable[tuple[Done, ...]]]
 """Brings one machine to its desired state and tells of each change as it is done; raises a GroundplaneError."""
@@ -35,6 +35,44 @@ class Watch:
 
     before: Callable[[MachinePlan], Sequence[Check]]
     after: Callable[[MachinePlan], Sequence[Check]]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply came to: the plan it carried out, how many changes that were, and the checks after it (None where
+    nothing had to be done)."""
+
+    plan: Plan
+    changes: int = 0
+    report: Report | None = None
+
+
+def refuse(plan: Plan, agreed: Plan | None = None) -> None:
+    """Raise ApplyError, before anything is touched, where ``plan`` can't be carried out: a machine can't be asked,
+    a machine would refuse what it is given, or the plan isn't any more the one that was ``agreed`` to."""
+    for machine in plan.machines:
+        if machine.problem:
+            raise ApplyError(
+                f"it can't be asked: {machine.problem}",
+                where=machine.machine,
+                hint="nothing was touched; bring it back (`groundplane stop`, then `start`), and run this again",
+            )
+    for machine in plan.machines:
+        for refused in machine.refused:
+            raise ApplyError(
+                f"{refused.change.key}: {refused.problem}",
+                where=machine.machine,
+                hint="; ".join(filter(None, (refused.hint, "nothing was touched, on this machine or any other"))),
+                detail=refused.detail,
+            )
+    if agreed is not None and _essence(agreed) != _essence(plan):
+        raise ApplyError("the platform has changed since this plan was shown", hint="nothing was touched; look again")
+
+
+def _essence(plan: Plan) -> object:
+    """What somebody agrees to: not when a difference began or what a Step sees meanwhile."""
+    machines = [(m.machine, m.off, [(c.kind, c.key, c.action, c.diff) for c in m.changes]) for m in plan.machines]
+    return machines, [step.name for step in plan.steps], plan.edits
 
 
 async def apply_changes(plan: Plan, bring: Bring, watch: Watch, reach: Reach, emit: Emit) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from groundplane.spec.model import Role
-from groundplane.state.change import Action, Change, Kind
+from groundplane.state.change import Action, Change, Findings, Kind, Refused
 from groundplane.topology.model import Machine, Topology
 
 INTERRUPTING: Final = (Action.RESTART, Action.RELOAD, Action.STOP, Action.DISABLE, Action.MASK)
@@ -30,36 +30,40 @@ class Interruption:
 class MachinePlan:
     """What would be done to one machine.
 
-    ``off``: it has to be switched on first, and what else differs is seen only then. ``problem``: why it could not be
-    asked although it is on; nothing can be done to it then.
+    ``refused`` are changes it won't take. ``off``: it has to be switched on first, and what else differs is seen only
+    then. ``problem``: why it could not be asked although it is on; nothing can be done to it then.
     """
 
     machine: str
     changes: tuple[Change, ...] = ()
+    refused: tuple[Refused, ...] = ()
     interruptions: tuple[Interruption, ...] = ()
     off: bool = False
     problem: str = ""
 
-    @property
-    def empty(self) -> bool:
-        return not (self.changes or self.off or self.problem)
-
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """A Step that does not hold and would be carried out."""
+    """A Step that does not hold and would be carried out. ``seen`` is what is there instead, ``since`` when that came
+    to be (seconds since 1970, UTC), as far as anybody knows."""
 
     name: str
     machine: str
     why: str
+    seen: str = ""
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that would be done. ``batches`` are worked on one after the other, the machines of one at once."""
+    """Everything that would be done. ``batches`` are worked on one after the other, the machines of one at once.
 
-    batches: tuple[tuple[MachinePlan, ...], ...]
+    ``edits`` are the keys of the cluster file that changed, in words.
+    """
+
+    batches: tuple[tuple[MachinePlan, ...], ...] = ()
     steps: tuple[StepPlan, ...] = ()
+    edits: tuple[str, ...] = ()
 
     @property
     def machines(self) -> tuple[MachinePlan, ...]:
@@ -68,18 +72,14 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether the platform is as its file says."""
-        return not (self.batches or self.steps)
-
-    @property
-    def unreachable(self) -> tuple[MachinePlan, ...]:
-        return tuple(machine for machine in self.machines if machine.problem)
+        return not (self.batches or self.steps or self.edits)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found on one machine: its changes, or that it is off, or why it could not be asked."""
+    """What was found on one machine, or that it is off, or why it could not be asked."""
 
-    changes: tuple[Change, ...] = ()
+    findings: Findings = field(default_factory=Findings)
     off: bool = False
     problem: str = ""
 
@@ -89,7 +89,8 @@ def plan(
     found: Mapping[str, Found],
     steps: Sequence[StepPlan],
     *,
-    holder: str | None,
+    edits: Sequence[str] = (),
+    holder: str | None = None,
     interrupts: Mapping[str, str],
 ) -> Plan:
     """Put what was ``found`` into the order that keeps the service up; machines where nothing differs are left out.
@@ -105,6 +106,7 @@ def plan(
             )
         ),
         steps=tuple(steps),
+        edits=tuple(edits),
     )
 
 
@@ -115,10 +117,11 @@ def _differs(found: Mapping[str, Found], machine: Machine) -> bool:
 def _machine_plan(machine: str, found: Found, interrupts: Mapping[str, str]) -> MachinePlan:
     interruptions = tuple(
         Interruption(change.key, change.action, interrupts.get(change.key, ""))
-        for change in found.changes
+        for change in found.findings.changes
         if change.kind is Kind.UNIT and change.action in INTERRUPTING
     )
-    return MachinePlan(machine, found.changes, interruptions, found.off, found.problem)
+    findings = found.findings
+    return MachinePlan(machine, findings.changes, findings.refused, interruptions, found.off, found.problem)
 
 
 def _batches(topology: Topology, machines: Sequence[Machine], holder: str | None) -> Iterable[tuple[Machine, ...]]:

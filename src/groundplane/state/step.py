@@ -44,6 +44,8 @@ class Reach(Protocol):
 
 Probe = Callable[[Reach], Awaitable[bool]]
 Act = Callable[[Reach], Awaitable[None]]
+Instead = Callable[[Reach], Awaitable[tuple[str, float | None]]]
+"""What is there where a Step does not hold, and since when (seconds since 1970, UTC; None where nobody knows)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Step:
     ``probe`` says whether it already holds and must be cheap, read-only and safe at any time.
     ``deadline`` bounds act plus the second probe, in seconds.
     ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
+    ``instead`` tells more where the probe does not hold, for those who only look.
     """
 
     name: str
@@ -65,3 +68,4 @@ class Step:
     needs: tuple[str, ...] = ()
     needs_machines: tuple[str, ...] = ()
     deadline: float = 300
+    instead: Instead | None = None

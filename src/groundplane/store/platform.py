@@ -87,14 +87,34 @@ class Store:
 
     def claim(self, spec: ClusterSpec) -> None:
         """Remember ``spec`` as what this platform is built from; StoreError where it is another one already."""
-        if changes := self.changes(spec):
+        if changes := self.live_changes(spec):
             raise StoreError(
                 f"the cluster file changed since platform {self.name} was built",
                 where=self.name,
-                hint="undo these changes in the file, or remove the platform with `groundplane down` and build it anew",
+                hint="`groundplane plan` shows what that means for the platform, `groundplane apply` brings it about",
                 detail="\n".join(map(str, changes)),
             )
         write_private(self._prepared() / "spec.json", _document(spec))
+
+    def adopt(self, spec: ClusterSpec) -> None:
+        """Remember ``spec`` as what this platform is to be from now on; StoreError where it can't become that."""
+        self.live_changes(spec)
+        write_private(self._prepared() / "spec.json", _document(spec))
+
+    def live_changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
+        """How ``spec`` differs from what the platform was built from; StoreError where a standing one can't follow."""
+        from groundplane.spec.live import LIVE_WORDS, is_live
+
+        changes = self.changes(spec)
+        if fixed := [change for change in changes if not is_live(change.path)]:
+            raise StoreError(
+                "a platform that stands can't be changed in this way",
+                where=self.name,
+                hint=f"take these changes back (only {LIVE_WORDS} may change), or remove the platform with "
+                "`groundplane down` and build it anew",
+                detail="\n".join(map(str, fixed)),
+            )
+        return changes
 
     def remembered_spec(self) -> ClusterSpec | None:
         """What the platform was built from; None where it was not built."""

@@ -37,6 +37,11 @@ class Report:
     def ok(self) -> bool:
         return all(result.ok for result in self.results)
 
+    @property
+    def fault(self) -> str:
+        """Which checks failed, in words for the journal; empty where none did."""
+        return ", ".join(f"{result.name} failed" for result in self.results if not result.ok)
+
 
 async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_once: int = 16) -> Report:
     """Run ``checks``, many at a time, each to its deadline. A failing check is a result, not an exception.

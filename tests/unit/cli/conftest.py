@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 import groundplane
 from groundplane.events import Emit, reported, silent
+from groundplane.rollout.apply import Applied
+from groundplane.rollout.plan import Plan
 from groundplane.spec.model import ClusterSpec
 from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
@@ -71,6 +73,7 @@ class Pipeline:
     asked: list[tuple[object, ...]] = field(default_factory=list)
     options: Options | None = None
     report: Report = field(default_factory=healthy)
+    plans: list[Plan] = field(default_factory=lambda: [Plan()])  # one per look; the last one stays
     error: BaseException | None = None
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
@@ -94,6 +97,24 @@ class Pipeline:
 
     async def down(self, options: Options) -> None:
         self.note("down", options)
+
+    async def plan(self, options: Options) -> Plan:
+        self.note("plan", options)
+        return self.plans[0]
+
+    async def drift(self, options: Options) -> Plan:
+        self.note("drift", options)
+        return self.plans[0]
+
+    async def watch_drift(self, options: Options, every: float, seen: Callable[[Plan], None]) -> None:
+        self.note("watch", options, every)
+        for plan in self.plans:
+            seen(plan)
+
+    async def apply(self, options: Options, agreed: Plan | None = None) -> Applied:
+        self.note("apply", options, agreed)
+        plan = self.plans[0]
+        return Applied(plan) if plan.empty else Applied(plan, 1, self.report)
 
     async def verify(self, options: Options, only: Sequence[str] = ()) -> Report:
         self.note("verify", options, only)
@@ -149,6 +170,10 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "validate",
         "up",
         "down",
+        "plan",
+        "drift",
+        "watch_drift",
+        "apply",
         "verify",
         "status",
         "kubeconfig",

@@ -85,10 +85,32 @@ def test_the_file_may_not_change_under_a_platform(store: Store) -> None:
         "machines.worker: 2 → 3",
         "network.lan: 10.80.0.0/24 → 10.99.0.0/24",
     ]
-    with pytest.raises(StoreError, match="changed since") as caught:
-        store.claim(changed)
-    assert "machines.worker: 2 → 3" in caught.value.detail
+    for taken in (store.claim, store.adopt):
+        with pytest.raises(StoreError, match="can't be changed in this way") as caught:
+            taken(changed)
+        assert "machines.worker: 2 → 3" in caught.value.detail
     assert store.remembered_spec() == spec()
+
+
+def test_what_a_standing_platform_can_follow_is_adopted_but_not_claimed(store: Store) -> None:
+    store.claim(spec())
+    resized = spec(sizes={"worker": {"cpus": 4, "memory": "4GiB"}})
+    with pytest.raises(StoreError, match="changed since") as caught:
+        store.claim(resized)
+    assert "groundplane apply" in caught.value.hint
+    assert [change.path for change in store.live_changes(resized)] == ["sizes.worker.cpus", "sizes.worker.memory"]
+    assert store.remembered_spec() == spec()
+    store.adopt(resized)
+    assert store.remembered_spec() == resized
+    store.claim(resized)
+
+
+def test_one_key_that_must_stay_holds_back_all_others(store: Store) -> None:
+    store.claim(spec())
+    both = spec(sizes={"worker": {"cpus": 4, "memory": "4GiB"}}, network={"domain": "other.internal"})
+    with pytest.raises(StoreError, match="can't be changed in this way") as caught:
+        store.live_changes(both)
+    assert caught.value.detail == "network.domain: groundplane.internal → other.internal"
 
 
 def test_specs_come_back_as_they_were(store: Store) -> None:

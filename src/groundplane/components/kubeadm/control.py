@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from groundplane.components.kubeadm import paths
@@ -19,6 +20,7 @@ from groundplane.verify.condition import NotYet, wait_until
 PATIENCE = 20.0  # seconds for one request
 ATTEMPTS = 2
 PAUSE = 1.0  # seconds between them
+CORDON_TAINT = "node.kubernetes.io/unschedulable"
 _REQUEST = f"--request-timeout={PATIENCE - 5:.0f}s"
 
 ETCDCTL = (
@@ -34,7 +36,10 @@ LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``."""
+    """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``.
+
+    ``cordoned``: no new pod goes there; ``cordoned_at`` is since when (seconds since 1970, UTC), where it is known.
+    """
 
     name: str
     uid: str
@@ -42,6 +47,8 @@ class Node:
     version: str
     labels: frozenset[str]
     address: str
+    cordoned: bool = False
+    cordoned_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,8 @@ def _node(item: dict[str, Any]) -> Node:
     status = item.get("status", {})
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", ())}
     addresses = {entry["type"]: entry["address"] for entry in status.get("addresses", ())}
+    spec = item.get("spec", {})
+    cordons = [taint.get("timeAdded") for taint in spec.get("taints", ()) if taint.get("key") == CORDON_TAINT]
     return Node(
         name=item["metadata"]["name"],
         uid=item["metadata"].get("uid", ""),
@@ -150,7 +159,14 @@ def _node(item: dict[str, Any]) -> Node:
         version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
         labels=frozenset(item["metadata"].get("labels", {})),
         address=addresses.get("InternalIP", ""),
+        cordoned=bool(spec.get("unschedulable", False)),
+        cordoned_at=_seconds(cordons[0]) if cordons and cordons[0] else None,
     )
+
+
+def _seconds(moment: str) -> float:
+    """A time of the API's (RFC 3339) as seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()
 
 
 async def etcd_members(reach: Reach, topology: Topology, *, but: str = "") -> tuple[str, tuple[Member, ...]]:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from groundplane.components.kubeadm import coredns, founding, images, joining, serving, token
-from groundplane.components.kubeadm.control import Member, Node, etcd_members, nodes
+from groundplane.components.kubeadm.control import Member, Node, ask, etcd_members, kubectl, nodes
 from groundplane.components.kubeadm.facts import look
 from groundplane.components.kubeadm.shared import Shared
 from groundplane.errors import StepError
@@ -43,6 +43,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         previous = join_name(machine)
     found += [_join_worker(topology, machine, cluster) for machine in topology.workers]
     found += [_serving(topology, machine, cluster) for machine in topology.nodes]
+    found += [_schedulable(topology, machine, cluster) for machine in topology.nodes]
     found += [_tokens(topology), _coredns(topology)]
     return tuple(found)
 
@@ -143,6 +144,37 @@ def _serving(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
         needs=(join_name(machine),),
         needs_machines=(machine.name,),
         deadline=180,
+    )
+
+
+def _schedulable(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
+    async def cordoned(reach: Reach) -> Node | None:
+        node = (await cluster.nodes(reach)).get(machine.name)
+        return node if node is not None and node.cordoned else None
+
+    async def probe(reach: Reach) -> bool:
+        try:
+            return await cordoned(reach) is None
+        except StepError:
+            return False
+
+    async def act(reach: Reach) -> None:
+        await ask(reach, topology, kubectl("uncordon", machine.name))
+
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        node = await cordoned(reach)
+        return ("it is cordoned", node.cordoned_at) if node else ("", None)
+
+    return Step(
+        name=f"schedulable:{machine.name}",
+        machine=machine.name,
+        why="let the scheduler place pods on it",
+        probe=probe,
+        act=act,
+        needs=(join_name(machine),),
+        needs_machines=(machine.name,),
+        deadline=60,
+        instead=instead,
     )
 
 

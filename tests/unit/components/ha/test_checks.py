@@ -126,3 +126,36 @@ def test_the_summary_names_each_balancer_even_the_dead() -> None:
 def test_a_machine_that_does_not_reach_the_api_is_named() -> None:
     with pytest.raises(NotYet, match="cp1: certificate problem"):
         run("api-reachable", healthy(cp1_curl="certificate problem"))
+
+
+# -- whether the other one can carry the address ------------------------------------------------------------------
+
+
+def spare(name: str, reach: Scripted, of: Topology | None = None) -> str:
+    of = of or topology()
+    check = pacemaker.COMPONENT.spare(of, of.machine(name))
+    assert check is not None
+    return asyncio.run(_probe(check.probe(reach)))
+
+
+def test_a_balancer_may_be_worked_on_while_the_other_is_fit() -> None:
+    assert spare("lb1", healthy()) == "lb2 is online and quorate"
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (said.monitor(quorate=False), "no quorum"),
+        (said.monitor(online=("lb1",)), "isn't online"),
+        (said.monitor(haproxy=("lb1",)), "HAProxy doesn't run on lb2"),
+    ],
+)
+def test_and_not_while_it_is_not(seen: str, words: str) -> None:
+    with pytest.raises(NotYet, match=words):
+        spare("lb1", healthy(lb2_crm_mon=seen))
+
+
+def test_nobody_stands_in_for_other_machines() -> None:
+    of = topology()
+    assert pacemaker.COMPONENT.spare(of, of.gateway) is None
+    assert pacemaker.COMPONENT.spare(of, of.control_planes[0]) is None

@@ -17,6 +17,7 @@ from groundplane.components.kubeadm import control, coredns, kubeconfig, paths, 
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.kubeadm.etcd import Silent, View, disagreement, parse_view
 from groundplane.components.kubeadm.shared import Shared
+from groundplane.components.kubeadm.spare import spare
 from groundplane.errors import StepError, Unreachable
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Secret, Topology
@@ -494,3 +495,27 @@ def test_coredns_moves_only_once_there_is_where_to(topology: Topology, run: Run)
     verbs = [verb for argv in reach.commands() if "get" not in argv for verb in argv if verb in ("rollout", "delete")]
     assert verbs == ["rollout", "delete", "rollout"]
     assert len([argv for argv in reach.commands() if "nodes" in argv]) == 3
+
+
+# -- whether the others can carry the cluster ---------------------------------------------------------------------
+
+
+def test_a_control_plane_may_be_worked_on_while_a_majority_stands_without_it(topology: Topology, run: Run) -> None:
+    check = spare(topology, topology.machine("cp2"))
+    assert check is not None
+    reach = FakeTransport()
+    reach.on("*", "etcdctl")
+    reach.on("*", "kubectl")
+    assert run(check.probe(reach)) == "cp1, cp3 carry on"
+    assert "cp2" not in {call.machine for call in reach.calls}
+    asked = [call.argv for call in reach.calls if call.machine == "cp3" and call.argv[0] == "kubectl"]
+    assert f"--server=https://{topology.machine('cp3').address}:6443" in asked[0]
+    reach.on("cp1", "kubectl", status=1)
+    with pytest.raises(NotYet, match="2 others are needed, well are cp3"):
+        run(check.probe(reach))
+
+
+def test_workers_and_lone_control_planes_have_no_spare(topology: Topology) -> None:
+    assert spare(topology, topology.machine("worker1")) is None
+    alone = replace(topology, machines=tuple(m for m in topology.machines if m.name not in ("cp2", "cp3")))
+    assert spare(alone, alone.machine("cp1")) is None

@@ -397,3 +397,21 @@ def test_no_command_line_looks_like_a_token(standing: World, run: Run) -> None:
     for name in ("kubeadm-join:cp3", "kubeadm-join:worker1", "kubeadm-join:worker2"):
         run(do(standing, name))
     assert not re.search(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", json.dumps(standing.calls))
+
+
+# -- cordoned nodes ------------------------------------------------------------------------------------------------
+
+
+def test_a_cordoned_node_is_opened_and_said_since_when(standing: World, run: Run) -> None:
+    standing.cordoned = {"cp2"}
+    cordoned = step(standing, "schedulable:cp2")
+    assert cordoned.instead is not None
+    assert run(cordoned.instead(standing)) == ("it is cordoned", 1767323045.0)
+    assert run(do(standing, "schedulable:cp1")) is False
+    assert run(do(standing, "schedulable:cp2")) is True
+    assert standing.cordoned == set()
+    assert run(cordoned.instead(standing)) == ("", None)
+
+
+def test_whether_a_node_is_cordoned_is_not_guessed(world: World, run: Run) -> None:
+    assert run(step(world, "schedulable:cp1").probe(world)) is False

@@ -29,6 +29,7 @@ class World:
     down: set[str] = field(default_factory=set)
     members: list[dict[str, Any]] = field(default_factory=list)
     nodes: dict[str, set[str]] = field(default_factory=dict)
+    cordoned: set[str] = field(default_factory=set)
     tokens: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, bytes] = field(default_factory=dict)
@@ -159,13 +160,16 @@ class World:
         words = [word for word in argv[1:] if not word.startswith("-")]
         match words[:2]:
             case ["get", "nodes"]:
-                return 0, json.dumps({"items": [_node(name, labels) for name, labels in self.nodes.items()]})
+                return 0, json.dumps({"items": [self._node(name, labels) for name, labels in self.nodes.items()]})
             case ["get", "secrets"]:
                 lines = [f"{name} {b64encode(text.encode()).decode()}" for name, text in self.tokens.items()]
                 return 0, "\n".join(lines)
             case ["delete", "secrets"]:
                 for name in words[2:]:
                     self.tokens.pop(name)
+                return 0, ""
+            case ["uncordon", name]:
+                self.cordoned.discard(name)
                 return 0, ""
             case ["delete", "node"]:
                 self.nodes.pop(words[2], None)
@@ -187,6 +191,18 @@ class World:
                 return 0, "ok"
             case _:
                 raise AssertionError(f"nobody told the world of {argv}")
+
+    def _node(self, name: str, labels: set[str]) -> dict[str, Any]:
+        taint = {"key": "node.kubernetes.io/unschedulable", "timeAdded": "2026-01-02T03:04:05Z"}
+        return {
+            "metadata": {"name": name, "labels": dict.fromkeys(labels, "")},
+            "spec": {"unschedulable": True, "taints": [taint]} if name in self.cordoned else {},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "nodeInfo": {"kubeletVersion": "v1.37.2"},
+                "addresses": [{"type": "InternalIP", "address": "10.80.0.9"}],
+            },
+        }
 
     def _etcdctl(self, machine: str, argv: tuple[str, ...]) -> tuple[int, str]:
         if "etcd" not in self.has[machine] or not self.quorum:
@@ -226,17 +242,6 @@ class World:
             else:
                 self.make_control_plane(machine)
         return 0, ""
-
-
-def _node(name: str, labels: set[str]) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": dict.fromkeys(labels, "")},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "nodeInfo": {"kubeletVersion": "v1.37.2"},
-            "addresses": [{"type": "InternalIP", "address": "10.80.0.9"}],
-        },
-    }
 
 
 def request(name: str, machine: Machine, pem: bytes, usages: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""What `plan`, `apply` and `drift` show, ask, and end with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from groundplane.rollout.plan import Interruption, MachinePlan, Plan, StepPlan
+from groundplane.state.change import Action, Change, Kind, Refused
+from groundplane.verify.report import Report, Result
+
+EDIT = Change(Kind.FILE, "/etc/haproxy/haproxy.cfg", Action.UPDATE, "content differs", "-old\n+new\n", 1_700_000_000.5)
+RELOAD = Change(Kind.UNIT, "haproxy.service", Action.RELOAD, "reads what changes")
+FULL = Plan(
+    batches=(
+        (MachinePlan("cp1", off=True),),
+        (MachinePlan("cp2", problem="does not answer"),),
+        (
+            MachinePlan(
+                "lb1",
+                (EDIT, RELOAD),
+                (Refused(EDIT, "haproxy refuses it", "mend it", "line 3"),),
+                (Interruption("haproxy.service", Action.RELOAD, "nothing"),),
+            ),
+        ),
+    ),
+    steps=(StepPlan("schedulable:cp3", "cp3", "let pods come", "it is cordoned", 1_700_000_000),),
+    edits=("sizes.worker.cpus: 2 → 4",),
+)
+SMALL = Plan(((MachinePlan("lb1", (EDIT,)),),))
+
+
+def test_a_plan_shows_everything_and_ends_with_2(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [FULL]
+    answer = gp("plan")
+    assert answer.code == 2
+    for words in (
+        "sizes.worker.cpus: 2 → 4",
+        "cp1\n  is off",
+        "cannot be asked: does not answer",
+        "~ file /etc/haproxy/haproxy.cfg: update; content differs, since 2023-11-1",
+        "      -old\n      +new",
+        "refused: /etc/haproxy/haproxy.cfg: haproxy refuses it\n      line 3",
+        "interrupts (reload haproxy.service): nothing",
+        "schedulable:cp3: let pods come\n      now: it is cordoned, since 2023-11-1",
+        "2 changes on 1 machine; 1 machine off; 1 machine that can't be asked; 1 step to carry out; 1 edit",
+    ):
+        assert words in answer.out
+    assert "next: groundplane apply" in answer.err
+
+
+def test_no_difference_ends_with_0(gp: Any, pipeline: Any) -> None:
+    for command in ("plan", "drift"):
+        answer = gp("-q", command)
+        assert (answer.code, answer.out, answer.err) == (0, "nothing differs\n", "")
+
+
+def test_the_document_is_complete(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [FULL]
+    for command in ("plan", "drift"):
+        answer = gp(command, "--json")
+        assert answer.code == 2
+        document = json.loads(answer.out)
+        assert document["schema"] == f"groundplane/{command}/v1"
+        assert document["changed"] is True
+        assert document["edits"] == ["sizes.worker.cpus: 2 → 4"]
+        assert [[m["machine"] for m in batch] for batch in document["batches"]] == [["cp1"], ["cp2"], ["lb1"]]
+        balancer = document["batches"][2][0]
+        assert balancer["changes"][0] == {
+            "kind": "file",
+            "key": "/etc/haproxy/haproxy.cfg",
+            "action": "update",
+            "why": "content differs",
+            "diff": "-old\n+new\n",
+            "since": "2023-11-14T22:13:20+00:00",
+        }
+        assert balancer["refused"][0]["problem"] == "haproxy refuses it"
+        assert balancer["interruptions"] == [{"unit": "haproxy.service", "action": "reload", "words": "nothing"}]
+        assert document["steps"][0]["seen"] == "it is cordoned"
+
+
+def test_apply_with_yes_asks_nobody(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [SMALL]
+    answer = gp("apply", "--yes")
+    assert answer.code == 0
+    assert pipeline.asked == [("apply", None)]
+    assert "1 change on 1 machine: done (" in answer.out
+
+
+def test_apply_where_nobody_can_be_asked_touches_nothing(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [SMALL]
+    answer = gp("apply")
+    assert answer.code == 2
+    assert [name for name, *_ in pipeline.asked] == ["plan"]
+    assert "--yes" in answer.err
+
+
+@pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, ["plan", "apply"]), ("n\n", 1, ["plan"])])
+def test_apply_asks_and_carries_out_what_was_agreed_to(
+    gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: list[str]
+) -> None:
+    monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
+    pipeline.plans = [SMALL]
+    answer = gp("apply", typed=typed)
+    assert answer.code == code
+    assert [name for name, *_ in pipeline.asked] == asked
+    assert "content differs" in answer.err
+    if code == 0:
+        assert pipeline.asked[-1] == ("apply", SMALL)
+    else:
+        assert "nothing was changed" in answer.err
+
+
+def test_apply_without_differences_says_so(gp: Any, pipeline: Any) -> None:
+    answer = gp("apply")
+    assert answer.code == 0
+    assert answer.out.startswith("nothing had to be changed (")
+
+
+def test_apply_after_which_checks_fail_fails(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [SMALL]
+    pipeline.report = Report((Result("dns", "names are answered", False, "SERVFAIL", 1.0, "look"),), changed=True)
+    answer = gp("apply", "--yes", "--json")
+    assert answer.code == 1
+    document = json.loads(answer.out)
+    assert document["schema"] == "groundplane/apply/v1"
+    assert document["changes"] == 1
+    assert document["verify"]["ok"] is False
+
+
+def test_watching_tells_what_comes_and_goes(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [Plan(), SMALL, SMALL, Plan()]
+    answer = gp("drift", "--watch", "--every", "5")
+    assert answer.code == 0
+    assert pipeline.asked == [("watch", 5.0)]
+    lines = [line.split("  ", 1)[1] for line in answer.out.splitlines()]
+    assert lines[0] == "nothing differs; looking again until Ctrl-C"
+    assert lines[1].startswith("lb1: ~ file /etc/haproxy/haproxy.cfg: update; content differs")
+    assert lines[2].startswith("mended: lb1: ~ file /etc/haproxy/haproxy.cfg")
+    assert len(lines) == 3
+
+
+def test_watching_with_json_writes_a_document_a_look(gp: Any, pipeline: Any) -> None:
+    pipeline.plans = [Plan(), SMALL]
+    documents = [json.loads(line) for line in gp("drift", "--watch", "--json").out.splitlines()]
+    assert [document["changed"] for document in documents] == [False, True]
+    assert {document["schema"] for document in documents} == {"groundplane/drift/v1"}

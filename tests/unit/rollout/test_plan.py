@@ -1,0 +1,73 @@
+"""The order of a plan keeps the service up, and says what it interrupts."""
+
+from __future__ import annotations
+
+from tests.golden.laid_out import cases
+
+from groundplane.rollout.plan import Found, Plan, StepPlan, plan
+from groundplane.state.change import Action, Change, Findings, Kind, Refused
+
+LAB = cases()["lab"]
+EDIT = Change(Kind.FILE, "/etc/x", Action.UPDATE, "content differs", "-a\n+b\n", 5.0)
+RELOAD = Change(Kind.UNIT, "haproxy.service", Action.RELOAD, "reads what changes")
+EVERYWHERE = {machine.name: Found(Findings((EDIT,))) for machine in LAB.machines}
+
+
+def order(found: Plan) -> list[list[str]]:
+    return [[machine.machine for machine in batch] for batch in found.batches]
+
+
+def test_nothing_found_is_an_empty_plan() -> None:
+    nothing = plan(LAB, {machine.name: Found() for machine in LAB.machines}, (), interrupts={})
+    assert nothing == Plan()
+    assert nothing.empty
+
+
+def test_balancers_and_control_planes_come_one_by_one_and_the_holder_last() -> None:
+    for holder, balancers in (("lb1", [["lb2"], ["lb1"]]), ("lb2", [["lb1"], ["lb2"]]), (None, [["lb1"], ["lb2"]])):
+        found = plan(LAB, EVERYWHERE, (), holder=holder, interrupts={})
+        assert order(found) == [
+            ["gateway"], ["worker1"], ["worker2"], ["cp1"], ["cp2"], ["cp3"], *balancers
+        ]  # fmt: skip
+
+
+def test_machines_where_nothing_differs_are_left_out() -> None:
+    found = plan(LAB, {**{m.name: Found() for m in LAB.machines}, "cp2": Found(Findings((EDIT,)))}, (), interrupts={})
+    assert order(found) == [["cp2"]]
+    assert found.machines[0].changes == (EDIT,)
+    assert not found.empty
+
+
+def test_what_a_restart_interrupts_is_said() -> None:
+    found = plan(LAB, {"lb1": Found(Findings((EDIT, RELOAD)))}, (), interrupts={"haproxy.service": "nothing"})
+    (machine,) = found.machines
+    assert [(one.unit, one.action, one.words) for one in machine.interruptions] == [
+        ("haproxy.service", Action.RELOAD, "nothing")
+    ]
+
+
+def test_machines_that_are_off_or_silent_or_refuse_are_part_of_the_plan() -> None:
+    refused = Refused(EDIT, "the program refuses it", "mend the template", "line 3")
+    found = plan(
+        LAB,
+        {"cp1": Found(off=True), "cp2": Found(problem="no answer"), "cp3": Found(Findings((EDIT,), (refused,)))},
+        (),
+        interrupts={},
+    )
+    one, two, three = found.machines
+    assert (one.off, two.problem, three.refused) == (True, "no answer", (refused,))
+
+
+def test_steps_and_edits_alone_make_a_plan() -> None:
+    assert not plan(LAB, {}, (StepPlan("a", "cp1", "why"),), interrupts={}).empty
+    assert not plan(LAB, {}, (), edits=("sizes.worker.cpus: 2 → 4",), interrupts={}).empty
+
+
+def test_workers_come_a_tenth_at_a_time() -> None:
+    from groundplane.spec import load
+    from groundplane.topology import Traits, lay_out
+
+    text = b"name: big\nnetwork: {lan: 10.80.0.0/22}\nmachines: {worker: 45}\n"
+    big = lay_out(load(text, name="x", versions=("1.37.2",)), LAB.secrets, Traits())
+    found = plan(big, {machine.name: Found(Findings((EDIT,))) for machine in big.workers}, (), interrupts={})
+    assert [len(batch) for batch in found.batches] == [4] * 11 + [1]
