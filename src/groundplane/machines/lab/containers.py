@@ -65,7 +65,7 @@ class Containers:
         """Start it; returns when its systemd has begun. What an earlier run left is cleared first."""
         await self.kill(machine)
         group = self._names.group(machine)
-        self._confine(machine, limits)
+        self.confine(machine, limits)
         console = self._folders.console(machine)
         if console.exists():
             console.replace(console.with_suffix(".log.1"))
@@ -113,7 +113,9 @@ class Containers:
 
         await wait_until("its control group is removed", removed, deadline=DYING, every=LOOK, where=machine)
 
-    def _confine(self, machine: str, limits: Limits) -> None:
+    def confine(self, machine: str, limits: Limits) -> None:
+        """Give the machine its limits, whether or not it runs. MachineError where the kernel refuses: memory, for one,
+        can't be less than what is in use."""
         confine(self._cgroups, self._names.group(machine), limits, machine)
 
     async def _gone(self, machine: str, deadline: float, *, every: float, killing: bool = False) -> None:
@@ -139,7 +141,7 @@ def confine(cgroups: Cgroups, group: str, limits: Limits, where: str) -> None:
         cgroups.create(group, limits)
     except OSError as error:
         raise MachineError(
-            "its control group can't be made",
+            "its control group can't be made, or not with these limits",
             where=where,
             hint="`groundplane doctor` shows what this computer's control groups lack",
             detail=str(error),

@@ -94,7 +94,8 @@ class LabProvider:
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create and start it as needed; returns when its systemd has begun (see ``wait_ready``).
 
-        It stands on the current Material and has the data folders of ``blueprint`` from its next start on.
+        One that runs gets its size's limits anew. It stands on the current Material and has the data folders of
+        ``blueprint`` from its next start on.
         """
         wanted = self._topology.machine(machine)
         async with self._turns[machine]:
@@ -106,6 +107,8 @@ class LabProvider:
                 if started:
                     with _written(machine):
                         await self._start(wanted, blueprint)
+                else:
+                    self._containers.confine(machine, _limits(wanted))
                 outcome.changed = made or plugged or started
                 outcome.note = "created" if made else "started" if started else ""
         return outcome.changed
@@ -216,9 +219,7 @@ class LabProvider:
             binds=rootfs.binds(self._folders, machine, blueprint.state.data_folders, self._material),
             cgroup_version=self._cgroups.version,
         )
-        await self._containers.start(
-            container, machine.name, Limits(machine.cpus, machine.memory, prompt=machine.role in PROMPT)
-        )
+        await self._containers.start(container, machine.name, _limits(machine))
 
     def _status(self, machine: str) -> MachineStatus:
         if not self._folders.made(machine).is_file():
@@ -241,6 +242,10 @@ class LabProvider:
         for folder in ("propagate", "unix-export"):
             with suppress(FileNotFoundError):
                 (_NSPAWN_RUN / folder / self._names.container(machine)).rmdir()
+
+
+def _limits(machine: Machine) -> Limits:
+    return Limits(machine.cpus, machine.memory, prompt=machine.role in PROMPT)
 
 
 def _taken(other: Path) -> MachineError:
