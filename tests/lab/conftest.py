@@ -89,10 +89,12 @@ class Platform:
             os.kill(first.pid, signal.SIGCONT)
             first.communicate(timeout=300)
 
-    def up_until(self, words: str, *, moment: float = 3, timeout: float = 600) -> None:
-        """Run ``up``, kill it and all it started in its session with SIGKILL ``moment`` seconds after
+    def up_until(
+        self, words: str, *, command: tuple[str, ...] = ("up",), moment: float = 3, timeout: float = 600
+    ) -> None:
+        """Run ``command``, kill it and all it started in its session with SIGKILL ``moment`` seconds after
         ``words`` show in its progress: in the middle of what has just begun."""
-        with self.start("up") as running:
+        with self.start(*command) as running:
             assert running.stdout is not None
             deadline = time.monotonic() + timeout
             seen = []
@@ -102,7 +104,7 @@ class Platform:
                     break
                 assert time.monotonic() < deadline, f"{words!r} not seen:\n{''.join(seen)}"
             else:
-                pytest.fail(f"up ended before {words!r}:\n{''.join(seen)}")
+                pytest.fail(f"{command[0]} ended before {words!r}:\n{''.join(seen)}")
             time.sleep(moment)
             os.killpg(running.pid, signal.SIGKILL)
 

@@ -1,0 +1,334 @@
+"""A standing platform is kept true to its file: looked at, changed, mended, and never left half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from groundplane.rollout.link import AgentLink
+
+from groundplane import pipeline
+from groundplane.errors import ApplyError
+from groundplane.state.change import Action, Kind
+from groundplane.state.model import File, MachineState, Package, Unit
+from groundplane.transport.base import Transport
+from tests.lab.conftest import Platform
+
+pytestmark = pytest.mark.lab
+
+HAPROXY = "/etc/haproxy/haproxy.cfg"
+PLACE = "/srv/change-test"
+
+
+# -- the whole platform --------------------------------------------------------------------------------------------
+
+
+def plan(platform: Platform, *, command: str = "plan") -> tuple[int, Any]:
+    done = platform.run(command, "--json", check=False)
+    assert done.returncode in (0, 2), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def changes_of(document: Any) -> set[tuple[str, str, str, str]]:
+    return {
+        (machine["machine"], change["kind"], change["key"], change["action"])
+        for batch in document["batches"]
+        for machine in batch
+        for change in machine["changes"]
+    }
+
+
+def test_seed_and_agent_agree(platform: Platform) -> None:
+    """Right after the first boot nothing differs, and looking leaves nothing that would."""
+    for _ in range(2):
+        status, document = plan(platform)
+        assert (status, document["changed"]) == (0, False), document
+
+
+def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
+    begin = time.time()
+    holder = platform.json("status")["floating_holder"]
+    platform.ssh("worker1", "sh", "-c", "echo '# mine' >> /etc/chrony/chrony.conf")
+    platform.ssh("worker1", "systemctl", "stop", "chrony")
+    platform.ssh("cp2", "chmod", "0644", "/etc/kubernetes/pki/sa.key")
+    platform.ssh(holder, "sh", "-c", f"echo '# mine' >> {HAPROXY}")
+    platform.ssh("worker2", "sysctl", "-qw", "net.ipv4.conf.all.accept_redirects=1")
+    platform.kubectl("cordon", "worker2")
+    platform.ssh("worker2", "sh", "-c", "echo kept > /etc/not-ours")
+
+    status, document = plan(platform, command="drift")
+    assert status == 2
+    found = changes_of(document)
+    assert {
+        ("worker1", "file", "/etc/chrony/chrony.conf", "update"),
+        ("worker1", "unit", "chrony.service", "start"),
+        ("cp2", "file", "/etc/kubernetes/pki/sa.key", "update"),
+        (holder, "file", HAPROXY, "update"),
+        (holder, "unit", "haproxy.service", "reload"),
+        ("worker2", "sysctl", "net.ipv4.conf.all.accept_redirects", "update"),
+    } <= found
+    assert [step["name"] for step in document["steps"]] == ["schedulable:worker2"]
+    edited = next(
+        change
+        for batch in document["batches"]
+        for machine in batch
+        for change in machine["changes"]
+        if (machine["machine"], change["key"]) == ("worker1", "/etc/chrony/chrony.conf")
+    )
+    assert "-# mine" in edited["diff"]
+    assert begin - 2 <= datetime.fromisoformat(edited["since"]).timestamp() <= time.time()
+    assert document["batches"][-1][0]["machine"] == holder, "the one that holds the address comes last"
+    assert document["batches"][-1][0]["interruptions"][0]["unit"] == "haproxy.service"
+
+    with requests(platform) as failures:
+        platform.run("apply", "--yes")
+    assert failures == [], "HAProxy reloads without dropping a connection"
+    assert plan(platform)[0] == 0
+    assert platform.ssh("worker1", "systemctl", "is-active", "chrony").strip() == "active"
+    assert platform.ssh("cp2", "stat", "-c", "%a", "/etc/kubernetes/pki/sa.key").strip() == "600"
+    assert platform.ssh("worker2", "cat", "/etc/not-ours").strip() == "kept"
+    assert "SchedulingDisabled" not in platform.kubectl("get", "nodes")
+    entries = platform.json("history", "show", str(platform.json("history")["runs"][0]["id"]))["entries"]
+    assert any(
+        (entry["subject"], entry["step"]) == ("worker1", "file /etc/chrony/chrony.conf") and entry["changed"]
+        for entry in entries
+    )
+
+
+def test_an_apply_that_is_killed_is_finished_by_the_next(platform: Platform) -> None:
+    for machine in ("worker1", "worker2", "cp1", "lb2"):
+        platform.ssh(machine, "sh", "-c", "echo '# mine' >> /etc/chrony/chrony.conf")
+    platform.up_until("worker1: apply", command=("apply", "--yes"), moment=0.2)
+    status, document = plan(platform)
+    assert status == 2, document
+    platform.run("apply", "--yes")
+    assert plan(platform)[0] == 0
+    assert platform.json("history")["runs"][1]["outcome"] == "interrupted"
+
+
+def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
+    text = platform.file.read_text()
+    boots = platform.boots()
+    try:
+        platform.file.write_text(text.replace("worker: {cpus: 2, memory: 3GiB}", "worker: {cpus: 2, memory: 2GiB}"))
+        refused = platform.run("up", check=False)
+        assert refused.returncode != 0
+        assert "groundplane apply" in refused.stderr
+        status, document = plan(platform)
+        assert (status, document["edits"]) == (2, ["sizes.worker.memory: 3GiB → 2GiB"])
+        platform.run("apply", "--yes")
+        assert plan(platform)[0] == 0
+        assert platform.boots() == boots
+        platform.file.write_text(text.replace("domain: groundplane.internal", "domain: other.internal"))
+        fixed = platform.run("plan", check=False)
+        assert fixed.returncode == 1
+        assert "network.domain" in fixed.stderr
+    finally:
+        platform.file.write_text(text)
+        platform.run("apply", "--yes")
+
+
+# -- one machine and its agent -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reach(platform: Platform) -> Transport:
+    return pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[1].transport
+
+
+@pytest.fixture(scope="module")
+def worker(platform: Platform) -> MachineState:
+    design = pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[0]
+    return next(state for state in design.states if state.machine == "worker1")
+
+
+def bring(reach: Transport, state: MachineState) -> list[tuple[Kind, str, Action]]:
+    async def work() -> list[tuple[Kind, str, Action]]:
+        done = await AgentLink(reach).bring(state)
+        return [(each.change.kind, each.change.key, each.change.action) for each in done]
+
+    return asyncio.run(work())
+
+
+def refused(reach: Transport, state: MachineState) -> ApplyError:
+    with pytest.raises(ApplyError) as caught:
+        bring(reach, state)
+    assert caught.value.where == state.machine
+    assert caught.value.hint, "what to do next"
+    return caught.value
+
+
+def with_files(state: MachineState, *files: File) -> MachineState:
+    return replace(state, files=tuple(sorted((*state.files, *files), key=lambda file: file.path)))
+
+
+def with_unit(state: MachineState, unit: Unit, *files: File) -> MachineState:
+    units = tuple(sorted((*state.units, unit), key=lambda unit: unit.name))
+    return with_files(replace(state, units=units), *files)
+
+
+def oneshot(command: str) -> bytes:
+    service = f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={command}\n"
+    return f"{service}[Install]\nWantedBy=multi-user.target\n".encode()
+
+
+def test_a_file_no_longer_wanted_goes_and_foreign_ones_stay(
+    platform: Platform, reach: Transport, worker: MachineState
+) -> None:
+    bring(reach, with_files(worker, File(f"{PLACE}/ours", b"ours\n")))
+    platform.ssh("worker1", "sh", "-c", f"echo foreign > {PLACE}/foreign")
+    assert bring(reach, worker) == [(Kind.FILE, f"{PLACE}/ours", Action.REMOVE)]
+    assert platform.ssh("worker1", "ls", PLACE).split() == ["foreign"]
+
+
+def test_what_its_program_refuses_is_refused_before_anything_is_touched(platform: Platform, reach: Transport) -> None:
+    design = pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[0]
+    state = next(state for state in design.states if state.machine == "lb1")
+    bad = tuple(replace(f, content=f.content + b"nonsense here\n") if f.path == HAPROXY else f for f in state.files)
+    before = platform.ssh("lb1", "sha256sum", HAPROXY)
+    findings = asyncio.run(AgentLink(reach).observe(replace(state, files=bad)))
+    assert [one.change.key for one in findings.refused] == [HAPROXY]
+    assert "nonsense" in findings.refused[0].detail
+    assert "haproxy" in refused(reach, replace(state, files=bad)).what
+    assert platform.ssh("lb1", "sha256sum", HAPROXY) == before
+
+
+def test_a_unit_that_does_not_come_up_gets_its_old_files_back(
+    platform: Platform, reach: Transport, worker: MachineState
+) -> None:
+    path = "/etc/systemd/system/change-test.service"
+
+    def serving(command: str) -> MachineState:
+        return with_unit(worker, Unit("change-test.service", reads=(path,)), File(path, oneshot(command)))
+
+    bring(reach, serving("/bin/true"))
+    error = refused(reach, serving("/bin/false"))
+    assert "change-test.service" in error.what + error.detail
+    assert "/bin/true" in platform.ssh("worker1", "cat", path)
+    assert platform.ssh("worker1", "systemctl", "is-active", "change-test").strip() == "active"
+    assert bring(reach, serving("/bin/true")) == []
+    done = bring(reach, worker)
+    assert (Kind.FILE, path, Action.REMOVE) in done
+    assert asyncio.run(AgentLink(reach).observe(worker)).changes == ()
+
+
+@pytest.mark.parametrize(("options", "words"), [("size=16k", "space"), ("ro", "read-only")])
+def test_a_disk_that_takes_nothing_is_said_and_nothing_is_half_written(
+    platform: Platform, reach: Transport, worker: MachineState, options: str, words: str
+) -> None:
+    platform.ssh("worker1", "sh", "-c", f"mkdir -p {PLACE}/disk && mount -t tmpfs -o {options} tmpfs {PLACE}/disk")
+    wanted = with_files(worker, File(f"{PLACE}/disk/big", b"x" * 100_000), File(f"{PLACE}/beside", b"beside\n"))
+    try:
+        error = refused(reach, wanted)
+        assert words in (error.what + error.detail).lower()
+        assert platform.ssh("worker1", "ls", "-A", f"{PLACE}/disk").split() == []
+        assert "beside" not in platform.ssh("worker1", "ls", PLACE)
+    finally:
+        platform.ssh("worker1", "umount", f"{PLACE}/disk")
+    assert len(bring(reach, wanted)) == 2
+    bring(reach, worker)
+
+
+def test_the_holder_of_apts_lock_is_waited_for_and_named(
+    platform: Platform, reach: Transport, worker: MachineState
+) -> None:
+    """No package can come, as the lab has no way out: first it is said who holds the lock, then what apt says."""
+    wanted = replace(worker, packages=tuple(sorted((*worker.packages, Package("hello")), key=lambda p: p.name)))
+    hold = (
+        "import fcntl,signal; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f, fcntl.LOCK_EX); signal.pause()"
+    )
+    holder = platform.start("ssh", "worker1", "--", "python3", "-c", hold)
+    try:
+        wait_for_lock(platform)
+        error = refused(reach, wanted)
+        assert "lock" in (error.what + error.detail + error.hint).lower()
+    finally:
+        platform.ssh("worker1", "sh", "-c", f"kill $(pgrep -f {shlex.quote('lock-frontend')})", check=False)
+        holder.wait(timeout=60)
+    error = refused(reach, wanted)
+    assert "hello" in error.what + error.detail
+
+
+def wait_for_lock(platform: Platform) -> None:
+    deadline = time.monotonic() + 30
+    taken = "import fcntl; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f, fcntl.LOCK_EX|fcntl.LOCK_NB)"
+    while platform.run("ssh", "worker1", "--", "python3", "-c", taken, check=False).returncode == 0:
+        assert time.monotonic() < deadline, "nobody took apt's lock"
+
+
+def test_two_agents_do_not_work_on_one_machine(platform: Platform, reach: Transport, worker: MachineState) -> None:
+    slow = "/etc/systemd/system/change-slow.service"
+    state = with_unit(worker, Unit("change-slow.service", reads=(slow,)), File(slow, oneshot("/bin/sleep 4")))
+
+    async def both() -> list[object]:
+        first = asyncio.create_task(AgentLink(reach).bring(state))
+        await asyncio.sleep(2)
+        second = await asyncio.gather(AgentLink(reach).bring(worker), return_exceptions=True)
+        return [*second, await first]
+
+    second, first = asyncio.run(both())
+    assert isinstance(second, ApplyError)
+    assert "works on this machine" in second.what
+    assert isinstance(first, tuple)
+    bring(reach, worker)
+
+
+def test_an_agent_that_is_killed_half_way_leaves_what_the_next_one_finishes(
+    platform: Platform, reach: Transport, worker: MachineState
+) -> None:
+    slow, config = "/etc/systemd/system/change-slow.service", "/etc/change-slow.conf"
+    unit = Unit("change-slow.service", reads=(slow, config))
+
+    def wanting(content: bytes) -> MachineState:
+        return with_unit(worker, unit, File(slow, oneshot("/bin/sleep 3")), File(config, content))
+
+    bring(reach, wanting(b"one\n"))
+
+    async def killed() -> None:
+        work = asyncio.create_task(AgentLink(reach).bring(wanting(b"two\n")))
+        await asyncio.sleep(1.5)
+        work.cancel()
+        await asyncio.wait([work])
+
+    asyncio.run(killed())
+    assert platform.ssh("worker1", "cat", config).strip() == "two", "it was cut off while the unit restarted"
+    again = bring(reach, wanting(b"two\n"))
+    assert (Kind.UNIT, "change-slow.service", Action.RESTART) in again
+    assert bring(reach, wanting(b"two\n")) == []
+    bring(reach, worker)
+    assert plan(platform)[0] == 0
+
+
+# -- requests while something happens ------------------------------------------------------------------------------
+
+
+@contextmanager
+def requests(platform: Platform) -> Iterator[list[str]]:
+    """Ask the API through the floating address all along, each time anew; yields what failed."""
+    name = platform.json("status")["name"]
+    script = (
+        "while :; do curl -sk --max-time 5 -o /dev/null -w '%{http_code}\\n' https://10.80.0.10:6443/readyz "
+        "|| echo failed; sleep 0.05; done"
+    )
+    asking = subprocess.Popen(
+        ["nsenter", f"--net=/run/netns/gp-{name}", "sh", "-c", script], stdout=subprocess.PIPE, text=True
+    )
+    failures: list[str] = []
+    try:
+        yield failures
+    finally:
+        asking.terminate()
+        assert asking.stdout is not None
+        answers = asking.stdout.read().split()
+        asking.wait()
+        assert len(answers) > 20, "it must have asked, or it proves nothing"
+        failures += [answer for answer in answers if answer != "200"]
