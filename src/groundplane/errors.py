@@ -14,8 +14,8 @@
     │  ├─ Unreachable
     │  ├─ CommandFailed
     │  └─ CommandTimeout
+    ├─ ApplyError         a machine could not be looked at, or not be brought to its desired state
     ├─ StepError          a cluster-wide step did not take hold
-    ├─ ApplyError         a machine could not be brought to its desired state, or was not well afterwards
     ├─ ConditionTimeout   something did not come true before its deadline
     └─ Interrupted        the user asked to stop
 
@@ -96,12 +96,12 @@ class CommandTimeout(TransportError):
     """A command on a machine did not end in time and was stopped."""
 
 
+class ApplyError(GroundplaneError):
+    """A machine could not be looked at, or not be brought to its desired state; the agent on it says why."""
+
+
 class StepError(GroundplaneError):
     """A cluster-wide step did not take hold."""
-
-
-class ApplyError(GroundplaneError):
-    """A machine could not be brought to its desired state, or was not well afterwards."""
 
 
 class ConditionTimeout(GroundplaneError):
