@@ -35,8 +35,8 @@ def main(mode: str) -> int:
     except WireError as error:
         say(Failed(f"the agent doesn't understand what it was sent: {error}", hint="report this: it is a defect"))
     except OSError as error:
-        problem = of_os(str(error.filename or "the agent failed"), error)
-        say(Failed(problem.what, problem.hint))
+        foreign = of_os(str(error.filename or "the agent failed"), error)
+        say(Failed(foreign.what, foreign.hint))
     return 0
 
 

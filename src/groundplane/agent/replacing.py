@@ -17,8 +17,7 @@ from groundplane.agent.problem import Problem
 from groundplane.agent.run import Run, Stopped
 from groundplane.state.change import Action, Change, Done, Kind
 from groundplane.state.derived import MANIFEST, all_files
-
-TAKING_UP = (Action.START, Action.RESTART, Action.RELOAD)
+from groundplane.state.model import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,14 @@ def _staged(run: Run, changes: tuple[Change, ...]) -> dict[str, str]:
 
 def _prepared(run: Run, changes: tuple[Change, ...], temporaries: dict[str, str]) -> Pending:
     """Keep what lies there and write down what is pending. What an earlier run kept is older, and known to hold."""
-    before = run.seen.pending
+    taking_up = _taking_up(run)
+    replaced: dict[str, Replaced] = {}
     try:
-        replaced = {file.path: file for file in before.files}
+        for file in run.seen.pending.files:
+            if any(concerns(unit, file.path) for unit in taking_up):
+                replaced[file.path] = file
+            else:
+                files.forget_kept(run.machine, file.path)  # nothing waits for it any more
         for change in changes:
             if change.key not in replaced:
                 replaced[change.key] = Replaced(change.key, files.keep(run.machine, change.key))
@@ -80,6 +84,13 @@ def _names(run: Run, action: Action) -> tuple[str, ...]:
     return tuple(change.key for change in run.of(Kind.UNIT) if change.action is action)
 
 
+def _taking_up(run: Run) -> list[Unit]:
+    """The units that start, restart or reload once the files are in place."""
+    units = run.units()
+    actions = (Action.START, Action.RESTART, Action.RELOAD)
+    return [units[change.key] for change in run.of(Kind.UNIT) if change.action in actions]
+
+
 def _abandoned(run: Run, temporaries: dict[str, str]) -> None:
     for temporary in temporaries.values():
         files.discard(run.machine, temporary)
@@ -87,8 +98,7 @@ def _abandoned(run: Run, temporaries: dict[str, str]) -> None:
 
 def _placed(run: Run, changes: tuple[Change, ...], temporaries: dict[str, str]) -> list[Done]:
     """Move all into place. Return those that are not told yet."""
-    units = run.units()
-    taking_up = [units[change.key] for change in run.of(Kind.UNIT) if change.action in TAKING_UP]
+    taking_up = _taking_up(run)
     untold = []
     for change in changes:
         begin = run.machine.monotonic()

@@ -124,8 +124,8 @@ def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed:
     running = _again(run, [named[change.key] for change in changes], back) if back else {}
     paths = {file.path for file in back}
     for done in replacement.untold:
-        problem = "put back as it was: a unit that reads it failed with it" if done.change.key in paths else ""
-        run.tell(replace(done, problem=problem))
+        undone = "put back as it was: a unit that reads it failed with it" if done.change.key in paths else ""
+        run.tell(replace(done, problem=undone))
     for change, problem in failed.items():
         run.failed(change, 0.0, Problem(problem.what, hint=_hint(change, back, running), detail=problem.detail))
     for file in back:
