@@ -137,10 +137,15 @@ def _explained(error: CommandFailed) -> Exception:
 
 
 def _unfinished(machine: str, failed: list[Refused | Done]) -> ApplyError:
+    """One error of them all. Changes that were carried out together and failed as one are named together."""
+    together: dict[tuple[str, str, str], list[str]] = {}
+    for each in failed:
+        together.setdefault((each.problem, each.hint, each.detail), []).append(each.change.key)
     first = failed[0]
-    rest = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    rest = f", and {len(together) - 1} more" if len(together) > 1 else ""
     words = [
-        "\n".join(word for word in (f"{each.change.key}: {each.problem}", each.hint, each.detail) if word)
-        for each in failed
+        "\n".join(word for word in (f"{', '.join(keys)}: {problem}", hint, detail) if word)
+        for (problem, hint, detail), keys in together.items()
     ]
-    return ApplyError(f"{first.problem}{rest}", where=machine, hint=first.hint or _AGAIN, detail="\n".join(words))
+    detail = "\n".join(words) if rest else first.detail
+    return ApplyError(f"{first.problem}{rest}", where=machine, hint=first.hint or _AGAIN, detail=detail)
