@@ -1,7 +1,7 @@
 """The agent as it is sent: one zip of its sources, the same bytes for the same sources.
 
 On the machine it is unpacked into a folder named by its digest, so that Python keeps what it compiles beside it: a look
-at a machine then takes half the time that it takes from the zip itself.
+at a machine then takes a third less than from the zip itself.
 """
 
 from __future__ import annotations
