@@ -36,7 +36,7 @@ def take_up(run: Run, replacement: Replacement) -> None:
     """Have every unit as it should be, with the files that were just replaced."""
     named = run.units()
     changes = [change for change in run.of(Kind.UNIT) if change.key in named]
-    if changes or _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
+    if _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
         _reload_units(run)
     for action in _SWITCHES:
         _together(run, action, changes)

@@ -390,6 +390,16 @@ def test_folders_links_and_kernel_settings(ground: Ground) -> None:
     assert ground.look(state) == [Ended(0)]
 
 
+def test_a_folder_may_lie_behind_a_link(ground: Ground) -> None:
+    (ground.root / "data").mkdir(mode=0o755)
+    (ground.root / "srv").symlink_to("data")
+    state = MachineState("m", data_folders=(DataFolder("/srv", 0o700),))
+    ground.apply(state)
+    assert (ground.root / "data").stat().st_mode & 0o7777 == 0o700
+    assert (ground.root / "srv").is_symlink()
+    assert ground.look(state) == [Ended(0)]
+
+
 def test_an_owner_nobody_bears_is_a_clear_problem(ground: Ground) -> None:
     ground.apply(MachineState("m", files=(replace(CONF, owner="nobody-yet"),)))
     assert ground.problems()[CONF.path].problem == "there is no user nobody-yet"
