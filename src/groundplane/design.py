@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from groundplane.components.base import Component
 from groundplane.components.catalog import COMPONENTS
 from groundplane.state import MachineState, Step, compose
-from groundplane.state.model import Package, Resource, Sysctl, Unit
+from groundplane.state.model import Package, Resource, Sysctl, Unit, User, Volume
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
 
@@ -102,8 +102,10 @@ def design(topology: Topology) -> Design:
 def _key(resource: Resource) -> str:
     """What a Change of this resource bears as its key."""
     match resource:
-        case Package() | Unit():
+        case Package() | Unit() | User():
             return resource.name
+        case Volume():
+            return f"{resource.group}/{resource.name}"
         case Sysctl():
             return resource.key
     return resource.path
