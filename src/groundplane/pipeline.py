@@ -23,6 +23,7 @@ from groundplane.spec import ClusterSpec, load
 if TYPE_CHECKING:
     from groundplane.bundle.sources import SourceName
     from groundplane.design import Design
+    from groundplane.drill import Suite
     from groundplane.machines.base import Blueprint, Material, Provider
     from groundplane.rollout import Job
     from groundplane.status import PlatformStatus
@@ -126,6 +127,23 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
         await provider.prepare()
         blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(plan)}
         await run_jobs([machine_boot(name, blueprints[name], provider) for name in chosen], emit)
+
+
+async def drill(options: Options, name: str) -> Suite:
+    """Break what drill ``name`` breaks (``all``: each that can be done here, one after the other), and measure."""
+    from groundplane.drill import Suite, chosen, ground_of, run_drill
+
+    plan, _ = existing(options)
+    drills, refused = chosen(name, plan.topology)
+    with working(options, plan.topology.spec, f"drill {name}") as (store, emit, journal):
+        provider = provider_for(plan, store, emit, await gathered(plan, options, emit, store.images()))
+        await provider.prepare()
+        ground = ground_of(plan.topology, provider, blueprints_of(plan), plan.checks)
+        store.set_verified(False)  # until all drills have left a whole platform behind
+        suite = Suite(tuple([await run_drill(entry, ground, emit) for entry in drills]), refused)
+        store.set_verified(all(report.checks.ok for report in suite.reports))
+        journal.fault = ", ".join(f"{report.name} failed" for report in suite.reports if not report.ok)
+        return suite
 
 
 async def status(options: Options) -> PlatformStatus:

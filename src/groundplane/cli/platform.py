@@ -93,7 +93,7 @@ def down(
     spec = pipeline.validate(session.file)
     need_root(session, "remove machines")
     if not yes:
-        _ask(session, f"Remove platform {spec.name} with all data on its machines?")
+        ask(session, f"Remove platform {spec.name} with all data on its machines?", "removed")
     with session.progress() as emit:
         run(pipeline.down(session.options(emit)), tell=session.out.tell)
     session.out.say(f"{spec.name} is removed")
@@ -144,10 +144,11 @@ def can_ask(session: Session) -> bool:
     return sys.stdin.isatty() and session.out.note.terminal
 
 
-def _ask(session: Session, question: str) -> None:
+def ask(session: Session, question: str, done: str) -> None:
+    """Go on where somebody says yes. ``done`` is what was not done where they say no."""
     if not can_ask(session):
         session.out.tell(f"{session.out.note.style('error:', 'error')} nobody can be asked here: {question}")
         session.out.tell("  next: say so beforehand with --yes")
         raise typer.Exit(exits.USAGE)
     if not typer.confirm(question, err=True):
-        raise GroundplaneError("nothing was removed")
+        raise GroundplaneError(f"nothing was {done}")
