@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Final
@@ -24,6 +24,8 @@ from groundplane.verify.report import Report
 
 NO_GAP: Final = 0.1
 """Seconds without a good answer that a busy computer alone may cause."""
+NO_SILENCE: Final = 0.07
+"""Seconds in which nobody may answer for the floating address without having lost it."""
 
 
 def measure(timeline: Timeline, signs: Sequence[Sign], found: Collection[int]) -> Figures:
@@ -137,17 +139,30 @@ def reasons(samples: Iterable[Sample]) -> tuple[tuple[str, int], ...]:
 
 
 def holders(answers: Sequence[Answer], names: Mapping[str, str]) -> tuple[tuple[float, float, str], ...]:
-    """Who answered from when until when; stretches of questions with the same answers, silence as an empty name."""
+    """Who answered from when until when, silence as an empty name. A question or two that a busy computer answered
+    too late are no silence."""
+    stretches = [(begin, end, " and ".join(names.get(mac, mac) for mac in macs)) for begin, end, macs in _runs(answers)]
     found: list[tuple[float, float, str]] = []
-    for answer in answers:
-        who = " and ".join(names.get(mac, mac) for mac in answer.macs)
+    for number, (begin, end, who) in enumerate(stretches):
+        last = number == len(stretches) - 1
+        if not who and found and not last and end - begin < NO_SILENCE and stretches[number + 1][2] == found[-1][2]:
+            continue
         if found and found[-1][2] == who:
-            found[-1] = (found[-1][0], answer.at, who)
+            found[-1] = (found[-1][0], end, who)
         else:
-            if found:
-                found[-1] = (found[-1][0], answer.at, found[-1][2])
-            found.append((answer.at, answer.at, who))
+            found.append((begin, end, who))
     return tuple(found)
+
+
+def _runs(answers: Sequence[Answer]) -> Iterator[tuple[float, float, tuple[str, ...]]]:
+    """Questions in a row with the same answers: each run lasts until the next begins."""
+    begin = 0
+    for number, answer in enumerate(answers):
+        if number + 1 == len(answers):
+            yield answers[begin].at, answer.at, answer.macs
+        elif answers[number + 1].macs != answer.macs:
+            yield answers[begin].at, answers[number + 1].at, answer.macs
+            begin = number + 1
 
 
 def _first(journal: Sequence[JournalLine], sign: Sign, since: float) -> JournalLine | None:

@@ -2,9 +2,9 @@
 
 Nothing is made in the host's own namespace, not even for a moment: every link is created inside the lab's
 namespace, and a cable's far end directly inside the machine's. A machine's namespace is made before the
-machine and outlives its reboots, as a cable does.
+machine, outlives its reboots, and goes when it is switched off: its addresses, filters and connections are what a
+machine's kernel has in its memory, and would answer for a machine that is off.
 
-A machine that is off has its cable's near end down: its namespace, addresses and all, would answer for it otherwise.
 Who pulls a cable by hand (``ip -n gp-<lab> link set l-<machine> down``) has it plugged in again by ``up`` or ``start``.
 """
 
@@ -198,7 +198,10 @@ class Network:
         return made or bool(cabling.outside)
 
     async def silence(self, machine: Machine) -> None:
-        """Take the machine's cables down: nothing of it is heard any more. Nothing happens where it has none."""
+        """Take the machine's cables down: from this moment on nothing of it is heard. Nothing happens where it has none.
+
+        Its end otherwise takes a moment, and its last words would tell the others of it.
+        """
         if not self._standing():
             return
         outside = await self._links(self._names.namespace)

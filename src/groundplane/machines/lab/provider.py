@@ -137,6 +137,7 @@ class LabProvider:
                     self._emit(Progress(machine, "stop", note="it didn't shut down in time and is cut off"))
                 await self._network.silence(wanted)
                 await self._containers.kill(machine)
+                await self._network.unplug(machine)
 
     async def remove(self, machine: str) -> None:
         """Remove one machine with all its data, whether or not the topology still has it."""
