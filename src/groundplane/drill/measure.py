@@ -31,7 +31,8 @@ NO_SILENCE: Final = 0.07
 def measure(timeline: Timeline, signs: Sequence[Sign], found: Collection[int]) -> Figures:
     """The figures of a drill. ``found`` are the numbers of the objects that were there to be read at its end."""
     injected = timeline.injected
-    begin, length = gap(timeline.requests, injected, timeline.ended)
+    begin, length = gap(timeline)
+    pauses = gaps(timeline)
     after = [sample for sample in timeline.requests if sample.end >= injected]
     before = [sample.seconds for sample in timeline.requests if sample.end < injected and sample.ok]
     acknowledged = {write.number for write in timeline.writes if write.sample.ok}
@@ -51,23 +52,30 @@ def measure(timeline: Timeline, signs: Sequence[Sign], found: Collection[int]) -
         double_address=any(len(answer.macs) > 1 for answer in timeline.answers),
         detect_seconds=min(seen) - injected if seen else None,
         moved_seconds=None if moved is None else moved.at - injected,
-        takeover_seconds=begin + length - injected if length > NO_GAP else None,
+        takeover_seconds=sum(pauses[0]) - injected if pauses else None,
         healed_seconds=None if timeline.healed is None else timeline.healed - injected,
     )
 
 
-def gap(requests: Iterable[Sample], since: float, until: float) -> tuple[float, float]:
-    """When the longest time without a good answer began, and how long it was; only what ends after ``since`` counts.
+def gap(timeline: Timeline) -> tuple[float, float]:
+    """When the longest time without a good answer began, and how long it was; only what ends after the fault counts.
 
-    Where no good answer came any more, it lasts ``until`` the end of the observation.
+    Where no good answer came any more, it lasts until the end of the observation.
     """
-    good = sorted(sample.end for sample in requests if sample.ok)
+    return max(_pauses(timeline), key=lambda pause: (pause[1], -pause[0]))
+
+
+def gaps(timeline: Timeline) -> tuple[tuple[float, float], ...]:
+    """Every such time that is worth speaking of, in order."""
+    return tuple(pause for pause in _pauses(timeline) if pause[1] > NO_GAP)
+
+
+def _pauses(timeline: Timeline) -> list[tuple[float, float]]:
+    good = sorted(sample.end for sample in timeline.requests if sample.ok)
     if not good:
-        return since, until - since
-    pairs = [*pairwise(good), (good[-1], max(until, good[-1]))]
-    lengths = [(end - begin, begin) for begin, end in pairs if end >= since]
-    length, begin = max(lengths, key=lambda pair: (pair[0], -pair[1]))
-    return begin, length
+        return [(timeline.injected, timeline.ended - timeline.injected)]
+    pairs = [*pairwise(good), (good[-1], max(timeline.ended, good[-1]))]
+    return [(begin, end - begin) for begin, end in pairs if end >= timeline.injected]
 
 
 def steady(requests: Sequence[Sample], now: float, *, seconds: float, every: float) -> bool:
@@ -85,9 +93,7 @@ def moments(timeline: Timeline, signs: Sequence[Sign]) -> tuple[Moment, ...]:
     if (moved := _moved(timeline.answers, timeline.injected)) is not None:
         who = ", ".join(timeline.names.get(mac, mac) for mac in moved.macs)
         found.append(Moment(moved.at, "answers for the floating address", who))
-    begin, length = gap(timeline.requests, timeline.injected, timeline.ended)
-    if length > NO_GAP:
-        found.append(Moment(begin + length, "clients are served again"))
+    found += [Moment(begin + length, "clients are served again") for begin, length in gaps(timeline)]
     if timeline.undone is not None:
         found.append(Moment(timeline.undone, "the drill has mended its fault"))
     if timeline.healed is not None:

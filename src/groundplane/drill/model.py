@@ -129,8 +129,8 @@ class Figures:
     """What was measured. Durations in seconds, counted from the fault but for the gap itself.
 
     ``gap_seconds`` is the longest time between two good answers: what a client that tries again every 20 ms waits.
-    ``gap_from`` is when the last good answer before it came. ``takeover_seconds`` is when the gap was over, None where
-    there was none to speak of; ``moved_seconds`` when another machine first answered for the floating address.
+    ``gap_from`` is when the last good answer before it came. ``takeover_seconds`` is when the first gap was over, None
+    where there was none to speak of; ``moved_seconds`` when another machine first answered for the floating address.
     """
 
     gap_seconds: float

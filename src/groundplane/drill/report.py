@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from groundplane.drill.catalogue import DRILLS
-from groundplane.drill.measure import holders, reasons
+from groundplane.drill.measure import gaps, holders, reasons
 from groundplane.drill.model import DrillReport, Moment, Suite, Timeline
 
 
@@ -29,6 +29,10 @@ def document(report: DrillReport) -> dict[str, object]:
         "started": report.started,
         "ok": report.ok,
         **{name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()},
+        "gaps": [
+            {"from": round(begin - report.timeline.injected, 3), "seconds": round(length, 3)}
+            for begin, length in gaps(report.timeline)
+        ],
         "acts": report.acts,
         "findings": report.findings,
         "moments": _moments(report.moments, report.timeline.injected),

@@ -198,9 +198,9 @@ class Network:
         return made or bool(cabling.outside)
 
     async def silence(self, machine: Machine) -> None:
-        """Take the machine's cables down: from this moment on nothing of it is heard. Nothing happens where it has none.
+        """Take the machine's cables down: from this moment on nothing of it is heard, no last words either.
 
-        Its end otherwise takes a moment, and its last words would tell the others of it.
+        Nothing happens where it has none.
         """
         if not self._standing():
             return
