@@ -22,6 +22,7 @@ from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
 
 if TYPE_CHECKING:
+    from groundplane.drill import Suite
     from groundplane.status import PlatformStatus
 
 
@@ -64,6 +65,15 @@ def a_status() -> PlatformStatus:
     )
 
 
+def a_suite() -> Suite:
+    """One crash that went well, and a drill that could not be done."""
+    from tests.unit.drill.made import report
+
+    from groundplane.drill import Refused, Suite
+
+    return Suite((report(),), (Refused("clock-jump", "it needs a clock of its own"),))
+
+
 @dataclass
 class Pipeline:
     """What commands ask for is in ``asked``; what they get can be set. ``error`` is raised by all of them."""
@@ -72,6 +82,7 @@ class Pipeline:
     options: Options | None = None
     report: Report = field(default_factory=healthy)
     error: BaseException | None = None
+    suite: Suite | None = None
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -98,6 +109,10 @@ class Pipeline:
     async def verify(self, options: Options, only: Sequence[str] = ()) -> Report:
         self.note("verify", options, only)
         return self.report
+
+    async def drill(self, options: Options, name: str) -> Suite:
+        self.note("drill", options, name)
+        return self.suite if self.suite is not None else a_suite()
 
     async def status(self, options: Options) -> PlatformStatus:
         self.note("status", options)
@@ -151,6 +166,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "down",
         "verify",
         "status",
+        "drill",
         "kubeconfig",
         "power",
         "ssh",

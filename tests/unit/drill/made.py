@@ -69,7 +69,9 @@ def timeline(
             JournalLine(99.5, "lb2", "corosync", "[TOTEM ] Token has not been received in 300 ms"),
             JournalLine(100.3, "lb2", "corosync", "[TOTEM ] Token has not been received in 300 ms"),
             JournalLine(100.5, "lb2", "corosync", "[TOTEM ] A new membership (2.11) was formed. Members left: 1"),
-            JournalLine(100.7, "lb2", "pacemaker-controld", "<b>Initiating start operation floating-address_start_0</b>"),
+            JournalLine(
+                100.7, "lb2", "pacemaker-controld", "<b>Initiating start operation floating-address_start_0</b>"
+            ),
         ),
         names=NAMES,
     )

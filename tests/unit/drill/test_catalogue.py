@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -51,7 +50,7 @@ TOLD = {
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breakable]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Breakable:
     """lb1 has the floating address, cp2 leads etcd; machines do what they are told."""
     found = Breakable()
     found.transport.on("*", "crm_mon", answers=said.monitor(holders=("lb1",)))
@@ -62,7 +61,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breakable]:
         return tuple(View(f"cp{n}", n, 1, 2, 1, 1, False, 0, (), ()) for n in (1, 2, 3))
 
     monkeypatch.setattr(faults, "views", views)
-    yield found
+    return found
 
 
 def scene_of(provider: Breakable, platform: Topology) -> Scene:
@@ -84,7 +83,11 @@ def test_all_drills_are_there_and_each_says_what_it_does() -> None:
 @pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
 def test_a_drill_breaks_what_it_says(drill: Drill, provider: Breakable) -> None:
     scene = scene_of(provider, topology(everything=True))
-    asyncio.run(drill.inject(scene))
+
+    async def main() -> None:
+        await drill.inject(scene)
+
+    asyncio.run(main())
     assert scene.began is not None
     assert len(scene.acts) == 1
     told = [(call.machine, " ".join(call.argv)) for call in provider.transport.calls if call.argv[0] != "crm_mon"]

@@ -20,9 +20,7 @@ class Plain:
 
 
 def blueprints() -> tuple[Blueprint, ...]:
-    return tuple(
-        Blueprint(MachineState(machine.name, ()), Seed(b"", b"", b"")) for machine in topology().machines
-    )
+    return tuple(Blueprint(MachineState(machine.name, ()), Seed(b"", b"", b"")) for machine in topology().machines)
 
 
 def scene_of(provider: Breakable) -> Scene:

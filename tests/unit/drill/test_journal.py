@@ -14,9 +14,7 @@ from groundplane.transport.fake import FakeTransport
 
 
 def entry(at: float, program: str, message: object) -> str:
-    return json.dumps(
-        {"__REALTIME_TIMESTAMP": str(round(at * 1e6)), "SYSLOG_IDENTIFIER": program, "MESSAGE": message}
-    )
+    return json.dumps({"__REALTIME_TIMESTAMP": str(round(at * 1e6)), "SYSLOG_IDENTIFIER": program, "MESSAGE": message})
 
 
 def test_lines_come_with_this_computers_own_time() -> None:
