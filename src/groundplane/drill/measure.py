@@ -22,7 +22,7 @@ from groundplane.drill.model import (
 )
 from groundplane.verify.report import Report
 
-NO_GAP: Final = 0.1
+NO_GAP: Final = 0.2
 """Seconds without a good answer that a busy computer alone may cause."""
 NO_SILENCE: Final = 0.07
 """Seconds in which nobody may answer for the floating address without having lost it."""
@@ -93,7 +93,10 @@ def moments(timeline: Timeline, signs: Sequence[Sign]) -> tuple[Moment, ...]:
     if (moved := _moved(timeline.answers, timeline.injected)) is not None:
         who = ", ".join(timeline.names.get(mac, mac) for mac in moved.macs)
         found.append(Moment(moved.at, "answers for the floating address", who))
-    found += [Moment(begin + length, "clients are served again") for begin, length in gaps(timeline)]
+    longest = gap(timeline)[1]
+    # On a busy computer there are many small ones: those are the drawing's to show.
+    served = (begin + length for begin, length in gaps(timeline) if length >= longest / 2)
+    found += [Moment(at, "clients are served again") for at in served]
     if timeline.undone is not None:
         found.append(Moment(timeline.undone, "the drill has mended its fault"))
     if timeline.healed is not None:
