@@ -138,7 +138,7 @@ DRILLS: Final = (
         name="worker-crash",
         title="A worker loses its power",
         risk="its pods are away until it is back",
-        promise=Promise(gap=0.25, may_fail=False),
+        promise=Promise(gap=0.5, may_fail=False),
         inject=acts.worker_crash,
         needs=(Need.WORKER,),
         hold=5,

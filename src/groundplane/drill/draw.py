@@ -110,7 +110,7 @@ def _gaps(timeline: Timeline, window: Window, bottom: float) -> Iterator[str]:
 
 
 def _requests(timeline: Timeline, window: Window) -> Iterator[str]:
-    yield _name("requests", TOP + REQUESTS / 2)
+    yield _name("requests", TOP + 6)
     for tick in TICKS:
         y = _height(tick)
         yield f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>'
