@@ -50,7 +50,7 @@ async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
     reach, topology = ground.reach, ground.topology
     started, course = datetime.now(UTC), Course()
     await _require_whole(ground, emit)
-    async with Scene(ground, emit) as scene, namespace(reach, topology) as objects:
+    async with namespace(reach, topology) as objects, Scene(ground, emit) as scene:
         own = str(ground.faults.operator_address)
         administrator = await identity(reach, topology)
         async with watching(topology, API_PORT, administrator, objects, ground.faults.on_lan, own) as watch:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from groundplane.components.kubeadm.control import ask, kubectl, loads
+from groundplane.errors import GroundplaneError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
 from groundplane.verify.condition import NotYet, wait_until
@@ -25,8 +26,11 @@ async def namespace(reach: Reach, topology: Topology) -> AsyncIterator[str]:
     try:
         await ask(reach, topology, kubectl("apply", "--filename=-"), stdin=_MANIFEST)
         yield NAMESPACE
-    finally:
-        await remove(reach, topology)
+    except BaseException:
+        with suppress(GroundplaneError):  # what ended the drill matters more, and the next one removes it
+            await remove(reach, topology)
+        raise
+    await remove(reach, topology)
 
 
 async def remove(reach: Reach, topology: Topology) -> None:

@@ -31,7 +31,10 @@ async def identity(reach: Reach, topology: Topology) -> KeyPair:
     Raises StepError when no control plane has any.
     """
     found = _parts(await _administrator(reach, topology))
-    return KeyPair(b64decode(found.certificate), Secret(b64decode(found.key.reveal())))
+    try:
+        return KeyPair(b64decode(found.certificate), Secret(b64decode(found.key.reveal())))
+    except ValueError:
+        raise _unreadable() from None
 
 
 def rewrite(original: Secret, topology: Topology, server: str) -> Secret:
@@ -79,11 +82,15 @@ def _parts(original: Secret) -> _Parts:
         return _Parts(authority, str(user["client-certificate-data"]), Secret(user["client-key-data"].encode()))
     except (YAMLError, KeyError, IndexError, TypeError, AttributeError):
         # Nothing of the cause is kept: its words could quote the key.
-        raise StepError(
-            f"{paths.ADMIN} isn't what kubeadm writes",
-            where="platform",
-            hint=f"remove {paths.ADMIN} on that control plane and run `groundplane up`",
-        ) from None
+        raise _unreadable() from None
+
+
+def _unreadable() -> StepError:
+    return StepError(
+        f"{paths.ADMIN} isn't what kubeadm writes",
+        where="platform",
+        hint=f"remove {paths.ADMIN} on that control plane and run `groundplane up`",
+    )
 
 
 async def _administrator(reach: Reach, topology: Topology) -> Secret:
