@@ -55,11 +55,9 @@ def _index(suite: Suite) -> Iterator[str]:
         )
         for report in suite.reports
     ]
-    rows += [
-        ("—", escape(refused.name), f'<span class="dim">{escape(refused.reason)}</span>', "", "", "")
-        for refused in suite.refused
-    ]
     yield from _table(("", "drill", "gap", "failed requests", "lost writes", "whole after"), rows)
+    for refused in suite.refused:
+        yield f'<p class="dim">{escape(refused.name)} was not done: {escape(refused.reason)}.</p>'
 
 
 def _section(report: DrillReport) -> Iterator[str]:
