@@ -34,6 +34,8 @@ MACHINES = ("gp-bench.a", "gp-bench.b")
 FLOATING, OPERATOR = IPv4Address("10.99.0.10"), IPv4Address("10.99.0.1")
 PORT = 6443
 NAME = "api.bench.internal"
+STEADY = 2.0
+"""Seconds for which clients must have been served before the crash, and again after it."""
 SERVER = """
 import http.server, ssl, sys
 class Ready(http.server.BaseHTTPRequestHandler):
@@ -86,8 +88,16 @@ class Pair:
             within(LAN, program("ask_lan.py", str(FLOATING), str(OPERATOR), str(EVERY))), read_answer, answers
         )
 
+        injected = monotonic()
+
         async def served() -> None:
-            if not steady(requests, monotonic(), seconds=2, every=EVERY) or not answers or len(answers[-1].macs) != 1:
+            if monotonic() - injected < STEADY:
+                raise NotYet("it is too early to say")
+            if (
+                not steady(requests, monotonic(), seconds=STEADY, every=EVERY)
+                or not answers
+                or len(answers[-1].macs) != 1
+            ):
                 raise NotYet(f"the last of {len(requests)} requests: {requests[-1].why if requests else 'none'}")
 
         try:
