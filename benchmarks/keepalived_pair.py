@@ -145,7 +145,8 @@ class Pair:
     def _start(self, machine: str, folder: Path, number: int) -> None:
         config = folder / f"keepalived{number}.conf"
         config.write_text(
-            f"global_defs {{\n  router_id {machine}\n}}\n"
+            # Version 2, its default, knows whole seconds alone.
+            f"global_defs {{\n  router_id {machine}\n  vrrp_version {2 if self._advert >= 1 else 3}\n}}\n"
             "vrrp_instance api {\n  state BACKUP\n  nopreempt\n  interface lan0\n  virtual_router_id 51\n"
             f"  priority {100 - number}\n  advert_int {self._advert:g}\n"
             f"  virtual_ipaddress {{\n    {FLOATING}/24 dev lan0\n  }}\n}}\n"
