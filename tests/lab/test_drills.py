@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,11 @@ def frozen(machine: str) -> bool:
     return False
 
 
-def left_over(program: str) -> str:
+def left_over(program: str) -> list[str]:
     """Processes of ours that still run this program."""
-    return subprocess.run(["pgrep", "-f", f"drill/remote/{program}"], capture_output=True, text=True).stdout
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"drill/remote/{program}".encode() in process.read_bytes():
+                found.append(process.parent.name)
+    return found

@@ -97,7 +97,7 @@ async def _break(drill: Drill, scene: Scene, watch: Watch, course: Course, emit:
         outcome.note = "; ".join(scene.acts)
     injected = scene.began or monotonic()
     if not drill.outage:
-        await _served_again(watch, injected, course, emit)
+        await _served(watch, injected, "clients are served while the fault is there", course, emit)
     await _hold(injected + drill.hold)
     if drill.during is not None:
         course.findings += await drill.during(scene)
@@ -105,12 +105,13 @@ async def _break(drill: Drill, scene: Scene, watch: Watch, course: Course, emit:
         course.undone = monotonic()
 
 
-async def _served_again(watch: Watch, injected: float, course: Course, emit: Emit) -> None:
+async def _served(watch: Watch, since: float, title: str, course: Course, emit: Emit) -> None:
+    """Wait until clients are served; a finding of this ``title`` where they aren't."""
     try:
         with reported(emit, SUBJECT, "wait until clients are served"):
-            await watch.served(since=injected, seconds=STEADY, deadline=COMING_BACK)
+            await watch.served(since=since, seconds=STEADY, deadline=COMING_BACK)
     except ConditionTimeout as late:
-        course.findings.append(Finding("clients are served while the fault is there", False, late.detail))
+        course.findings.append(Finding(title, False, late.detail))
 
 
 async def _hold(until: float) -> None:
@@ -124,18 +125,11 @@ async def _hold(until: float) -> None:
 async def _heal(ground: Ground, watch: Watch, course: Course, emit: Emit) -> None:
     """Wait until the platform is whole and clients are served."""
     report, _ = await asyncio.gather(
-        run_checks(_whole(ground), ground.reach, emit, at_once=AT_ONCE), _served_at_last(watch, course, emit)
+        run_checks(_whole(ground), ground.reach, emit, at_once=AT_ONCE),
+        _served(watch, monotonic(), "clients are served in the end", course, emit),
     )
     if report.ok and all(finding.ok for finding in course.findings):
         course.healed = monotonic()
-
-
-async def _served_at_last(watch: Watch, course: Course, emit: Emit) -> None:
-    try:
-        with reported(emit, SUBJECT, "wait until the platform is whole"):
-            await watch.served(since=monotonic(), seconds=STEADY, deadline=COMING_BACK)
-    except ConditionTimeout as late:
-        course.findings.append(Finding("clients are served in the end", False, late.detail))
 
 
 def _whole(ground: Ground) -> Sequence[Check]:
