@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from groundplane.errors import GroundplaneError, MachineError
 from groundplane.pieces import (
-    Options as Options,
-)
-from groundplane.pieces import (
+    Options,
     blueprints_of,
     boots,
     designed,
+    existing,
     gathered,
     jobs,
     known_machine,
@@ -27,21 +26,39 @@ from groundplane.pieces import (
     proposed,
     provider_for,
     require_built,
+    validate,
     working,
-)
-from groundplane.pieces import (
-    existing as existing,
-)
-from groundplane.pieces import (
-    validate as validate,
 )
 
 if TYPE_CHECKING:
+    from groundplane.drill import Suite
     from groundplane.rollout.apply import Applied
     from groundplane.rollout.plan import Plan
     from groundplane.status import PlatformStatus
     from groundplane.topology.model import Secret
     from groundplane.verify import Report
+
+
+__all__ = [
+    "Options",
+    "apply",
+    "console",
+    "down",
+    "drift",
+    "drill",
+    "existing",
+    "kubeconfig",
+    "kubectl",
+    "plan",
+    "power",
+    "render",
+    "ssh",
+    "status",
+    "up",
+    "validate",
+    "verify",
+    "watch_drift",
+]
 
 
 async def up(options: Options) -> Report:
@@ -179,6 +196,23 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
         await provider.prepare()
         blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(design)}
         await run_jobs([machine_boot(name, blueprints[name], provider) for name in chosen], emit)
+
+
+async def drill(options: Options, name: str) -> Suite:
+    """Break what drill ``name`` breaks (``all``: each that can be done here, one after the other), and measure."""
+    from groundplane.drill import Suite, chosen, ground_of, run_drill
+
+    design, _ = existing(options)
+    drills, refused = chosen(name, design.topology)
+    with working(options, design.topology.spec, f"drill {name}") as (store, emit, journal):
+        provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+        await provider.prepare()
+        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks)
+        store.set_verified(False)  # until all drills have left a whole platform behind
+        suite = Suite(tuple([await run_drill(entry, ground, emit) for entry in drills]), refused)
+        store.set_verified(all(report.checks.ok for report in suite.reports))
+        journal.fault = ", ".join(f"{report.name} failed" for report in suite.reports if not report.ok)
+        return suite
 
 
 async def status(options: Options) -> PlatformStatus:

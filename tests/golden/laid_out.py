@@ -13,7 +13,7 @@ SECRETS = HERE / "test_keys" / "secrets.json"
 EXAMPLE = HERE.parents[1] / "examples" / "lab.yaml"
 VARIANT = HERE / "variant.yaml"
 
-OLD_HOST = Traits(cgroup_version=1, own_clock=False, own_kernel=False, lowers_oom_score=False)
+OLD_HOST = Traits(cgroup_version=1, own_clock=False, own_kernel=False, own_disk=False, lowers_oom_score=False)
 """Containers on a host with cgroup v1 that keeps some rights to itself: where components adapt most."""
 
 

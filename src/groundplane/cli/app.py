@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from groundplane import __version__
-from groundplane.cli import bundle, change, history, machines, platform, show
+from groundplane.cli import bundle, change, drill, history, machines, platform, show
 from groundplane.cli.session import CacheDir, Common, FileOption, NoColor, Quiet, StateDir, Verbose
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def common(
 platform.register(app)
 change.register(app)
 machines.register(app)
+drill.register(app)
 show.register(app)
 history.register(app)
 bundle.register(app)

@@ -21,6 +21,13 @@ def machine_names(ctx: typer.Context) -> list[str]:
         return []
 
 
+def drill_names() -> list[str]:
+    """Every drill, and the words that may stand for one."""
+    from groundplane.drill import DRILLS
+
+    return ["list", "all", *(drill.name for drill in DRILLS)]
+
+
 def versions() -> list[str]:
     """The Kubernetes versions groundplane can build."""
     from groundplane.bundle.versions import known_versions

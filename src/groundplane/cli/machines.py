@@ -139,11 +139,11 @@ def kubeconfig(
         return
     if out.is_symlink() or (out.exists() and not force):
         raise StoreError("is there already", where=str(out), hint="choose another name, or replace it with --force")
-    write_private(out, secret.reveal(), owner=_invoker())
+    write_private(out, secret.reveal(), owner=invoker())
     session.out.tell(f"next: export KUBECONFIG={out.absolute()}")
 
 
-def _invoker() -> tuple[int, int] | None:
+def invoker() -> tuple[int, int] | None:
     """Who called sudo: a file that only root can read is of no use to them."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdigit() and gid.isdigit() else None

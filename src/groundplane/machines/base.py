@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from groundplane.cloudinit.seed import Seed
 from groundplane.state.model import MachineState
@@ -80,3 +82,34 @@ class Provider(Protocol):
 
     def api_endpoint(self) -> tuple[str, int]:
         """Host and port at which this computer reaches the API's floating address."""
+
+
+@runtime_checkable
+class Faults(Protocol):
+    """What a provider can break besides, for drills; one that lacks it can't be drilled.
+
+    Every fault is undone by its opposite, which is safe to repeat, and all of them by ``Provider.prepare``: whoever
+    broke something may have died since.
+    """
+
+    @property
+    def operator_address(self) -> IPv4Address:
+        """This computer's own address on the LAN."""
+
+    def on_lan(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """The argv that runs ``argv`` on this computer, at its address on the LAN."""
+
+    async def freeze(self, machine: str) -> None:
+        """Let every process of the machine stand still; its kernel goes on answering."""
+
+    async def thaw(self, machine: str) -> None:
+        """Let them go on where they stood."""
+
+    async def cut(self, machine: str, peer: str = "") -> None:
+        """Let nothing pass between the machine and ``peer``, or anybody at all; its card notices nothing.
+
+        One cut at a time: with two, the second's ends may lose each other as well.
+        """
+
+    async def mend(self) -> None:
+        """Undo every cut."""

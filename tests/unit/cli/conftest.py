@@ -24,6 +24,7 @@ from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
 
 if TYPE_CHECKING:
+    from groundplane.drill import Suite
     from groundplane.status import PlatformStatus
 
 
@@ -66,6 +67,15 @@ def a_status() -> PlatformStatus:
     )
 
 
+def a_suite() -> Suite:
+    """One crash that went well, and a drill that could not be done."""
+    from tests.unit.drill.made import report
+
+    from groundplane.drill import Refused, Suite
+
+    return Suite((report(),), (Refused("clock-jump", "it needs a clock of its own"),))
+
+
 @dataclass
 class Pipeline:
     """What commands ask for is in ``asked``; what they get can be set. ``error`` is raised by all of them."""
@@ -75,6 +85,7 @@ class Pipeline:
     report: Report = field(default_factory=healthy)
     plans: list[Plan] = field(default_factory=lambda: [Plan()])  # one per look; the last one stays
     error: BaseException | None = None
+    suite: Suite | None = None
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -119,6 +130,10 @@ class Pipeline:
     async def verify(self, options: Options, only: Sequence[str] = ()) -> Report:
         self.note("verify", options, only)
         return self.report
+
+    async def drill(self, options: Options, name: str) -> Suite:
+        self.note("drill", options, name)
+        return self.suite if self.suite is not None else a_suite()
 
     async def status(self, options: Options) -> PlatformStatus:
         self.note("status", options)
@@ -176,6 +191,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "apply",
         "verify",
         "status",
+        "drill",
         "kubeconfig",
         "power",
         "ssh",

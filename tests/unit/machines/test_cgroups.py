@@ -233,3 +233,45 @@ def test_a_group_that_goes_while_it_is_read_has_nothing(
     assert read_numbers(tmp_path) == ()
     if number == errno.ENODEV:
         assert read_keyed(tmp_path) == {}
+
+
+def test_version_1_freezes_by_its_freezer(make_host: MakeHost) -> None:
+    root = make_host(1)
+    folder = root / "sys/fs/cgroup/freezer/groundplane/demo/cp1"
+    folder.mkdir(parents=True)
+    table = root / "proc/self/mountinfo"
+    table.write_text(f"{table.read_text()}70 31 0:70 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n")
+    groups = detect(root)
+    assert not groups.freeze(GROUP, still=True), "a file of the kernel's is never made"
+    assert not groups.frozen(GROUP)
+    (folder / "freezer.state").write_text("")
+    assert groups.freeze(GROUP, still=True)
+    assert (folder / "freezer.state").read_text() == "FROZEN"
+    assert groups.frozen(GROUP)
+    (folder / "freezer.state").write_text("FREEZING\n")
+    assert not groups.frozen(GROUP)
+    (folder / "freezer.state").write_text("")
+    assert groups.freeze(GROUP, still=False)
+    assert (folder / "freezer.state").read_text() == "THAWED"
+
+
+def test_version_1_without_a_freezer_says_so(make_host: MakeHost) -> None:
+    assert not detect(make_host(1)).freeze(GROUP, still=True)
+
+
+def test_version_2_freezes_the_whole_group(make_host: MakeHost) -> None:
+    root = make_host(2)
+    folder = root / "sys/fs/cgroup/groundplane/demo/cp1"
+    groups = detect(root)
+    assert not groups.freeze(GROUP, still=True)
+    assert not groups.frozen(GROUP)
+    folder.mkdir(parents=True)
+    (folder / "cgroup.freeze").write_text("0")
+    (folder / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    assert groups.freeze(GROUP, still=True)
+    assert (folder / "cgroup.freeze").read_text() == "1"
+    assert not groups.frozen(GROUP), "it takes a moment"
+    (folder / "cgroup.events").write_text("populated 1\nfrozen 1\n")
+    assert groups.frozen(GROUP)
+    assert groups.freeze(GROUP, still=False)
+    assert (folder / "cgroup.freeze").read_text() == "0"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.errors import MachineError
+from groundplane.machines.lab import network as network_module
 from groundplane.machines.lab.names import Names
 from groundplane.machines.lab.network import (
     Cabling,
@@ -92,12 +93,93 @@ def test_a_missing_cable_is_plugged_in(make_topology: MakeTopology) -> None:
     )
 
 
-def test_a_cable_that_a_drill_pulled_stays_pulled(make_topology: MakeTopology) -> None:
+@pytest.mark.parametrize(
+    ("end", "line"),
+    [
+        (Link("l-cp1", "", (), "lan", False), "link set l-cp1 up"),
+        (Link("l-cp1", "", (), "", True), "link set l-cp1 master lan"),
+        (Link("l-cp1", "", (), "lan", True, isolated=True), "link set l-cp1 type bridge_slave isolated off"),
+    ],
+)
+def test_a_cable_that_was_cut_is_mended(make_topology: MakeTopology, end: Link, line: str) -> None:
     topology = make_topology()
     plugged = cards(topology, topology.machine("cp1"))
     inside = {"lan0": Link("lan0", "02:00:00:00:01:01", (), "", True)}
-    outside = {"l-cp1": Link("l-cp1", "", (), "lan", False)}
+    assert cable_commands(Names("demo"), "cp1", plugged, inside, {"l-cp1": end}) == Cabling((), (line,))
+
+
+def test_a_cable_that_is_well_is_left_alone(make_topology: MakeTopology) -> None:
+    topology = make_topology()
+    plugged = cards(topology, topology.machine("cp1"))
+    inside = {"lan0": Link("lan0", "02:00:00:00:01:01", (), "", True)}
+    outside = {"l-cp1": Link("l-cp1", "", (), "lan", True)}
     assert cable_commands(Names("demo"), "cp1", plugged, inside, outside) == Cabling((), ())
+
+
+class Bridged:
+    """A lab's namespace that stands, with these ports on its bridge; what ip(8) was told is in ``told``."""
+
+    def __init__(self, topology: Topology, folder: Path, monkeypatch: pytest.MonkeyPatch, **ports: object) -> None:
+        self.told: list[str] = []
+        self._ports = ports
+        monkeypatch.setattr(network_module, "mounted", lambda path, _: path == folder / "gp-demo")
+        monkeypatch.setattr(network_module, "read_mounts", lambda: "")
+        self.network = Network(topology, runner=self._run, folder=folder)
+
+    async def _run(self, argv: Sequence[str], *, stdin: str = "") -> str:
+        if "-batch" in argv:
+            assert argv[1].endswith("/gp-demo")
+            self.told += stdin.splitlines()
+            return ""
+        return json.dumps([{"ifname": name.replace("_", "-"), **entry} for name, entry in self._ports.items()])  # type: ignore[dict-item]
+
+
+def isolated(master: str = "lan") -> dict[str, object]:
+    return {"flags": ["UP"], "master": master, "linkinfo": {"info_slave_data": {"isolated": True}}}
+
+
+def test_a_machine_falls_silent_at_once(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up, down = {"flags": ["UP"], "master": "lan"}, {"flags": [], "master": "wan"}
+    lab = Bridged(make_topology(), tmp_path, monkeypatch, l_gateway=up, w_gateway=down, l_cp1=up)
+    asyncio.run(lab.network.silence(make_topology().gateway))
+    assert lab.told == ["link set l-gateway down"]
+
+
+def test_a_cut_leaves_the_carrier_and_mending_undoes_it(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {"flags": ["UP"], "master": "lan"}
+    lab = Bridged(make_topology(), tmp_path, monkeypatch, l_cp1=isolated(), l_cp2={"flags": ["UP"]}, l_gateway=whole)
+
+    async def main() -> None:
+        await lab.network.cut("cp1", "cp2")
+        await lab.network.cut("cp2")
+        await lab.network.mend()
+
+    asyncio.run(main())
+    assert lab.told == [
+        "link set l-cp1 type bridge_slave isolated on",
+        "link set l-cp2 type bridge_slave isolated on",
+        "link set l-cp2 nomaster",
+        "link set l-cp1 type bridge_slave isolated off",
+        "link set l-cp2 master lan",
+    ]
+
+
+def test_without_a_lab_there_is_nothing_to_silence_or_mend(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Bridged(make_topology(), tmp_path, monkeypatch)
+    monkeypatch.setattr(network_module, "mounted", lambda *_: False)
+
+    async def main() -> None:
+        await lab.network.silence(make_topology().gateway)
+        await lab.network.mend()
+
+    asyncio.run(main())
+    assert lab.told == []
 
 
 def test_a_card_with_another_mac_is_replaced(make_topology: MakeTopology) -> None:
@@ -131,12 +213,18 @@ def test_links_are_read_from_iproutes_json() -> None:
                     {"family": "inet6", "local": "fe80::1", "prefixlen": 64},
                 ],
             },
-            {"ifname": "l-cp1", "flags": [], "master": "lan"},
+            {
+                "ifname": "l-cp1",
+                "flags": [],
+                "master": "lan",
+                "linkinfo": {"info_slave_kind": "bridge", "info_slave_data": {"isolated": True}},
+            },
         ]
     )
     links = parse_links(text)
     assert links["lan"] == Link("lan", "02:00:00:00:00:09", ("10.80.0.191/24",), "", True)
-    assert (links["l-cp1"].master, links["l-cp1"].up) == ("lan", False)
+    assert (links["l-cp1"].master, links["l-cp1"].up, links["l-cp1"].isolated) == ("lan", False, True)
+    assert not links["lan"].isolated
     assert parse_links("") == {}
 
 

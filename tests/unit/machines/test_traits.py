@@ -16,4 +16,6 @@ def test_traits_are_what_the_host_has(
 ) -> None:
     root = make_host(version)
     (root / "proc/self/status").write_text(f"Name:\tpython\nCapBnd:\t{bounding}\n")
-    assert traits(root) == Traits(cgroup_version=version, own_clock=False, own_kernel=False, lowers_oom_score=lowers)
+    assert traits(root) == Traits(
+        cgroup_version=version, own_clock=False, own_kernel=False, own_disk=False, lowers_oom_score=lowers
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from dataclasses import dataclass
+
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -9,7 +12,7 @@ from groundplane.components.kubeadm import paths
 from groundplane.components.kubeadm.control import PATIENCE
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
-from groundplane.topology.model import Secret, Topology
+from groundplane.topology.model import KeyPair, Secret, Topology
 
 
 async def user_kubeconfig(reach: Reach, topology: Topology, server: str) -> Secret:
@@ -22,20 +25,21 @@ async def user_kubeconfig(reach: Reach, topology: Topology, server: str) -> Secr
     return rewrite(await _administrator(reach, topology), topology, server)
 
 
+async def identity(reach: Reach, topology: Topology) -> KeyPair:
+    """An administrator's client certificate and its key, of whichever control plane answers first.
+
+    Raises StepError when no control plane has any.
+    """
+    found = _parts(await _administrator(reach, topology))
+    try:
+        return KeyPair(b64decode(found.certificate), Secret(b64decode(found.key.reveal())))
+    except ValueError:
+        raise _unreadable() from None
+
+
 def rewrite(original: Secret, topology: Topology, server: str) -> Secret:
     """``original`` under the platform's name, for ``server``. Built anew from the three values that matter."""
-    try:
-        found = YAML(typ="safe", pure=True).load(original.text())
-        authority = str(found["clusters"][0]["cluster"]["certificate-authority-data"])
-        user = found["users"][0]["user"]
-        certificate, key = str(user["client-certificate-data"]), str(user["client-key-data"])
-    except (YAMLError, KeyError, IndexError, TypeError):
-        # Nothing of the cause is kept: its words could quote the key.
-        raise StepError(
-            f"{paths.ADMIN} isn't what kubeadm writes",
-            where="platform",
-            hint=f"remove {paths.ADMIN} on that control plane and run `groundplane up`",
-        ) from None
+    found = _parts(original)
     name, admin = topology.name, f"{topology.name}-admin"
     return Secret(
         f"""apiVersion: v1
@@ -45,7 +49,7 @@ clusters:
   cluster:
     server: {server}
     tls-server-name: {topology.api_host}
-    certificate-authority-data: {authority}
+    certificate-authority-data: {found.authority}
 contexts:
 - name: {name}
   context:
@@ -55,9 +59,37 @@ current-context: {name}
 users:
 - name: {admin}
   user:
-    client-certificate-data: {certificate}
-    client-key-data: {key}
+    client-certificate-data: {found.certificate}
+    client-key-data: {found.key.text()}
 """.encode()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The values of a kubeconfig that matter, in base64 as they stand there."""
+
+    authority: str
+    certificate: str
+    key: Secret
+
+
+def _parts(original: Secret) -> _Parts:
+    try:
+        found = YAML(typ="safe", pure=True).load(original.text())
+        authority = str(found["clusters"][0]["cluster"]["certificate-authority-data"])
+        user = found["users"][0]["user"]
+        return _Parts(authority, str(user["client-certificate-data"]), Secret(user["client-key-data"].encode()))
+    except (YAMLError, KeyError, IndexError, TypeError, AttributeError):
+        # Nothing of the cause is kept: its words could quote the key.
+        raise _unreadable() from None
+
+
+def _unreadable() -> StepError:
+    return StepError(
+        f"{paths.ADMIN} isn't what kubeadm writes",
+        where="platform",
+        hint=f"remove {paths.ADMIN} on that control plane and run `groundplane up`",
     )
 
 

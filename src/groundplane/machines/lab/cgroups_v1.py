@@ -24,6 +24,7 @@ from groundplane.machines.lab.hierarchy import (
     read_numbers,
     remove_groups,
     remove_if_empty,
+    write_switch,
 )
 
 SYSTEMD: Final = "name=systemd"
@@ -110,6 +111,14 @@ class CgroupsV1:
             switch = self._folder(UNIFIED, group) / "cgroup.kill"
             if switch.exists():
                 switch.write_text("1", encoding="ascii")
+
+    def freeze(self, group: str, still: bool) -> bool:
+        return write_switch(self._folder("freezer", group) / "freezer.state", "FROZEN" if still else "THAWED")
+
+    def frozen(self, group: str) -> bool:
+        # While some are still on their way it reads FREEZING.
+        state = self._folder("freezer", group) / "freezer.state"
+        return state.exists() and state.read_text(encoding="ascii").strip() == "FROZEN"
 
     def remove(self, group: str) -> bool:
         # Every hierarchy is tried, so that one busy group doesn't keep the others.

@@ -24,6 +24,7 @@ from groundplane.machines.lab.hierarchy import (
     read_numbers,
     remove_groups,
     remove_if_empty,
+    write_switch,
 )
 
 CONTROLLERS: Final = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
@@ -83,6 +84,12 @@ class CgroupsV2:
         switch = self._folder(group) / "cgroup.kill"
         if switch.exists():
             switch.write_text("1", encoding="ascii")
+
+    def freeze(self, group: str, still: bool) -> bool:
+        return write_switch(self._folder(group) / "cgroup.freeze", "1" if still else "0")
+
+    def frozen(self, group: str) -> bool:
+        return read_keyed(self._folder(group) / "cgroup.events").get("frozen") == 1
 
     def remove(self, group: str) -> bool:
         return remove_groups(self._folder(group))

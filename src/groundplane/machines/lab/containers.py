@@ -27,6 +27,7 @@ INIT: Final = ("systemd", "init")
 STARTING: Final = 30.0  # seconds until the machine's own systemd must have begun
 DYING: Final = 30.0  # seconds the kernel has to end what was killed
 SHUTDOWN: Final = 60.0  # seconds an orderly shutdown may take
+FREEZING: Final = 10.0  # seconds until every process must stand still
 LOOK: Final = 0.02  # seconds between two looks at the kernel's files
 
 
@@ -94,6 +95,7 @@ class Containers:
         manager = self.manager(machine)
         if manager is None:
             return True
+        self.thaw(machine)
         _signal(manager, signal.SIGTERM)  # nspawn hands it on as SIGRTMIN+3: power off
         try:
             await self._gone(machine, SHUTDOWN, every=0.1)
@@ -105,6 +107,9 @@ class Containers:
         """End every process of the machine at once and remove its control group, as a power cut would."""
         group = self._names.group(machine)
         self._cgroups.kill(group)
+        # In version 1 a frozen process dies when it is thawed. Its end is on its way by then: it does nothing else.
+        self._signal_all(machine, signal.SIGKILL)
+        self._cgroups.freeze(group, still=False)
         await self._gone(machine, DYING, every=LOOK, killing=True)
 
         async def removed() -> None:
@@ -112,6 +117,29 @@ class Containers:
                 raise NotYet("the kernel still uses it")
 
         await wait_until("its control group is removed", removed, deadline=DYING, every=LOOK, where=machine)
+
+    async def freeze(self, machine: str) -> None:
+        """Have every process of the machine stand still, its manager too; returns when they do."""
+        group = self._names.group(machine)
+        if not self._cgroups.freeze(group, still=True):
+            self._signal_all(machine, signal.SIGSTOP)
+            return
+
+        async def still() -> None:
+            if not self._cgroups.frozen(group):
+                raise NotYet("some processes still run")
+
+        await wait_until("its processes stand still", still, deadline=FREEZING, every=LOOK, where=machine)
+
+    def thaw(self, machine: str) -> None:
+        """Let them go on; nothing happens to a machine that runs."""
+        if not self._cgroups.freeze(self._names.group(machine), still=False):
+            self._signal_all(machine, signal.SIGCONT)
+
+    def _signal_all(self, machine: str, number: signal.Signals) -> None:
+        for pid in self._cgroups.processes(self._names.group(machine)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def confine(self, machine: str, limits: Limits) -> None:
         """Give the machine its limits, whether or not it runs. MachineError where the kernel refuses: memory, for one,
@@ -122,9 +150,7 @@ class Containers:
         async def empty() -> None:
             left = self._cgroups.processes(self._names.group(machine))
             if killing:
-                for pid in left:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                self._signal_all(machine, signal.SIGKILL)
             if left:
                 names = ", ".join(f"{processes.command_name(pid)}[{pid}]" for pid in left[:5])
                 raise NotYet(f"{len(left)} processes are left: {names}")

@@ -67,6 +67,12 @@ class Cgroups(Protocol):
     def kill(self, group: str) -> None:
         """Ask the kernel to kill everything in the group at once, where it can."""
 
+    def freeze(self, group: str, still: bool) -> bool:
+        """Have its processes stand still, or go on; False where this host can't do that, or there is no such group."""
+
+    def frozen(self, group: str) -> bool:
+        """Whether all of them do stand still."""
+
     def remove(self, group: str) -> bool:
         """Remove the group and what is below it; False while something is still in it."""
 
@@ -91,6 +97,19 @@ def read_numbers(path: Path) -> tuple[int, ...]:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
             return ()
         raise
+
+
+def write_switch(path: Path, value: str) -> bool:
+    """Write to a file of the kernel's; False when it isn't there."""
+    try:
+        file = os.open(path, os.O_WRONLY)  # never makes the file
+    except FileNotFoundError:
+        return False
+    try:
+        os.write(file, value.encode("ascii"))
+    finally:
+        os.close(file)
+    return True
 
 
 def read_keyed(path: Path) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 Nothing is made in the host's own namespace, not even for a moment: every link is created inside the lab's
 namespace, and a cable's far end directly inside the machine's. A machine's namespace is made before the
-machine and outlives its reboots, as a cable does.
+machine, outlives its reboots, and goes when it is switched off: its addresses, filters and connections are what a
+machine's kernel has in its memory, and would answer for a machine that is off.
 
-A drill pulls a cable with ``ip -n gp-<lab> link set l-<machine> down``.
+Who pulls a cable by hand (``ip -n gp-<lab> link set l-<machine> down``) has it plugged in again by ``up`` or ``start``.
 """
 
 from __future__ import annotations
@@ -34,13 +35,17 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as it is: its MAC, its IPv4 addresses with prefix, the bridge it belongs to, whether it is up."""
+    """A link as it is: its MAC, its IPv4 addresses with prefix, the bridge it belongs to, whether it is up.
+
+    ``isolated`` ports of a bridge reach every port but other isolated ones (bridge(8)).
+    """
 
     name: str
     mac: str
     addresses: tuple[str, ...]
     master: str
     up: bool
+    isolated: bool = False
 
 
 def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
@@ -105,15 +110,18 @@ class Cabling:
 def cable_commands(
     names: Names, machine: str, plugged: Sequence[Card], inside: Mapping[str, Link], outside: Mapping[str, Link]
 ) -> Cabling:
-    """What plugs a machine's missing cards in. ``inside`` are the links of its own namespace, ``outside`` the lab's.
+    """What plugs a machine's cards in. ``inside`` are the links of its own namespace, ``outside`` the lab's.
 
-    A cable whose bridge end was set down by somebody (a drill) stays down: only what is missing is made.
+    Cables that are there are left, and only put right where a drill or a power cut left them cut.
     """
     lines: list[str] = []
     loose: list[str] = []
     for card in plugged:
         end = port(machine, card.bridge)
         if card.name in inside and inside[card.name].mac == card.mac and end in outside:
+            lines += mending_commands(end, card.bridge, outside[end])
+            if not outside[end].up:
+                lines.append(f"link set {end} up")
             continue
         if end in outside:
             lines.append(f"link del {end}")
@@ -127,8 +135,15 @@ def cable_commands(
     return Cabling(tuple(loose), tuple(lines))
 
 
+def mending_commands(end: str, bridge: str, link: Link) -> tuple[str, ...]:
+    """ip(8) batch lines that undo a cut at a cable's near end; none where nothing is cut."""
+    if link.master != bridge:
+        return (f"link set {end} master {bridge}",)  # a port is isolated no longer once it has left the bridge
+    return (f"link set {end} type bridge_slave isolated off",) if link.isolated else ()
+
+
 def parse_links(text: str) -> dict[str, Link]:
-    """Links by name from the output of ``ip -json address show``."""
+    """Links by name from the output of ``ip -json -details address show``."""
     found = {}
     for entry in json.loads(text or "[]"):
         if not entry:
@@ -144,6 +159,7 @@ def parse_links(text: str) -> dict[str, Link]:
             addresses=addresses,
             master=entry.get("master", ""),
             up="UP" in entry.get("flags", ()),
+            isolated=bool(entry.get("linkinfo", {}).get("info_slave_data", {}).get("isolated", False)),
         )
     return found
 
@@ -181,6 +197,41 @@ class Network:
         await self._batch(self._names.namespace, cabling.outside)
         return made or bool(cabling.outside)
 
+    async def silence(self, machine: Machine) -> None:
+        """Take the machine's cables down: from this moment on nothing of it is heard, no last words either.
+
+        Nothing happens where it has none.
+        """
+        if not self._standing():
+            return
+        outside = await self._links(self._names.namespace)
+        ends = (port(machine.name, card.bridge) for card in cards(self._topology, machine))
+        lines = [f"link set {end} down" for end in ends if end in outside and outside[end].up]
+        await self._batch(self._names.namespace, lines)
+
+    async def cut(self, machine: str, peer: str = "") -> None:
+        """Let nothing pass on the LAN between the machine and ``peer``, or anybody; the cards keep their carrier."""
+        if peer:
+            lines = [f"link set {port(name)} type bridge_slave isolated on" for name in (machine, peer)]
+        else:
+            lines = [f"link set {port(machine)} nomaster"]
+        await self._batch(self._names.namespace, lines)
+
+    async def mend(self) -> None:
+        """Undo every cut. Cables that are down stay down."""
+        if not self._standing():
+            return
+        outside = await self._links(self._names.namespace)
+        plugged = [
+            (port(machine.name, card.bridge), card.bridge)
+            for machine in self._topology.machines
+            for card in cards(self._topology, machine)
+        ]
+        lines = [
+            line for end, bridge in plugged if end in outside for line in mending_commands(end, bridge, outside[end])
+        ]
+        await self._batch(self._names.namespace, lines)
+
     async def unplug(self, machine: str) -> None:
         """Remove the machine's namespace; its cards and their bridge ends go with it."""
         await self._remove_namespace(self._names.machine_namespace(machine))
@@ -197,6 +248,9 @@ class Network:
             return ()
         found = (self._names.machine_of(path.name) for path in self._folder.iterdir())
         return tuple(sorted(name for name in found if name is not None))
+
+    def _standing(self) -> bool:
+        return mounted(self._folder / self._names.namespace, _mountinfo())
 
     async def _make_namespace(self, name: str) -> bool:
         path = self._folder / name
@@ -216,7 +270,9 @@ class Network:
 
     async def _links(self, namespace: str) -> dict[str, Link]:
         return parse_links(
-            await self._run(("nsenter", f"--net={self._folder / namespace}", "ip", "-json", "address", "show"))
+            await self._run(
+                ("nsenter", f"--net={self._folder / namespace}", "ip", "-json", "-details", "address", "show")
+            )
         )
 
     async def _batch(self, namespace: str, lines: Sequence[str]) -> None:

@@ -50,7 +50,10 @@ _NSPAWN_RUN: Final = Path("/run/systemd/nspawn")
 
 
 class LabProvider:
-    """A Provider. ``state`` is the platform's own folder; the lab keeps its things in ``<state>/lab``."""
+    """A Provider that drills can break.
+
+    ``state`` is the platform's own folder; the lab keeps its things in ``<state>/lab``.
+    """
 
     def __init__(self, topology: Topology, material: Material | None, state: Path, emit: Emit) -> None:
         self._topology = topology
@@ -71,7 +74,8 @@ class LabProvider:
         return self._transport
 
     async def prepare(self) -> None:
-        """The lab's ground. Changes nothing where it already stands, and mends what a crash or reboot tore.
+        """The lab's ground. Changes nothing where it already stands, and mends what a crash, a reboot or a drill that
+        died left torn.
 
         Raises HostError where this computer can't carry a lab, MachineError where another state folder holds a
         lab of this name.
@@ -85,6 +89,7 @@ class LabProvider:
                 private_folder(self._folders.root)
                 guest.write_layer(self._folders.layer)
             await self._network.prepare()
+            await self._undo_faults()
             outcome.changed = not self._forwarder.running()
             if outcome.changed:
                 await self._containers.kill(FORWARDER)
@@ -127,12 +132,15 @@ class LabProvider:
     async def stop(self, machine: str, *, force: bool = False) -> None:
         """Shut it down, at once with ``force``. One that doesn't end in a minute is cut off, and an event says so."""
         self._refuse_others()
+        wanted = self._topology.machine(machine)
         async with self._turns[machine]:
             with reported(self._emit, machine, "stop") as outcome:
                 outcome.changed = self._containers.manager(machine) is not None
                 if not force and not await self._containers.shut_down(machine):
                     self._emit(Progress(machine, "stop", note="it didn't shut down in time and is cut off"))
+                await self._network.silence(wanted)
                 await self._containers.kill(machine)
+                await self._network.unplug(machine)
 
     async def remove(self, machine: str) -> None:
         """Remove one machine with all its data, whether or not the topology still has it."""
@@ -191,6 +199,29 @@ class LabProvider:
     def on_lan(self, argv: Sequence[str]) -> tuple[str, ...]:
         """The argv that runs ``argv`` on this computer but in the lab's network, at the operator's address."""
         return ("nsenter", f"--net={NAMESPACES / self._names.namespace}", *argv)
+
+    async def freeze(self, machine: str) -> None:
+        """See ``machines.base.Faults``, as for the next three."""
+        self._refuse_others()
+        await self._containers.freeze(machine)
+
+    async def thaw(self, machine: str) -> None:
+        self._refuse_others()
+        self._containers.thaw(machine)
+
+    async def cut(self, machine: str, peer: str = "") -> None:
+        self._refuse_others()
+        await self._network.cut(machine, peer)
+
+    async def mend(self) -> None:
+        self._refuse_others()
+        await self._network.mend()
+
+    async def _undo_faults(self) -> None:
+        """Undo what a drill did that was killed before it could."""
+        await self._network.mend()
+        for machine in self._topology.machines:
+            self._containers.thaw(machine.name)
 
     def _other(self) -> Path | None:
         """The state folder of another lab of our name that stands: every name and number here is then that one's."""

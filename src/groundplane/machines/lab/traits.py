@@ -17,6 +17,7 @@ def traits(root: Path = Path("/")) -> Traits:
         cgroup_version=detect(root).version,
         own_clock=False,
         own_kernel=False,
+        own_disk=False,
         lowers_oom_score=_may_lower_oom_score((root / "proc/self/status").read_text(encoding="utf-8")),
     )
 

@@ -131,6 +131,17 @@ def test_the_users_kubeconfig(topology: Topology, run: Run) -> None:
     assert found["users"][0]["user"] == {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}
 
 
+def test_an_administrators_identity(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("cp1", "cat", answers=ADMIN)
+    found = run(kubeconfig.identity(reach, topology))
+    assert (found.certificate, found.key) == (b"CERT", Secret(b"KEY"))
+    reach.on("cp1", "cat", answers=ADMIN.replace("S0VZ", "S0V"))
+    with pytest.raises(StepError, match="isn't what kubeadm writes") as caught:
+        run(kubeconfig.identity(reach, topology))
+    assert caught.value.__cause__ is None
+
+
 @pytest.mark.parametrize("broken", ["", "- a\n", "clusters: []\n", "client-key-data: {S0VZ"])
 def test_a_broken_kubeconfig_is_not_quoted(topology: Topology, broken: str) -> None:
     with pytest.raises(StepError) as caught:

@@ -1,0 +1,120 @@
+"""What each drill breaks. Everything goes through the Scene, which mends it again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Final
+
+from groundplane.components.haproxy.fragment import UNIT as HAPROXY
+from groundplane.components.kubeadm import paths
+from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
+from groundplane.drill.faults import Scene
+from groundplane.drill.model import Finding
+from groundplane.errors import TransportError
+from groundplane.topology.model import Machine
+
+_FILLER: Final = f"{paths.ETCD_DATA}/groundplane-drill.filler"
+_FILL: Final = f"""set -e
+systemd-run --quiet --collect --on-active=5min --unit=groundplane-drill-filler /bin/rm -f {_FILLER}
+fallocate --length "$(df --output=avail --block-size=1 {paths.ETCD_DATA} | tail -n 1)" {_FILLER}
+"""
+_EMPTY: Final = f"rm -f {_FILLER}; systemctl stop groundplane-drill-filler.timer"
+JUMP: Final = 5
+"""Seconds a clock jumps ahead: more than certificates and leases mind, and bent back by chrony within two minutes."""
+
+
+async def balancer_crash(scene: Scene) -> None:
+    await scene.power_off(await scene.active())
+
+
+async def balancer_hang(scene: Scene) -> None:
+    await scene.freeze(await scene.active())
+
+
+async def balancer_partition_peer(scene: Scene) -> None:
+    await scene.cut(await scene.active(), await scene.standby())
+
+
+async def balancer_partition_vote(scene: Scene) -> None:
+    await scene.cut(await scene.active(), scene.topology.gateway)
+
+
+async def balancer_partition_all(scene: Scene) -> None:
+    await scene.cut(await scene.active())
+
+
+async def balancer_drain(scene: Scene) -> None:
+    active = await scene.active()
+    # A ban that ends by itself: were this program killed, the balancer could bear the address again all the same.
+    ban = ("crm_resource", "--ban", f"--resource={ADDRESS_RESOURCE}", f"--node={active.name}", "--lifetime=PT5M")
+    lift = ("crm_resource", "--clear", f"--resource={ADDRESS_RESOURCE}", f"--node={active.name}")
+    await scene.command(active, "gives the floating address away", *ban, undo=lift)
+
+
+async def haproxy_crash(scene: Scene) -> None:
+    kill = ("systemctl", "kill", "--kill-whom=all", "--signal=KILL", HAPROXY)
+    await scene.command(await scene.active(), "HAProxy is killed", *kill)
+
+
+async def control_plane_crash(scene: Scene) -> None:
+    await scene.power_off(await scene.etcd_leader())
+
+
+async def control_plane_partition(scene: Scene) -> None:
+    await scene.cut(await scene.etcd_leader())
+
+
+async def etcd_leader_kill(scene: Scene) -> None:
+    await scene.command(await scene.etcd_leader(), "etcd is killed", "pkill", "--signal=KILL", "--exact", "etcd")
+
+
+async def api_server_kill(scene: Scene) -> None:
+    first = scene.topology.control_planes[0]
+    await scene.command(first, "the API server is killed", "pkill", "--signal=KILL", "--exact", "kube-apiserver")
+
+
+async def worker_crash(scene: Scene) -> None:
+    await scene.power_off(scene.topology.workers[0])
+
+
+async def gateway_crash(scene: Scene) -> None:
+    await scene.power_off(scene.topology.gateway)
+
+
+async def everything_off(scene: Scene) -> None:
+    await scene.power_off(*scene.topology.machines)
+
+
+async def disk_full(scene: Scene) -> None:
+    # Should this program be killed, the machine empties its disk itself.
+    machine = scene.topology.control_planes[0]
+    await scene.command(machine, "etcd's disk is full", "sh", "-c", _FILL, undo=("sh", "-c", _EMPTY))
+
+
+async def clock_jump(scene: Scene) -> None:
+    machine = scene.topology.control_planes[0]
+    await scene.command(machine, f"its clock jumps {JUMP} s ahead", "date", f"--set=+{JUMP} seconds")
+
+
+async def outliving_the_gateway(scene: Scene) -> tuple[Finding, ...]:
+    """Whether machines keep their addresses, and the names they know, while nobody gives any out."""
+    lost = [words for words in await asyncio.gather(*(_lost(scene, machine) for machine in scene.running)) if words]
+    seen = "; ".join(lost) or f"{len(scene.running)} machines keep both"
+    return (Finding("machines keep their addresses and names while the gateway is off", not lost, seen),)
+
+
+async def _lost(scene: Scene, machine: Machine) -> str:
+    lan, api = scene.topology.lan, scene.topology.api_host
+    try:
+        cards = json.loads(
+            (await scene.run(machine, "ip", "-json", "-4", "address", "show", "dev", lan.interface)).text
+        )
+        # Only IPv4: for anything else the resolver would wait for the gateway, which is off.
+        known = (await scene.run(machine, "getent", "ahostsv4", machine.fqdn, api)).text
+    except (TransportError, ValueError) as error:
+        return f"{machine.name}: {error}"
+    if str(machine.address) not in {entry["local"] for card in cards for entry in card.get("addr_info", ())}:
+        return f"{machine.name} lost its address"
+    addresses = {line.split()[0] for line in known.splitlines()}
+    return "" if {str(machine.address), str(lan.floating)} <= addresses else f"{machine.name} lost its names"

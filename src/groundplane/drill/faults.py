@@ -1,0 +1,183 @@
+"""What drills break things through. Whatever was broken is mended again, however the drill ends.
+
+async with Scene(ground, emit) as scene:
+    await scene.power_off("lb1")        # stamps ``scene.began``; remembers how to mend it
+    ...
+    await scene.mend()                  # at the latest when the block ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from types import TracebackType
+from typing import Final
+
+from groundplane.components.kubeadm.etcd import View, views
+from groundplane.components.pacemaker.status import holder
+from groundplane.errors import GroundplaneError, MachineError
+from groundplane.events import Emit, reported
+from groundplane.machines.base import Blueprint, Faults, Provider
+from groundplane.state.step import Completed, Reach
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.check import Check
+
+BOOT: Final = 180.0
+"""Seconds a machine may take from its power button to being ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The platform a drill happens on: its design, its machines, and how they can be broken."""
+
+    topology: Topology
+    provider: Provider
+    faults: Faults
+    blueprints: Mapping[str, Blueprint]
+    checks: tuple[Check, ...]
+
+    @property
+    def reach(self) -> Reach:
+        return self.provider.transport
+
+
+def ground_of(
+    topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check]
+) -> Ground:
+    """The ground of a platform; MachineError where its provider can't break anything."""
+    if not isinstance(provider, Faults):
+        raise MachineError(
+            "machines of this provider can't be broken on purpose",
+            hint="drills need `provider: lab` in the cluster file",
+        )
+    return Ground(
+        topology, provider, provider, {blueprint.state.machine: blueprint for blueprint in blueprints}, tuple(checks)
+    )
+
+
+Undo = Callable[[], Awaitable[None]]
+
+
+class Scene:
+    """One drill's doings. ``began`` is when the fault was there, ``acts`` tells in words what was done."""
+
+    def __init__(self, ground: Ground, emit: Emit) -> None:
+        self.ground = ground
+        self.began: float | None = None
+        self.acts: list[str] = []
+        self._emit = emit
+        self._undoes: list[tuple[str, Undo]] = []
+        self._off: set[str] = set()
+
+    async def __aenter__(self) -> Scene:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.mend()
+
+    @property
+    def topology(self) -> Topology:
+        return self.ground.topology
+
+    @property
+    def running(self) -> tuple[Machine, ...]:
+        """The machines that this drill hasn't switched off."""
+        return tuple(machine for machine in self.topology.machines if machine.name not in self._off)
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    async def active(self) -> Machine:
+        """The balancer that holds the floating address."""
+        name = await holder(self.ground.reach, self.topology)
+        if name is None:
+            raise MachineError("no balancer holds the floating address", hint="see `groundplane status`")
+        return self.topology.machine(name)
+
+    async def standby(self) -> Machine:
+        """The first balancer that doesn't."""
+        active = await self.active()
+        return next(machine for machine in self.topology.balancers if machine != active)
+
+    async def etcd_leader(self) -> Machine:
+        """The control plane whose etcd leads: the one that is missed most."""
+        for view in await views(self.ground.reach, self.topology):
+            if isinstance(view, View) and view.leader == view.id:
+                return self.topology.machine(view.machine)
+        raise MachineError("etcd has no leader", hint="see `groundplane status`")
+
+    async def run(self, machine: Machine, *argv: str) -> Completed:
+        """Run a command that breaks nothing."""
+        return await self.ground.reach.run(machine.name, argv, timeout=30)
+
+    # ---- breaking -----------------------------------------------------------------------------------------------
+
+    async def command(self, machine: Machine, words: str, *argv: str, undo: Sequence[str] = ()) -> None:
+        """Break something with a command on the machine; ``undo`` is the command that mends it."""
+        reach = self.ground.reach
+        if undo:
+            self._later(f"mend {machine.name}", lambda: _run(reach, machine.name, undo))
+        self._begin(f"{machine.name}: {words}")
+        await reach.run(machine.name, argv, timeout=30)
+
+    async def power_off(self, *machines: Machine) -> None:
+        """Cut their power, all at once."""
+        names = [machine.name for machine in machines]
+        self._later(f"switch {', '.join(names)} on", lambda: self._power_on(names))
+        self._off.update(names)
+        self._begin(f"{', '.join(names)}: power cut")
+        await asyncio.gather(*(self.ground.provider.stop(name, force=True) for name in names))
+
+    async def freeze(self, machine: Machine) -> None:
+        """Let everything on the machine hang."""
+        self._later(f"thaw {machine.name}", lambda: self.ground.faults.thaw(machine.name))
+        self._begin(f"{machine.name}: every process stands still")
+        await self.ground.faults.freeze(machine.name)
+
+    async def cut(self, machine: Machine, peer: Machine | None = None) -> None:
+        """Cut the machine's network, to one peer or to everybody."""
+        self._later(f"mend the network of {machine.name}", self.ground.faults.mend)
+        self._begin(f"{machine.name}: cut off from {peer.name if peer is not None else 'everybody'}")
+        await self.ground.faults.cut(machine.name, peer.name if peer is not None else "")
+
+    async def mend(self) -> bool:
+        """Undo what was done, last first; return whether anything was to be undone. Every failure is kept."""
+        mended = bool(self._undoes)
+        failures: list[Exception] = []
+        while self._undoes:
+            words, undo = self._undoes.pop()
+            try:
+                with reported(self._emit, "drill", words):
+                    await undo()
+                self.acts.append(f"then: {words}")
+            except GroundplaneError as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("the drill could not mend what it broke: run `groundplane up`", failures)
+        return mended
+
+    async def _power_on(self, names: Sequence[str]) -> None:
+        async def one(name: str) -> None:
+            await self.ground.provider.ensure(name, self.ground.blueprints[name])
+            await self.ground.provider.wait_ready(name, deadline=BOOT)
+
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(one(name))
+        self._off.difference_update(names)
+
+    def _later(self, words: str, undo: Undo) -> None:
+        # Before the fault: an undo of what didn't happen does nothing, a fault without one stays.
+        self._undoes.append((words, undo))
+
+    def _begin(self, words: str) -> None:
+        self.acts.append(words)
+        if self.began is None:
+            self.began = monotonic()
+
+
+async def _run(reach: Reach, machine: str, argv: Sequence[str]) -> None:
+    await reach.run(machine, argv, timeout=30)

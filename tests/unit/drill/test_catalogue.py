@@ -1,0 +1,163 @@
+"""Every drill says what it does, and breaks what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+from tests.unit.components.ha import said
+from tests.unit.drill.made import Breakable, topology
+
+from groundplane.components.kubeadm.etcd import View
+from groundplane.drill import acts, faults
+from groundplane.drill.catalogue import ALL, DRILLS, chosen, drill_named
+from groundplane.drill.faults import Scene, ground_of
+from groundplane.drill.model import Drill, Need
+from groundplane.errors import GroundplaneError, MachineError, Unreachable
+from groundplane.events import silent
+from groundplane.machines.base import Blueprint
+from groundplane.state.step import Completed
+from groundplane.topology.model import Topology, Traits
+
+WANTED = {
+    "api-server-kill", "balancer-crash", "balancer-drain", "balancer-hang", "balancer-partition-all",
+    "balancer-partition-peer", "balancer-partition-vote", "clock-jump", "control-plane-crash",
+    "control-plane-partition", "disk-full", "etcd-leader-kill", "everything-off", "gateway-crash", "haproxy-crash",
+    "worker-crash",
+}  # fmt: skip
+BROKEN = {
+    "balancer-crash": ["stop lb1 at once"],
+    "balancer-hang": ["freeze lb1"],
+    "balancer-partition-peer": ["cut lb1 from lb2"],
+    "balancer-partition-vote": ["cut lb1 from gateway"],
+    "balancer-partition-all": ["cut lb1 from all"],
+    "control-plane-crash": ["stop cp2 at once"],
+    "control-plane-partition": ["cut cp2 from all"],
+    "worker-crash": ["stop worker1 at once"],
+    "gateway-crash": ["stop gateway at once"],
+    "everything-off": [f"stop {machine.name} at once" for machine in topology().machines],
+}
+TOLD = {
+    "balancer-drain": ("lb1", "crm_resource --ban --resource=floating-address --node=lb1 --lifetime=PT5M"),
+    "haproxy-crash": ("lb1", "systemctl kill --kill-whom=all --signal=KILL haproxy.service"),
+    "api-server-kill": ("cp1", "pkill --signal=KILL --exact kube-apiserver"),
+    "etcd-leader-kill": ("cp2", "pkill --signal=KILL --exact etcd"),
+    "clock-jump": ("cp1", "date --set=+5 seconds"),
+    "disk-full": ("cp1", "sh -c " + acts._FILL),
+}
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Breakable:
+    """lb1 has the floating address, cp2 leads etcd; machines do what they are told."""
+    found = Breakable()
+    found.transport.on("*", "crm_mon", answers=said.monitor(holders=("lb1",)))
+    for command in ("crm_resource", "systemctl", "pkill", "date", "sh"):
+        found.transport.on("*", command)
+
+    async def views(*_: object) -> tuple[View, ...]:
+        return tuple(View(f"cp{n}", n, 1, 2, 1, 1, False, 0, (), ()) for n in (1, 2, 3))
+
+    monkeypatch.setattr(faults, "views", views)
+    return found
+
+
+def scene_of(provider: Breakable, platform: Topology) -> Scene:
+    blueprints: tuple[Blueprint, ...] = ()
+    return Scene(ground_of(platform, provider, blueprints, ()), silent)
+
+
+def test_all_drills_are_there_and_each_says_what_it_does() -> None:
+    assert {drill.name for drill in DRILLS} == WANTED
+    assert len(DRILLS) == len(WANTED)
+    for drill in DRILLS:
+        assert drill.title
+        assert drill.risk
+        assert drill.units
+        assert drill.promise.gap > 0
+    assert set(BROKEN) | set(TOLD) == WANTED
+
+
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
+def test_a_drill_breaks_what_it_says(drill: Drill, provider: Breakable) -> None:
+    scene = scene_of(provider, topology(everything=True))
+
+    async def main() -> None:
+        await drill.inject(scene)
+
+    asyncio.run(main())
+    assert scene.began is not None
+    assert len(scene.acts) == 1
+    told = [(call.machine, " ".join(call.argv)) for call in provider.transport.calls if call.argv[0] != "crm_mon"]
+    assert provider.asked == BROKEN.get(drill.name, [])
+    assert told == ([TOLD[drill.name]] if drill.name in TOLD else [])
+
+
+def test_the_ban_of_a_drain_is_lifted(provider: Breakable) -> None:
+    async def main() -> None:
+        async with scene_of(provider, topology()) as scene:
+            await drill_named("balancer-drain").inject(scene)
+
+    asyncio.run(main())
+    assert provider.transport.commands()[-1] == ("crm_resource", "--clear", "--resource=floating-address", "--node=lb1")
+
+
+def test_a_full_disk_empties_itself_should_nobody_be_left_to_do_it() -> None:
+    assert acts._FILL.index("systemd-run --quiet --collect --on-active=5min") < acts._FILL.index("fallocate")
+    assert f"rm -f {acts._FILLER}" in acts._EMPTY
+
+
+def test_a_lab_refuses_what_would_harm_its_host() -> None:
+    for name in ("clock-jump", "disk-full"):
+        with pytest.raises(MachineError, match="of its own") as caught:
+            chosen(name, topology())
+        assert "drill list" in caught.value.hint
+        assert chosen(name, topology(everything=True))[0][0].name == name
+
+
+def test_all_does_what_can_be_done_and_tells_what_cannot() -> None:
+    drills, refused = chosen(ALL, topology())
+    assert {entry.name for entry in refused} == {"clock-jump", "disk-full"}
+    assert {drill.name for drill in drills} == WANTED - {"clock-jump", "disk-full"}
+    assert drills[-1].name == "everything-off"
+
+
+def test_a_small_platform_lacks_what_drills_need() -> None:
+    spine = topology()
+    alone = replace(spine, machines=tuple(m for m in spine.machines if m.name in ("gateway", "lb1", "cp1")))
+    drills, refused = chosen(ALL, alone)
+    assert {drill.name for drill in drills} == {"gateway-crash", "everything-off"}
+    assert next(entry.reason for entry in refused if entry.name == "balancer-crash") == f"it needs {Need.STANDBY}"
+
+
+def test_an_unknown_drill_is_told_with_those_there_are() -> None:
+    with pytest.raises(GroundplaneError, match="no drill nonsense") as caught:
+        chosen("nonsense", replace(topology(), traits=Traits()))
+    assert "balancer-crash" in caught.value.hint
+
+
+def test_addresses_and_names_that_are_lost_with_the_gateway_are_found(provider: Breakable) -> None:
+    platform = topology()
+
+    def shown(address: object) -> str:
+        return json.dumps([{"addr_info": [{"local": str(address)}]}])
+
+    for machine in platform.machines:
+        provider.transport.on(machine.name, "ip", answers=shown(machine.address))
+        provider.transport.on(machine.name, "getent", answers=f"{machine.address} x\n{platform.lan.floating} y\n")
+
+    async def look() -> tuple[bool, str]:
+        scene = scene_of(provider, platform)
+        await scene.power_off(platform.gateway)
+        (finding,) = await acts.outliving_the_gateway(scene)
+        return finding.ok, finding.seen
+
+    assert asyncio.run(look()) == (True, "7 machines keep both")
+    provider.transport.on("cp1", "ip", answers="[{}]")
+    provider.transport.on("cp2", "getent", then=lambda call: Completed(0, b"", b""))
+    provider.transport.on("cp3", "ip", raises=Unreachable("gone", where="cp3"))
+    ok, seen = asyncio.run(look())
+    assert not ok
+    assert seen == "cp1 lost its address; cp2 lost its names; cp3: cp3: gone"
