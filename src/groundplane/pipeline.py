@@ -200,7 +200,7 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
 
 async def drill(options: Options, name: str) -> Suite:
     """Break what drill ``name`` breaks (``all``: each that can be done here, one after the other), and measure."""
-    from groundplane.drill import Suite, chosen, ground_of, run_drill
+    from groundplane.drill import chosen, ground_of, run_drills
 
     design, _ = existing(options)
     drills, refused = chosen(name, design.topology)
@@ -209,9 +209,9 @@ async def drill(options: Options, name: str) -> Suite:
         await provider.prepare()
         ground = ground_of(design.topology, provider, blueprints_of(design), design.checks)
         store.set_verified(False)  # until all drills have left a whole platform behind
-        suite = Suite(tuple([await run_drill(entry, ground, emit) for entry in drills]), refused)
-        store.set_verified(all(report.checks.ok for report in suite.reports))
-        journal.fault = ", ".join(f"{report.name} failed" for report in suite.reports if not report.ok)
+        suite = await run_drills(drills, refused, ground, emit)
+        store.set_verified(not suite.stopped and suite.reports[-1].checks.ok)
+        journal.fault = suite.stopped or ", ".join(f"{report.name} failed" for report in suite.reports if not report.ok)
         return suite
 
 

@@ -93,6 +93,8 @@ def _show(session: Session, suite: Suite, *, several: bool) -> None:
             session.out.say(line)
     for refused in suite.refused:
         session.out.say(refused_line(refused, session.out.result))
+    if suite.stopped:
+        session.out.say(f"{session.out.result.mark(False)} nothing was done after {suite.stopped}")
     good = sum(report.ok for report in suite.reports)
     session.out.say(f"{good} of {len(suite.reports)} drills passed")
 

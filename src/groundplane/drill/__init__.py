@@ -3,7 +3,7 @@
 from groundplane.drill.catalogue import DRILLS, chosen
 from groundplane.drill.faults import Ground, ground_of
 from groundplane.drill.model import Drill, DrillReport, Refused, Suite
-from groundplane.drill.run import run_drill
+from groundplane.drill.run import run_drills
 
 __all__ = [
     "DRILLS",
@@ -14,5 +14,5 @@ __all__ = [
     "Suite",
     "chosen",
     "ground_of",
-    "run_drill",
+    "run_drills",
 ]

@@ -210,11 +210,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Several drills, one after the other."""
+    """Several drills, one after the other. ``stopped``: which one could not be done, and why nothing followed it."""
 
     reports: tuple[DrillReport, ...]
     refused: tuple[Refused, ...] = ()
+    stopped: str = ""
 
     @property
     def ok(self) -> bool:
-        return all(report.ok for report in self.reports)
+        return not self.stopped and all(report.ok for report in self.reports)

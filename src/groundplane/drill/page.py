@@ -32,7 +32,7 @@ def page(suite: Suite) -> str:
         "</head>",
         "<body>",
         "<main>",
-        *(_index(suite) if len(suite.reports) != 1 or suite.refused else ()),
+        *(_index(suite) if len(suite.reports) != 1 or suite.refused or suite.stopped else ()),
         *(line for report in suite.reports for line in _section(report)),
         "</main>",
         "</body>",
@@ -56,6 +56,8 @@ def _index(suite: Suite) -> Iterator[str]:
         for report in suite.reports
     ]
     yield from _table(("", "drill", "gap", "failed requests", "lost writes", "whole after"), rows)
+    if suite.stopped:
+        yield f'<p class="no">Nothing was done after {escape(suite.stopped)}.</p>'
     for refused in suite.refused:
         yield f'<p class="dim">{escape(refused.name)} was not done: {escape(refused.reason)}.</p>'
 

@@ -60,7 +60,12 @@ def document(report: DrillReport) -> dict[str, object]:
 
 def suite_document(suite: Suite) -> dict[str, object]:
     """groundplane/drill-all/v1"""
-    return {"ok": suite.ok, "drills": [document(report) for report in suite.reports], "refused": suite.refused}
+    return {
+        "ok": suite.ok,
+        "drills": [document(report) for report in suite.reports],
+        "refused": suite.refused,
+        "stopped": suite.stopped,
+    }
 
 
 def _moments(moments: Iterable[Moment], injected: float) -> list[dict[str, object]]:

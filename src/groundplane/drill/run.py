@@ -14,7 +14,7 @@ from groundplane.components.kubeadm.kubeconfig import identity
 from groundplane.drill.faults import Ground, Scene
 from groundplane.drill.journal import journals
 from groundplane.drill.measure import judge, measure, moments
-from groundplane.drill.model import Drill, DrillReport, Finding, Timeline
+from groundplane.drill.model import Drill, DrillReport, Finding, Refused, Suite, Timeline
 from groundplane.drill.probe import Watch, watching
 from groundplane.drill.written import namespace, numbers
 from groundplane.errors import ConditionTimeout, GroundplaneError
@@ -43,6 +43,19 @@ class Course:
     undone: float | None = None
     healed: float | None = None
     findings: list[Finding] = field(default_factory=list)
+
+
+async def run_drills(drills: Sequence[Drill], refused: Sequence[Refused], ground: Ground, emit: Emit) -> Suite:
+    """Do the drills one after the other. The first that can't be done ends it; what was found before is kept."""
+    reports: list[DrillReport] = []
+    for drill in drills:
+        try:
+            reports.append(await run_drill(drill, ground, emit))
+        except (GroundplaneError, ExceptionGroup) as error:
+            if not reports:
+                raise
+            return Suite(tuple(reports), tuple(refused), stopped=f"{drill.name}: {error}")
+    return Suite(tuple(reports), tuple(refused))
 
 
 async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
@@ -105,13 +118,15 @@ async def _break(drill: Drill, scene: Scene, watch: Watch, course: Course, emit:
         course.undone = monotonic()
 
 
-async def _served(watch: Watch, since: float, title: str, course: Course, emit: Emit) -> None:
-    """Wait until clients are served; a finding of this ``title`` where they aren't."""
+async def _served(watch: Watch, since: float, title: str, course: Course, emit: Emit) -> bool:
+    """Wait until clients are served, and return whether they are; a finding of this ``title`` where they aren't."""
     try:
         with reported(emit, SUBJECT, "wait until clients are served"):
             await watch.served(since=since, seconds=STEADY, deadline=COMING_BACK)
     except ConditionTimeout as late:
         course.findings.append(Finding(title, False, late.detail))
+        return False
+    return True
 
 
 async def _hold(until: float) -> None:
@@ -124,11 +139,11 @@ async def _hold(until: float) -> None:
 
 async def _heal(ground: Ground, watch: Watch, course: Course, emit: Emit) -> None:
     """Wait until the platform is whole and clients are served."""
-    report, _ = await asyncio.gather(
+    report, served = await asyncio.gather(
         run_checks(_whole(ground), ground.reach, emit, at_once=AT_ONCE),
         _served(watch, monotonic(), "clients are served in the end", course, emit),
     )
-    if report.ok and all(finding.ok for finding in course.findings):
+    if report.ok and served:
         course.healed = monotonic()
 
 

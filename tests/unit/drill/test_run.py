@@ -15,9 +15,9 @@ from tests.unit.drill.made import Breakable, topology
 
 from groundplane.drill import run
 from groundplane.drill.faults import Ground, Scene, ground_of
-from groundplane.drill.model import Answer, Drill, Finding, Promise, Sample, Write
+from groundplane.drill.model import Answer, Drill, Finding, Promise, Refused, Sample, Write
 from groundplane.drill.probe import Watch
-from groundplane.drill.run import WHOLE, run_drill
+from groundplane.drill.run import WHOLE, run_drill, run_drills
 from groundplane.errors import ConditionTimeout, GroundplaneError
 from groundplane.events import silent
 from groundplane.state.step import Reach
@@ -194,3 +194,27 @@ def test_a_drill_that_breaks_down_is_mended_and_cleaned_up(world: World) -> None
         asyncio.run(run_drill(replace(DRILL, inject=breaks_down), world.ground(), silent))
     assert world.provider.asked == ["cut lb1 from all", "mend"]
     assert world.provider.transport.commands()[-2][3:5] == ("delete", "namespace/groundplane-drill")
+
+
+def test_what_is_found_wrong_meanwhile_does_not_keep_a_platform_from_being_whole(world: World) -> None:
+    async def wrong(_: Scene) -> tuple[Finding, ...]:
+        return (Finding("names are kept", False, "cp1 lost its names"),)
+
+    report = asyncio.run(run_drill(replace(DRILL, during=wrong), world.ground(), silent))
+    assert report.timeline.healed is not None
+    assert [finding.title for finding in report.findings if not finding.ok] == ["names are kept"]
+
+
+def test_a_suite_keeps_what_it_found_before_a_drill_could_not_be_done(world: World) -> None:
+    async def breaks_down(_: Scene) -> None:
+        raise GroundplaneError("nobody leads etcd")
+
+    broken = replace(DRILL, name="broken", inject=breaks_down)
+    refused = (Refused("clock-jump", "no clock"),)
+    suite = asyncio.run(run_drills((DRILL, broken, DRILL), refused, world.ground(), silent))
+    assert [report.name for report in suite.reports] == ["made-up"]
+    assert (suite.stopped, suite.ok, suite.refused) == ("broken: nobody leads etcd", False, refused)
+    whole = asyncio.run(run_drills((DRILL, DRILL), (), world.ground(), silent))
+    assert (len(whole.reports), whole.ok, whole.stopped) == (2, True, "")
+    with pytest.raises(GroundplaneError, match="nobody leads"):
+        asyncio.run(run_drills((broken, DRILL), (), world.ground(), silent))
