@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
-from groundplane.errors import GroundplaneError, MachineError
+from groundplane.errors import ApplyError, GroundplaneError, MachineError
 from groundplane.events import Emit, Outcome, silent, tee
 from groundplane.spec import ClusterSpec, load
 
@@ -205,6 +205,24 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
         holder=active,
         interrupts=design.interrupts,
     )
+
+
+async def offered(design: Design, provider: Provider, machine: str, path: str, content: bytes) -> str:
+    """Begin an apply in which a machine's file has another ``content``, up to where the first machine would be touched;
+    why it was refused, empty where it was not."""
+    from groundplane.rollout.apply import refuse
+
+    states = tuple(
+        replace(state, files=tuple(replace(f, content=content) if f.path == path else f for f in state.files))
+        if state.machine == machine
+        else state
+        for state in design.states
+    )
+    try:
+        refuse(await proposed(replace(design, states=states), provider))
+    except ApplyError as error:
+        return "\n".join(filter(None, (str(error), error.detail)))
+    return ""
 
 
 def known_machine(topology: Topology, name: str) -> str:

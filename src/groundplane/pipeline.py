@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from groundplane.pieces import (
     jobs,
     known_machine,
     machine_boot,
+    offered,
     own_images,
     proposed,
     provider_for,
@@ -207,7 +209,8 @@ async def drill(options: Options, name: str) -> Suite:
     with working(options, design.topology.spec, f"drill {name}") as (store, emit, journal):
         provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
         await provider.prepare()
-        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks)
+        offer = partial(offered, design, provider)
+        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, offer)
         store.set_verified(False)  # until all drills have left a whole platform behind
         suite = await run_drills(drills, refused, ground, emit)
         store.set_verified(not suite.stopped and suite.reports[-1].checks.ok)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from hashlib import sha256
 from typing import Final
 
+from groundplane.components.haproxy.fragment import CONFIG as HAPROXY_CONFIG
 from groundplane.components.haproxy.fragment import UNIT as HAPROXY
 from groundplane.components.kubeadm import paths
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
@@ -20,6 +22,7 @@ systemd-run --quiet --collect --on-active=5min --unit=groundplane-drill-filler /
 fallocate --length "$(df --output=avail --block-size=1 {paths.ETCD_DATA} | tail -n 1)" {_FILLER}
 """
 _EMPTY: Final = f"rm -f {_FILLER}; systemctl stop groundplane-drill-filler.timer"
+_NONSENSE: Final = b"no-such-keyword"
 JUMP: Final = 5
 """Seconds a clock jumps ahead: more than certificates and leases mind, and bent back by chrony within two minutes."""
 
@@ -55,6 +58,35 @@ async def balancer_drain(scene: Scene) -> None:
 async def haproxy_crash(scene: Scene) -> None:
     kill = ("systemctl", "kill", "--kill-whom=all", "--signal=KILL", HAPROXY)
     await scene.command(await scene.active(), "HAProxy is killed", *kill)
+
+
+async def haproxy_bad_config(scene: Scene) -> None:
+    for machine in scene.topology.balancers:
+        await scene.offer(machine, HAPROXY_CONFIG, lambda content: content + _NONSENSE + b"\n")
+
+
+async def keeping_haproxys_config(scene: Scene) -> tuple[Finding, ...]:
+    """Whether the spoilt configuration was refused with HAProxy's own words, on every balancer, and lies on none."""
+    taken = [name for name, why in scene.refusals.items() if _NONSENSE.decode() not in why]
+    first = next(iter(scene.refusals.values()), "").splitlines()[:1]
+    changed = [machine.name for machine in scene.topology.balancers if not await _as_designed(scene, machine)]
+    return (
+        Finding(
+            "apply refuses a configuration that HAProxy can't read",
+            not taken,
+            f"not refused for its content: {', '.join(taken)}" if taken else "".join(first),
+        ),
+        Finding(
+            "no balancer has it",
+            not changed,
+            f"changed: {', '.join(changed)}" if changed else "the configuration of all balancers is as it was",
+        ),
+    )
+
+
+async def _as_designed(scene: Scene, machine: Machine) -> bool:
+    lies = (await scene.run(machine, "sha256sum", HAPROXY_CONFIG)).text.split()[0]
+    return lies == sha256(scene.content(machine, HAPROXY_CONFIG)).hexdigest()
 
 
 async def control_plane_crash(scene: Scene) -> None:

@@ -91,6 +91,16 @@ DRILLS: Final = (
         signs=HAPROXY_GONE,
     ),
     Drill(
+        name="haproxy-bad-config",
+        title="An apply brings the balancers a configuration that HAProxy can't read",
+        risk="none to speak of: it is refused before it reaches a machine",
+        promise=Promise(gap=0.2, may_fail=False),
+        inject=acts.haproxy_bad_config,
+        hold=3,
+        units=BALANCER_UNITS,
+        during=acts.keeping_haproxys_config,
+    ),
+    Drill(
         name="api-server-kill",
         title="The API server of one control plane is killed",
         risk="requests to it fail; the kubelet starts it again",

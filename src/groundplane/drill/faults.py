@@ -28,15 +28,23 @@ BOOT: Final = 180.0
 """Seconds a machine may take from its power button to being ready."""
 
 
+Offer = Callable[[str, str, bytes], Awaitable[str]]
+"""Begins an apply in which a machine's file, by its path, has another content; returns why it was refused, or empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The platform a drill happens on: its design, its machines, and how they can be broken."""
+    """The platform a drill happens on: its design, its machines, and how they can be broken.
+
+    ``offer`` begins an apply up to where the first machine would be touched.
+    """
 
     topology: Topology
     provider: Provider
     faults: Faults
     blueprints: Mapping[str, Blueprint]
     checks: tuple[Check, ...]
+    offer: Offer
 
     @property
     def reach(self) -> Reach:
@@ -44,7 +52,7 @@ class Ground:
 
 
 def ground_of(
-    topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check]
+    topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check], offer: Offer
 ) -> Ground:
     """The ground of a platform; MachineError where its provider can't break anything."""
     if not isinstance(provider, Faults):
@@ -52,21 +60,22 @@ def ground_of(
             "machines of this provider can't be broken on purpose",
             hint="drills need `provider: lab` in the cluster file",
         )
-    return Ground(
-        topology, provider, provider, {blueprint.state.machine: blueprint for blueprint in blueprints}, tuple(checks)
-    )
+    by_machine = {blueprint.state.machine: blueprint for blueprint in blueprints}
+    return Ground(topology, provider, provider, by_machine, tuple(checks), offer)
 
 
 Undo = Callable[[], Awaitable[None]]
 
 
 class Scene:
-    """One drill's doings. ``began`` is when the fault was there, ``acts`` tells in words what was done."""
+    """One drill's doings. ``began`` is when the fault was there, ``acts`` tells in words what was done, and
+    ``refusals`` why each machine's apply was refused (empty: it was not)."""
 
     def __init__(self, ground: Ground, emit: Emit) -> None:
         self.ground = ground
         self.began: float | None = None
         self.acts: list[str] = []
+        self.refusals: dict[str, str] = {}
         self._emit = emit
         self._undoes: list[tuple[str, Undo]] = []
         self._off: set[str] = set()
@@ -109,6 +118,10 @@ class Scene:
                 return self.topology.machine(view.machine)
         raise MachineError("etcd has no leader", hint="see `groundplane status`")
 
+    def content(self, machine: Machine, path: str) -> bytes:
+        """What a file of the machine's should hold."""
+        return next(file.content for file in self.ground.blueprints[machine.name].state.files if file.path == path)
+
     async def run(self, machine: Machine, *argv: str) -> Completed:
         """Run a command that breaks nothing."""
         return await self.ground.reach.run(machine.name, argv, timeout=30)
@@ -122,6 +135,11 @@ class Scene:
             self._later(f"mend {machine.name}", lambda: _run(reach, machine.name, undo))
         self._begin(f"{machine.name}: {words}")
         await reach.run(machine.name, argv, timeout=30)
+
+    async def offer(self, machine: Machine, path: str, spoil: Callable[[bytes], bytes]) -> None:
+        """Begin an apply in which the machine's file is spoilt; ``refusals`` keeps why it was refused."""
+        self._begin(f"{machine.name}: an apply brings a spoilt {path}")
+        self.refusals[machine.name] = await self.ground.offer(machine.name, path, spoil(self.content(machine, path)))
 
     async def power_off(self, *machines: Machine) -> None:
         """Cut their power, all at once."""

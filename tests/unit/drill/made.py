@@ -26,6 +26,11 @@ CRASH: Final = next(drill for drill in DRILLS if drill.name == "balancer-crash")
 HEALTHY: Final = Report((Result("nodes", "all nodes are ready", True, "5 of 5", 1.5),))
 
 
+async def unoffered(machine: str, path: str, content: bytes) -> str:
+    """For drills that bring no apply anything."""
+    raise AssertionError(f"nobody said what {machine} answers to another {path}")
+
+
 @cache
 def topology(*, everything: bool = False) -> Topology:
     """The example's platform in a lab, or on machines that are their own masters."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from tests.unit.components.ha import said
 from tests.unit.drill.made import Breakable, topology
 
+from groundplane.cloudinit.seed import Seed
 from groundplane.components.kubeadm.etcd import View
 from groundplane.drill import acts, faults
 from groundplane.drill.catalogue import ALL, DRILLS, chosen, drill_named
@@ -18,14 +20,15 @@ from groundplane.drill.model import Drill, Need
 from groundplane.errors import GroundplaneError, MachineError, Unreachable
 from groundplane.events import silent
 from groundplane.machines.base import Blueprint
+from groundplane.state.model import File, MachineState
 from groundplane.state.step import Completed
 from groundplane.topology.model import Topology, Traits
 
 WANTED = {
     "api-server-kill", "balancer-crash", "balancer-drain", "balancer-hang", "balancer-partition-all",
     "balancer-partition-peer", "balancer-partition-vote", "clock-jump", "control-plane-crash",
-    "control-plane-partition", "disk-full", "etcd-leader-kill", "everything-off", "gateway-crash", "haproxy-crash",
-    "worker-crash",
+    "control-plane-partition", "disk-full", "etcd-leader-kill", "everything-off", "gateway-crash", "haproxy-bad-config",
+    "haproxy-crash", "worker-crash",
 }  # fmt: skip
 BROKEN = {
     "balancer-crash": ["stop lb1 at once"],
@@ -37,6 +40,7 @@ BROKEN = {
     "control-plane-partition": ["cut cp2 from all"],
     "worker-crash": ["stop worker1 at once"],
     "gateway-crash": ["stop gateway at once"],
+    "haproxy-bad-config": ["offer lb1 /etc/haproxy/haproxy.cfg", "offer lb2 /etc/haproxy/haproxy.cfg"],
     "everything-off": [f"stop {machine.name} at once" for machine in topology().machines],
 }
 TOLD = {
@@ -65,8 +69,15 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Breakable:
 
 
 def scene_of(provider: Breakable, platform: Topology) -> Scene:
-    blueprints: tuple[Blueprint, ...] = ()
-    return Scene(ground_of(platform, provider, blueprints, ()), silent)
+    """Each balancer's configuration is ``global``; offered anything else, they quote it and refuse."""
+    state = [File("/etc/haproxy/haproxy.cfg", b"global\n")]
+    blueprints = [Blueprint(MachineState(m.name, files=tuple(state)), Seed(b"", b"", b"")) for m in platform.balancers]
+
+    async def offer(machine: str, path: str, content: bytes) -> str:
+        provider.asked.append(f"offer {machine} {path}")
+        return f"{machine}: haproxy does not accept {path}\n{content.decode()}"
+
+    return Scene(ground_of(platform, provider, blueprints, (), offer), silent)
 
 
 def test_all_drills_are_there_and_each_says_what_it_does() -> None:
@@ -89,7 +100,7 @@ def test_a_drill_breaks_what_it_says(drill: Drill, provider: Breakable) -> None:
 
     asyncio.run(main())
     assert scene.began is not None
-    assert len(scene.acts) == 1
+    assert len(scene.acts) == max(1, sum(words.startswith("offer") for words in BROKEN.get(drill.name, [])))
     told = [(call.machine, " ".join(call.argv)) for call in provider.transport.calls if call.argv[0] != "crm_mon"]
     assert provider.asked == BROKEN.get(drill.name, [])
     assert told == ([TOLD[drill.name]] if drill.name in TOLD else [])
@@ -128,7 +139,7 @@ def test_a_small_platform_lacks_what_drills_need() -> None:
     spine = topology()
     alone = replace(spine, machines=tuple(m for m in spine.machines if m.name in ("gateway", "lb1", "cp1")))
     drills, refused = chosen(ALL, alone)
-    assert {drill.name for drill in drills} == {"gateway-crash", "everything-off"}
+    assert {drill.name for drill in drills} == {"gateway-crash", "haproxy-bad-config", "everything-off"}
     assert next(entry.reason for entry in refused if entry.name == "balancer-crash") == f"it needs {Need.STANDBY}"
 
 
@@ -161,3 +172,25 @@ def test_addresses_and_names_that_are_lost_with_the_gateway_are_found(provider: 
     ok, seen = asyncio.run(look())
     assert not ok
     assert seen == "cp1 lost its address; cp2 lost its names; cp3: cp3: gone"
+
+
+def test_a_spoilt_configuration_must_be_refused_for_its_content_and_lie_nowhere(provider: Breakable) -> None:
+    digest = sha256(b"global\n").hexdigest()
+    for name in ("lb1", "lb2"):
+        provider.transport.on(name, "sha256sum", answers=f"{digest}  /etc/haproxy/haproxy.cfg")
+
+    async def look(**refusals: str) -> list[tuple[bool, str]]:
+        scene = scene_of(provider, topology())
+        await acts.haproxy_bad_config(scene)
+        scene.refusals.update(refusals)
+        return [(finding.ok, finding.seen) for finding in await acts.keeping_haproxys_config(scene)]
+
+    assert asyncio.run(look()) == [
+        (True, "lb1: haproxy does not accept /etc/haproxy/haproxy.cfg"),
+        (True, "the configuration of all balancers is as it was"),
+    ]
+    provider.transport.on("lb2", "sha256sum", answers="0123  /etc/haproxy/haproxy.cfg")
+    assert asyncio.run(look(lb1="", lb2="it can't be asked")) == [
+        (False, "not refused for its content: lb1, lb2"),
+        (False, "changed: lb2"),
+    ]
