@@ -202,6 +202,15 @@ NETWORK = [
     Case("too many machines", "name: lab\nmachines: {worker: 200}\n", 1, ("too few addresses",), "widen"),
     Case("too small a LAN", lan("  lan: 10.80.0.0/29\n"), 3, ("too few addresses",)),
     Case("pool too large", lan("  dhcp-pool: {first: 10.80.0.2, last: 10.80.0.250}\n"), 3, ("too few addresses",)),
+    Case(
+        "no address for this computer",
+        "name: lab\nnetwork:\n  lan: 10.80.0.0/29\n  dhcp-pool: {first: 10.80.0.6, last: 10.80.0.6}\n"
+        "balancers: {accept-single-point-of-failure: true}\n"
+        "machines: {balancer: 1, control-plane: 1, worker: 1}\n",
+        3,
+        ("no address left for this computer",),
+        "widen network.lan to a /28",
+    ),
     Case("pool outside", lan("  dhcp-pool:\n    first: 10.81.0.5\n    last: 10.81.0.9\n"), 4, ("outside the LAN",)),
     Case("pool to broadcast", lan("  dhcp-pool:\n    first: 10.80.0.200\n    last: 10.80.0.255\n"), 5, ("broadcast",)),
     Case(
@@ -239,6 +248,9 @@ NETWORK = [
     Case("IPv6 narrower", lan("  ipv6: fd00:80::/80\n"), 3, ("not a /64",)),
     Case("IPv6 link-local", lan("  ipv6: fe80::/64\n"), 3, ("can't be given",)),
     Case("IPv6 multicast", lan("  ipv6: ff02::/64\n"), 3, ("can't be given",)),
+    Case("IPv6 of nobody", lan("  ipv6: '::/64'\n"), 3, ("can't be given",), "fd00:80::/64"),
+    Case("IPv6 of everybody", lan("  ipv6: '::/0'\n"), 3, ("can't be given",), "fd00:80::/64"),
+    Case("IPv6 site-local", lan("  ipv6: fec0::/64\n"), 3, ("fc00::/7 and 2000::/3",)),
     Case(
         "uplink's router", lan(UP.format("192.0.2.2/24", "192.0.3.1", "")), 5, ("192.0.3.1", "outside"), "192.0.2.0/24"
     ),

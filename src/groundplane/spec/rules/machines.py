@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Iterator
 from ipaddress import IPv4Address
 
 from groundplane.errors import SpecError
-from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of
+from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, spare_address
 from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Counts, Role, Size
 from groundplane.spec.problem import Path
 from groundplane.spec.rules.finding import Finding
-from groundplane.spec.rules.network import FLOATING, LAN, POOL, in_pool, not_a_host_of
+from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, in_pool, not_a_host_of
 
 MACHINES: Path = ("machines",)
 
@@ -189,8 +189,15 @@ def range_has_room(draft: Draft) -> Iterator[Finding]:
     counts: list[Path] = [("machines", role.value) for role in Role]
     if not draft.knows(LAN, POOL, FLOATING, ALL_MACHINES, *counts):
         return
+    lan, path = draft.spec.network.lan, LAN if draft.states(LAN) or not draft.states(POOL) else POOL
     try:
-        lay_out_addresses(draft.spec)
+        laid_out = lay_out_addresses(draft.spec)
     except SpecError as error:
-        path = LAN if draft.states(LAN) or not draft.states(POOL) else POOL
         yield Finding(path, error.what, error.hint, at_key=path == POOL)
+        return
+    taken = {laid_out.floating, *laid_out.machines}
+    if draft.spec.provider.operator_on_lan and spare_address(lan, pool_of(draft.spec.network), taken) is None:
+        message = f"{lan} has no address left for this computer, which reaches the machines from one of the LAN"
+        wider = f"widen network.lan to a /{lan.prefixlen - 1}, or " if lan.prefixlen > WIDEST else ""
+        instead = f"{wider}state a smaller network.dhcp-pool"
+        yield Finding(path, message, instead, at_key=path == POOL)
