@@ -28,9 +28,9 @@ _SPECIAL = (
 )
 # What hosts may have: unique local addresses (RFC 4193) and global unicast (RFC 4291, the only part ever assigned).
 _FOR_HOSTS = (IPv6Network("fc00::/7"), IPv6Network("2000::/3"))
+WIDEST = 16  # the LAN's prefix
 # kube-controller-manager gives each node a /24 and takes at most 2^16 of them; the API server refuses a Service range
 # of more than 20 bits, and kubeadm one with fewer than 10 addresses (MinimumAddressesInServiceSubnet).
-WIDEST = 16  # prefix of the LAN
 _PREFIXES = ((LAN, WIDEST, 29, "10.80.0.0/24"), (PODS, 8, 24, "10.244.0.0/16"), (SERVICES, 12, 28, "10.96.0.0/16"))
 
 
