@@ -85,9 +85,10 @@ def explain(
 
 def schema(session: Session) -> None:
     """Write the cluster file's JSON Schema, for editors."""
+    from groundplane.bundle.versions import known_versions
     from groundplane.spec import schema as text
 
-    session.out.say(text().rstrip("\n"))
+    session.out.say(text(known_versions()).rstrip("\n"))
 
 
 def render(

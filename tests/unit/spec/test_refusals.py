@@ -87,9 +87,8 @@ KEYS = [
     Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "did you mean 'network.lan'?"),
     Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "did you mean 'machines.worker'?"),
     Case("in a machine", single("  - {name: w, rol: worker}\n"), 7, ("`rol`",), "did you mean 'role'?"),
-    Case("a machine without role", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: gateway"),
+    Case("a machine without role", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: worker"),
     Case("a machine without name", single("  - {role: worker}\n"), 7, ("`name` is missing",), "name: worker1"),
-    Case("half a size", "name: lab\nsizes:\n  worker: {cpus: 2}\n", 3, ("`memory` is missing",), "memory: 2GiB"),
     Case("half a pool", lan("  dhcp-pool: {first: 10.80.0.200}\n"), 3, ("`last` is missing",)),
 ]
 
@@ -104,7 +103,7 @@ VALUES = [
     Case("underscore", "name: my_lab\n", 1, (), "write my-lab"),
     Case("hyphen in front", "name: -lab\n", 1, (), "write lab"),
     Case("dots", "name: lab.example\n", 1, (), "write lab-example"),
-    Case("64 characters", f"name: {'a' * 64}\n", 1, ("64 characters",), "at most 63"),
+    Case("64 characters", f"name: {'a' * 64}\n", 1, ("64 characters", "at most 63")),
     Case("not ASCII", "name: läb\n", 1, ("`läb`",), "such as lab"),
     Case("mapping for name", "name: {a: b}\n", 1, ("a mapping stands where",)),
     Case("list for name", "name: [a]\n", 1, ("a list stands where",)),
@@ -117,10 +116,24 @@ VALUES = [
     ),
     Case("off", "name: lab\nbalancers:\n  accept-single-point-of-failure: off\n", 3, (), "write false"),
     Case("number for bool", "name: lab\nbalancers:\n  accept-single-point-of-failure: 1\n", 3, ("not true or false",)),
-    Case("text for bool", "name: lab\nbalancers:\n  accept-single-point-of-failure: 'true'\n", 3, ("not true or",)),
+    Case(
+        "text for bool",
+        "name: lab\nbalancers:\n  accept-single-point-of-failure: 'true'\n",
+        3,
+        ("in quotes", "not true or false"),
+        "take the quotes away",
+    ),
     Case("standby", "name: lab\nbalancers: {standby: warm}\n", 2, ("`warm`",), "hot or cold"),
     Case("float count", "name: lab\nmachines: {worker: 2.0}\n", 2, ("whole number",), "write 2"),
-    Case("quoted count", "name: lab\nmachines: {worker: '2'}\n", 2, ("whole number",)),
+    Case(
+        "quoted count", "name: lab\nmachines: {worker: '2'}\n", 2, ("`2` in quotes", "whole number"), "take the quotes"
+    ),
+    Case("quoted gateway", 'name: lab\nmachines: {gateway: "1"}\n', 2, ("`1` in quotes is text",), "take the quotes"),
+    Case("quoted and odd", "name: lab\nmachines: {control-plane: '2'}\n", 2, ("1, 3, 5, 7 or 9",), "such as 3"),
+    Case("quoted processors", 'name: lab\nsizes: {worker: {cpus: "2"}}\n', 2, ("`2` in quotes",), "take the quotes"),
+    Case("no balancer", "name: lab\nmachines: {balancer: 0}\n", 2, ("1 to 2",), "such as 2"),
+    Case("half a balancer", "name: lab\nmachines: {balancer: 2.5}\n", 2, ("1 to 2",), "such as 2"),
+    Case("too many and whole", "name: lab\nmachines: {worker: 2000.0}\n", 2, ("whole number",), "0 to 1000"),
     Case("word count", "name: lab\nmachines: {worker: two}\n", 2, ("`two`", "0 to 1000")),
     Case("true count", "name: lab\nmachines: {worker: true}\n", 2, ("`true`",)),
     Case("negative count", "name: lab\nmachines: {worker: -1}\n", 2, ("`-1`", "0 to 1000")),
@@ -132,7 +145,12 @@ VALUES = [
     Case("word in the list", single("  - worker\n"), 7, ("`worker`", "not a machine")),
     Case("role", single("  - {name: w, role: Worker}\n"), 7, ("`Worker`",), "did you mean 'worker'?"),
     Case("role in snake case", single("  - {name: w, role: control_plane}\n"), 7, (), "did you mean 'control-plane'?"),
-    Case("memory without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 512}\n", 3, ("no unit",), "512MiB"),
+    Case(
+        "memory without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 512}\n", 3, ("no unit",), "such as 2GiB"
+    ),
+    Case("many without unit", "name: lab\nsizes:\n  worker: {memory: 4096}\n", 3, ("no unit",), "write 4096MiB"),
+    Case("few without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 4}\n", 3, ("no unit",), "write 4GiB"),
+    Case("no memory", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 0}\n", 3, ("no unit",), "such as 2GiB"),
     Case("memory in G", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 3G}\n", 3, ("`3G`",), "write 3GiB"),
     Case(
         "memory in small letters", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 2048 mb}\n", 3, (), "write 2048MiB"
@@ -151,6 +169,7 @@ VALUES = [
     Case("IPv6 host bits", lan("  ipv6: fd00:80::1/64\n"), 3, ("bits",), "write fd00:80::/64"),
     Case("IPv4 for IPv6", lan("  ipv6: 10.0.0.0/24\n"), 3, ("IPv6 range",)),
     Case("domain", lan("  domain: Example.ORG.\n"), 3, ("DNS domain",), "write example.org"),
+    Case("no better domain", lan("  domain: '-a-.B'\n"), 3, ("DNS domain",), "such as groundplane.internal"),
     Case("domain too long", lan(f"  domain: {'.'.join(['a' * 60] * 5)}\n"), 3, ("DNS domain",)),
     Case(
         "MAC with hyphens", single("  - {name: w, role: worker, mac: 52-54-00-12-34-56}\n"), 7, (), "52:54:00:12:34:56"

@@ -165,20 +165,31 @@ def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
 def sizes_suffice(draft: Draft) -> Iterator[Finding]:
     for role in Role:
         path: Path = ("sizes", role.value)
+        size = draft.spec.sizes.of(role)
         if draft.knows(path):
-            yield from _too_small(path, draft.spec.sizes.of(role), role)
+            yield from _unfit_memory(path, size, role)
+            yield from _unfit_cpus(path, size, role)
     for place, entry in draft.machines():
-        if entry.size is not None:
-            yield from _too_small((*place, "size"), entry.size, entry.role)
+        if entry.size is None or not draft.knows((*place, "role")):
+            continue
+        size = entry.size.over(draft.spec.sizes.of(entry.role))
+        # What the role's size says is told there.
+        if entry.size.memory is not None:
+            yield from _unfit_memory((*place, "size"), size, entry.role)
+        if entry.size.cpus is not None:
+            yield from _unfit_cpus((*place, "size"), size, entry.role)
 
 
-def _too_small(path: Path, size: Size, role: Role) -> Iterator[Finding]:
+def _unfit_memory(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.memory_bytes < LEAST_MEMORY[role]:
         least = f"{LEAST_MEMORY[role] // _MIB}MiB"
         message = f"{size.memory} is too little memory for a {role.value}"
         yield Finding((*path, "memory"), message, f"write at least {least}")
     elif size.memory_bytes > MOST_MEMORY:
         yield Finding((*path, "memory"), f"{size.memory} is more than any machine has", "mind the unit: MiB or GiB")
+
+
+def _unfit_cpus(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.cpus < LEAST_CPUS[role]:
         message = f"{size.cpus:g} processors are too few for a {role.value}"
         yield Finding((*path, "cpus"), message, f"write at least {LEAST_CPUS[role]:g}")
