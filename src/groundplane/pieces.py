@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from groundplane.bundle.versions import known_versions, load_versions
 from groundplane.errors import GroundplaneError, MachineError
 from groundplane.events import Emit, Outcome, silent, tee
-from groundplane.spec import ClusterSpec, load
+from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
     from groundplane.bundle.sources import SourceName
@@ -57,6 +57,29 @@ class Options:
 def validate(file: Path) -> ClusterSpec:
     """Read the cluster file; SpecError with every problem at once."""
     return load(file, name=str(file), versions=known_versions())
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The platform a file names. ``fault``: what has become wrong with the file since the platform was built."""
+
+    name: str
+    fault: InvalidCluster | None = None
+
+
+def named(options: Options) -> Named:
+    """The platform the file names, for working on one that stands: all else was remembered when it was built.
+
+    InvalidCluster where the file is at fault and doesn't name a platform that is there.
+    """
+    from groundplane.store import Store
+
+    try:
+        return Named(validate(options.file).name)
+    except InvalidCluster as error:
+        if not error.platform or not Store(options.home, error.platform).exists:
+            raise
+        return Named(error.platform, error)
 
 
 @contextmanager
@@ -177,7 +200,7 @@ def existing(options: Options) -> tuple[Design, Provider]:
     """The platform the file names, as it was built; MachineError where there is none."""
     from groundplane.store import Store
 
-    store = Store(options.home, validate(options.file).name)
+    store = Store(options.home, named(options).name)
     design = designed(require_built(store), store)
     return design, provider_for(design, store, options.emit)
 

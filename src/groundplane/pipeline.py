@@ -33,8 +33,12 @@ from groundplane.pieces import (
     existing as existing,
 )
 from groundplane.pieces import (
+    named as named,
+)
+from groundplane.pieces import (
     validate as validate,
 )
+from groundplane.spec import ClusterSpec
 
 if TYPE_CHECKING:
     from groundplane.rollout.apply import Applied
@@ -141,14 +145,19 @@ async def watch_drift(options: Options, every: float, seen: Callable[[Plan], Non
         await asyncio.sleep(every)
 
 
-async def down(options: Options) -> None:
-    """Remove the platform: machines, networks, secrets. Caches and the journal stay."""
-    spec = validate(options.file)
-    with working(options, spec, "down") as (store, emit, _):
-        if not store.exists:
-            return
-        await provider_for(designed(store.remembered_spec() or spec, store), store, emit).destroy()
+async def down(options: Options) -> bool:
+    """Remove the platform: machines, networks, secrets. Caches and the journal stay. False: there was nothing of it.
+
+    Where nothing is remembered, this computer is searched: a lost state folder leaves a running platform behind.
+    """
+    bare = ClusterSpec(name=named(options).name)
+    with working(options, bare, "down") as (store, emit, _):
+        provider = provider_for(designed(store.remembered_spec() or bare, store, remember=False), store, emit)
+        if not store.exists and not provider.remains():
+            return False
+        await provider.destroy()
         store.forget()
+        return True
 
 
 async def verify(options: Options, only: Sequence[str] = ()) -> Report:
@@ -167,7 +176,7 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
     """Start or stop machines that exist, at once: those of ``names``, or all of them."""
     design, provider = existing(options)
     chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
-    with working(options, design.topology.spec, f"power {'on' if on else 'off'}") as (store, emit, _):
+    with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
         if not on:
             async with asyncio.TaskGroup() as group:
                 for name in chosen:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
-from groundplane import pieces
+from groundplane import pieces, pipeline
 from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
@@ -19,7 +19,8 @@ from groundplane.errors import Interrupted, MachineError
 from groundplane.events import silent
 from groundplane.machines.base import Blueprint, MachineStatus
 from groundplane.rollout import in_order, run_jobs
-from groundplane.spec import load
+from groundplane.spec import InvalidCluster, load
+from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
 from groundplane.topology.secrets_json import secrets_from_json
 from groundplane.transport.fake import FakeTransport
@@ -49,6 +50,7 @@ class Grounded:
     def __init__(self) -> None:
         self.transport = FakeTransport()
         self.asked: list[str] = []
+        self.left = False
 
     async def prepare(self) -> None: ...
 
@@ -64,7 +66,11 @@ class Grounded:
 
     async def remove(self, machine: str) -> None: ...
 
-    async def destroy(self) -> None: ...
+    async def destroy(self) -> None:
+        self.asked.append("destroy")
+
+    def remains(self) -> bool:
+        return self.left
 
     def status(self) -> tuple[MachineStatus, ...]:
         return ()
@@ -131,3 +137,81 @@ def test_seeds_are_the_same_each_time() -> None:
         return [blueprint.seed for blueprint in pieces.blueprints_of(designed(SHAPES["lab"]))]
 
     assert [seed.digest for seed in seeds()] == [seed.digest for seed in seeds()]
+
+
+class Place:
+    """A state folder of its own, and a provider in the real one's place."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.provider = Grounded()
+        self.options = pieces.Options(folder / "lab.yaml", state_dir=folder / "state")
+        monkeypatch.setattr(pipeline, "provider_for", lambda *_: self.provider)
+        monkeypatch.setattr(pieces, "provider_for", lambda *_: self.provider)
+        monkeypatch.setattr("groundplane.machines.lab.traits.traits", lambda: Traits())
+
+    def write(self, text: str) -> None:
+        self.options.file.write_text(text)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.options.home, "lab")
+
+    def build(self) -> None:
+        """As ``up`` leaves the store."""
+        self.store.claim(pieces.validate(self.options.file))
+        self.store.secrets(lambda: SECRETS)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    found = Place(tmp_path, monkeypatch)
+    found.write("name: lab\n")
+    return found
+
+
+@pytest.mark.parametrize(("built", "left"), [(True, False), (True, True), (False, True)])
+def test_down_removes_what_is_remembered_or_left(place: Place, built: bool, left: bool) -> None:
+    if built:
+        place.build()
+    place.provider.left = left
+    assert asyncio.run(pipeline.down(place.options))
+    assert place.provider.asked == ["destroy"]
+    assert not place.store.exists
+
+
+def test_down_touches_and_makes_nothing_where_nothing_is_left(place: Place) -> None:
+    assert not asyncio.run(pipeline.down(place.options))
+    assert place.provider.asked == []
+    assert not place.store.exists
+
+
+INVALID = "name: lab\nnetworks: {}\nmachines: {worker: x}\n"
+
+
+def test_a_standing_platform_needs_no_more_of_its_file_than_the_name(place: Place) -> None:
+    place.build()
+    place.write(INVALID)
+    found = pieces.named(place.options)
+    assert (found.name, found.fault is not None) == ("lab", True)
+    plan, _ = pieces.existing(place.options)
+    assert len(plan.topology.workers) == 2
+    assert asyncio.run(pipeline.down(place.options))
+
+
+@pytest.mark.parametrize(
+    "text", [INVALID, "name: Lab\n", "name: [lab\n", "name: lab\nname: other\n", "nam: lab\n", "name: '123'\n"]
+)
+def test_an_invalid_file_that_names_no_standing_platform_is_refused(place: Place, text: str) -> None:
+    if text != INVALID:
+        place.build()
+    place.write(text)
+    with pytest.raises(InvalidCluster):
+        pieces.named(place.options)
+
+
+def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
+    place.build()
+    place.write(INVALID)
+    for recipe in (pipeline.up(place.options), pipeline.plan(place.options)):
+        with pytest.raises(InvalidCluster):
+            asyncio.run(recipe)

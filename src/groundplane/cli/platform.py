@@ -15,6 +15,7 @@ from groundplane.cli.output import duration
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
+from groundplane.cli.standing import standing
 from groundplane.errors import GroundplaneError
 
 PANEL = "Platform"
@@ -90,13 +91,13 @@ def down(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    spec = pipeline.validate(session.file)
+    name = standing(session)
     need_root(session, "remove machines")
     if not yes:
-        agree(session, f"Remove platform {spec.name} with all data on its machines?", "nothing was removed")
+        agree(session, f"Remove platform {name} with all data on its machines?", "nothing was removed")
     with session.progress() as emit:
-        run(pipeline.down(session.options(emit)), tell=session.out.tell)
-    session.out.say(f"{spec.name} is removed")
+        removed = run(pipeline.down(session.options(emit)), tell=session.out.tell)
+    session.out.say(f"{name} is removed" if removed else f"there is no platform {name}")
 
 
 def verify(
@@ -110,7 +111,7 @@ def verify(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    pipeline.validate(session.file)
+    standing(session)
     need_root(session, "reach the platform's machines")
     with session.progress() as emit:
         report = run(pipeline.verify(session.options(emit), tuple(check or ())), tell=session.out.tell)
@@ -128,7 +129,7 @@ def status(session: Session) -> None:
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    pipeline.validate(session.file)
+    standing(session)
     need_root(session, "see the platform's machines")
     with session.progress() as emit:
         found = run(pipeline.status(session.options(emit)), tell=session.out.tell)

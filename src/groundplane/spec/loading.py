@@ -30,7 +30,8 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     found = [problem for problem in problems if (problem.line, problem.column, problem.path) not in told]
     found += document.problems
     if draft is None or found:
-        raise InvalidCluster(name, found, text)
+        sure = draft is not None and not any(problem.path == "name" for problem in found)
+        raise InvalidCluster(name, found, text, platform=draft.spec.name if draft and sure else "")
     return draft.spec
 
 

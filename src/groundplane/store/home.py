@@ -82,6 +82,11 @@ class Home:
             )
 
 
+def state_of(platform: Path) -> Path:
+    """The state folder in which the folder of a platform lies."""
+    return platform.parent.parent
+
+
 def _absolute(path: Path | None) -> Path | None:
     return None if path is None else path.expanduser().absolute()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from groundplane.errors import GroundplaneError, StoreError
+from groundplane.spec import InvalidCluster, Problem
 from groundplane.verify.report import Report, Result
 
 BROKEN = Report(
@@ -143,6 +144,36 @@ def test_down_asks_where_nobody_can_answer(gp: Any, pipeline: Any) -> None:
 def test_down_with_yes_removes(gp: Any, pipeline: Any) -> None:
     answer = gp("down", "--yes", "-f", "lab.yaml")
     assert (answer.code, answer.out, pipeline.asked) == (0, "lab is removed\n", [("down",)])
+
+
+def test_down_says_so_where_there_was_nothing(gp: Any, pipeline: Any) -> None:
+    pipeline.there = False
+    answer = gp("down", "--yes", "-f", "lab.yaml")
+    assert (answer.code, answer.out) == (0, "there is no platform lab\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("down", "--yes"),
+        ("verify",),
+        ("status",),
+        ("start",),
+        ("stop",),
+        ("ssh", "cp1"),
+        ("kubectl", "get"),
+        ("kubeconfig",),
+        ("drift",),
+    ],
+)
+def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, pipeline: Any, words: tuple[str, ...]) -> None:
+    pipeline.fault = InvalidCluster("lab.yaml", [Problem(2, 1, "networks", "there is no key `networks`", "mend it")])
+    answer = gp("-f", "lab.yaml", *words)
+    assert len(pipeline.asked) == 1
+    assert (
+        "warning: lab.yaml: the cluster file has one problem; this goes on with what lab was built from" in answer.err
+    )
+    assert "next: groundplane validate" in answer.err
 
 
 @pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, [("down",)]), ("n\n", 1, []), ("\n", 1, [])])

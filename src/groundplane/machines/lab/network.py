@@ -183,6 +183,10 @@ class Network:
             await self.unplug(machine)
         await self._remove_namespace(self._names.namespace)
 
+    def stands(self) -> bool:
+        """Whether the lab's own namespace is there."""
+        return (self._folder / self._names.namespace).exists()
+
     def machines(self) -> tuple[str, ...]:
         """Machines that have a namespace, also ones the topology no longer knows."""
         if not self._folder.is_dir():
