@@ -16,7 +16,7 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
-from groundplane.errors import GroundplaneError, MachineError
+from groundplane.errors import GroundplaneError, MachineError, UsageError
 from groundplane.events import Emit, Outcome, silent, tee
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
@@ -128,7 +128,7 @@ async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
     known = store.images()
     if not options.extra_images:
         return known
-    cache = options.home.cache / "bundle"
+    cache = options.home.prepared_cache() / "bundle"
     return await cancellable(partial(take_images, options.extra_images, cache, emit, known=known))
 
 
@@ -139,7 +139,7 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
     from groundplane.bundle.sources import Mirrors, obtain
     from groundplane.machines.base import Material
 
-    spec, cache = design.topology.spec, options.home.cache
+    spec, cache = design.topology.spec, options.home.prepared_cache()
     mirrors = Mirrors(debian=spec.image.mirror or "" if spec.image.distribution == "debian" else "")
     async with asyncio.TaskGroup() as group:
         bundling = group.create_task(
@@ -231,10 +231,10 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
 
 
 def known_machine(topology: Topology, name: str) -> str:
-    """``name``, if a machine bears it."""
+    """``name``, if a machine bears it; UsageError otherwise."""
     if name in (names := [machine.name for machine in topology.machines]):
         return name
-    raise MachineError(f"there is no machine {name}", hint=f"there are: {', '.join(names)}")
+    raise UsageError(f"there is no machine {name}", hint=f"there are: {', '.join(names)}")
 
 
 def blueprints_of(design: Design) -> tuple[Blueprint, ...]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import GroundplaneError, MachineError
+from groundplane.errors import MachineError, UsageError
 from groundplane.pieces import (
     Options as Options,
 )
@@ -167,7 +167,7 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
     design, provider = existing(options)
     if unknown := sorted(set(only) - {check.name for check in design.checks}):
         names = ", ".join(check.name for check in design.checks)
-        raise GroundplaneError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
+        raise UsageError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
     chosen = [check for check in design.checks if not only or check.name in only]
     return await run_checks(chosen, provider.transport, options.emit)
 
@@ -220,16 +220,22 @@ def console(options: Options, machine: str) -> Path:
 
 
 def kubectl(options: Options, argv: Sequence[str]) -> int:
-    """Run kubectl inside, on the first control plane that runs, at this terminal; return its exit status."""
+    """Run kubectl inside, at this terminal, on the first control plane that is set up; return its exit status.
+
+    The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
+    """
+    from groundplane.components.kubeadm.control import for_user, lacks_kubeconfig
     from groundplane.machines.base import Power
 
     design, provider = existing(options)
     running = {entry.name for entry in provider.status() if entry.power is Power.RUNNING}
-    for machine in design.topology.control_planes:
-        if machine.name in running:
-            command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *argv)
-            return provider.transport.interactive(machine.name, command)
-    raise MachineError("no control plane is running", hint="see `groundplane status`, then run `groundplane up`")
+    machines = [machine.name for machine in design.topology.control_planes if machine.name in running]
+    for name in machines:
+        status = provider.transport.interactive(name, for_user(*argv))
+        if not asyncio.run(lacks_kubeconfig(provider.transport, name, status)):
+            return status
+    what = "has a kubeconfig yet" if machines else "is running"
+    raise MachineError(f"no control plane {what}", hint="see `groundplane status`, then run `groundplane up`")
 
 
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:

@@ -15,9 +15,9 @@ from groundplane import pieces, pipeline
 from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
-from groundplane.errors import Interrupted, MachineError
+from groundplane.errors import Interrupted, MachineError, UsageError
 from groundplane.events import silent
-from groundplane.machines.base import Blueprint, MachineStatus
+from groundplane.machines.base import Blueprint, MachineStatus, Power
 from groundplane.rollout import in_order, run_jobs
 from groundplane.spec import InvalidCluster, load
 from groundplane.store import Store
@@ -51,6 +51,7 @@ class Grounded:
         self.transport = FakeTransport()
         self.asked: list[str] = []
         self.left = False
+        self.running: tuple[str, ...] = ()
 
     async def prepare(self) -> None: ...
 
@@ -73,7 +74,7 @@ class Grounded:
         return self.left
 
     def status(self) -> tuple[MachineStatus, ...]:
-        return ()
+        return tuple(MachineStatus(name, Power.RUNNING) for name in self.running)
 
     def console(self, machine: str) -> Path:
         return Path(machine)
@@ -107,7 +108,7 @@ def test_a_machine_is_up_when_it_is_ready() -> None:
 
 
 def test_an_unknown_machine_is_told_with_those_there_are() -> None:
-    with pytest.raises(MachineError) as caught:
+    with pytest.raises(UsageError) as caught:
         pieces.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
     assert "cp1" in caught.value.hint
 
@@ -215,3 +216,54 @@ def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
     for recipe in (pipeline.up(place.options), pipeline.plan(place.options)):
         with pytest.raises(InvalidCluster):
             asyncio.run(recipe)
+
+
+class Terminal(FakeTransport):
+    """What an interactive kubectl ends with, by machine."""
+
+    def __init__(self, ends: dict[str, int], configured: Sequence[str]) -> None:
+        super().__init__()
+        self.ends = ends
+        self.sat: list[str] = []
+        for machine in ends:
+            self.on(machine, "test", status=0 if machine in configured else 1)
+
+    def interactive(self, machine: str, argv: Sequence[str]) -> int:
+        assert argv[-2:] == ("get", "pods")
+        self.sat.append(machine)
+        return self.ends[machine]
+
+
+@pytest.mark.parametrize(
+    ("ends", "configured", "status", "sat"),
+    [
+        ({"cp1": 0, "cp2": 0}, ("cp1", "cp2"), 0, ["cp1"]),
+        ({"cp1": 1, "cp2": 0}, ("cp1", "cp2"), 1, ["cp1"]),
+        ({"cp1": 66, "cp2": 0}, ("cp2",), 0, ["cp1", "cp2"]),
+        ({"cp1": 66, "cp2": 0}, ("cp1", "cp2"), 66, ["cp1"]),  # what it ran ended so
+    ],
+)
+def test_kubectl_runs_where_there_is_a_kubeconfig(
+    place: Place, ends: dict[str, int], configured: Sequence[str], status: int, sat: list[str]
+) -> None:
+    place.build()
+    place.provider.transport = terminal = Terminal(ends, configured)
+    place.provider.running = tuple(ends)
+    assert pipeline.kubectl(place.options, ("get", "pods")) == status
+    assert terminal.sat == sat
+    looks = [call.machine for call in terminal.calls]
+    assert looks == [machine for machine in sat if ends[machine] == 66]
+
+
+def test_kubectl_without_any_kubeconfig_says_so(place: Place) -> None:
+    place.build()
+    place.provider.transport = Terminal({"cp1": 66}, ())
+    place.provider.running = ("cp1",)
+    with pytest.raises(MachineError, match="no control plane has a kubeconfig yet"):
+        pipeline.kubectl(place.options, ("get", "pods"))
+
+
+def test_checks_that_are_not_there_are_bad_usage(place: Place) -> None:
+    place.build()
+    with pytest.raises(UsageError, match="no such check: nosuch"):
+        asyncio.run(pipeline.verify(place.options, ("nosuch",)))

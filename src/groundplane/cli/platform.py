@@ -11,6 +11,7 @@ import typer
 
 from groundplane.cli import exits, status_view
 from groundplane.cli.bundle import source_named
+from groundplane.cli.complete import sources
 from groundplane.cli.output import duration
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
@@ -25,6 +26,8 @@ BundleSource = Annotated[
     typer.Option(
         "--bundle-source",
         help="Where Kubernetes comes from when it isn't in the cache: auto, file, release or modules.",
+        metavar="SOURCE",
+        autocompletion=sources,
     ),
 ]
 BundleFile = Annotated[
@@ -62,7 +65,7 @@ def up(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    source = source_named(bundle_source, "--bundle-source")
+    source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
     spec = pipeline.validate(session.file)
     need_root(session, "build machines")
     begin = monotonic()
@@ -104,7 +107,7 @@ def verify(
     session: Session,
     check: Annotated[
         list[str] | None,
-        typer.Argument(help="Names of checks; default: all of them.", show_default=False),
+        typer.Argument(help="Names of checks; default: all of them.", metavar="CHECK", show_default=False),
     ] = None,
 ) -> None:
     """Check that the platform works, and say what to do where it doesn't."""

@@ -61,6 +61,10 @@ class Home:
         private_folder(self.state / "platforms")
         return self
 
+    def prepared_cache(self) -> Path:
+        """The cache folder, made with mode 0700: what lies there is run as root."""
+        return private_folder(self.cache)
+
     def check(self) -> None:
         """Refuse state this version can't read; a state folder that isn't there is fine."""
         mark = read_private(self.state / "format")
