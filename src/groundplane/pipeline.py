@@ -241,12 +241,15 @@ def kubectl(options: Options, argv: Sequence[str]) -> int:
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
     """Write every file of every machine under ``out``, building nothing and remembering nothing."""
     from groundplane.cloudinit import render_tree
-    from groundplane.store import Store, write_private
+    from groundplane.store import Store, put_private
 
     spec = validate(options.file)
-    design = designed(spec, Store(options.home, spec.name), remember=False)
-    tree = render_tree(design.topology, {state.machine: state for state in design.states}, show_secrets=show_secrets)
+    store = Store(options.home, spec.name)
+    design = designed(spec, store, remember=False)
+    states = {state.machine: state for state in design.states}
+    unmade = store.known_secrets() is None
+    tree = render_tree(design.topology, states, show_secrets=show_secrets, unmade=unmade)
     for path, content in tree.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-        write_private(out / path, content)
+        put_private(out / path, content)
     return tuple(out / path for path in tree)

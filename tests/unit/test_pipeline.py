@@ -13,6 +13,7 @@ from tests.golden.laid_out import SECRETS as TEST_KEYS
 
 from groundplane import pieces, pipeline
 from groundplane.bundle.versions import known_versions
+from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
 from groundplane.errors import Interrupted, MachineError, UsageError
@@ -267,3 +268,35 @@ def test_checks_that_are_not_there_are_bad_usage(place: Place) -> None:
     place.build()
     with pytest.raises(UsageError, match="no such check: nosuch"):
         asyncio.run(pipeline.verify(place.options, ("nosuch",)))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_rendering_what_is_not_built_gives_the_same_bytes_each_time(place: Place, tmp_path: Path) -> None:
+    written = pipeline.render(place.options, tmp_path / "one")
+    pipeline.render(place.options, tmp_path / "two")
+    one = tree(tmp_path / "one")
+    assert one == tree(tmp_path / "two")
+    assert len(one) == len(written)
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    assert one["cp1/root/etc/kubernetes/pki/ca.crt"] == UNMADE.format("kubernetes_ca").encode()
+    assert one["cp1/root/etc/kubernetes/pki/ca.key"] == HIDDEN
+    assert not any(b"-----BEGIN" in content for content in one.values())
+    assert not place.store.exists
+
+
+def test_rendering_what_is_built_shows_its_certificates(place: Place, tmp_path: Path) -> None:
+    place.build()
+    pipeline.render(place.options, tmp_path / "one")
+    found = tree(tmp_path / "one")
+    assert found["cp1/root/etc/kubernetes/pki/ca.crt"] == SECRETS.kubernetes_ca.certificate
+    assert found["cp1/root/etc/kubernetes/pki/ca.key"] == HIDDEN
+
+
+def test_rendering_with_secrets_shows_keys_that_fit_their_certificates(place: Place, tmp_path: Path) -> None:
+    pipeline.render(place.options, tmp_path / "one", show_secrets=True)
+    found = tree(tmp_path / "one")
+    for name in ("ca.crt", "ca.key"):
+        assert found[f"cp1/root/etc/kubernetes/pki/{name}"].startswith(b"-----BEGIN")

@@ -1,7 +1,7 @@
 """Desired state → the NoCloud seed of a machine's first boot, in cloud-config's own terms. Pure."""
 
-from groundplane.cloudinit.render import HIDDEN, render_seed, render_tree
+from groundplane.cloudinit.render import HIDDEN, UNMADE, render_seed, render_tree
 from groundplane.cloudinit.seed import Seed
 from groundplane.cloudinit.user_data import SYSCTL_FILE
 
-__all__ = ["HIDDEN", "SYSCTL_FILE", "Seed", "render_seed", "render_tree"]
+__all__ = ["HIDDEN", "SYSCTL_FILE", "UNMADE", "Seed", "render_seed", "render_tree"]

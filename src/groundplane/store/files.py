@@ -85,6 +85,16 @@ def create_private(path: Path, content: bytes) -> bool:
     return True
 
 
+def put_private(path: Path, content: bytes) -> None:
+    """Write a new file, mode 0600, which can be made again: a crash may leave half of it or nothing."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
 def sync_folder(path: Path) -> None:
     """Make names just created in or removed from ``path`` outlast a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
