@@ -45,8 +45,7 @@ def common(
 
     Start with: groundplane doctor, then groundplane up -f cluster.yaml
 
-    Exit status: 0 done; 1 failed; 2 bad usage, an invalid cluster file, or a difference found (by plan and drift, or by
-    up where the file changed since the platform was built); 130 interrupted.
+    Exit status: 0 done; 1 failed; 2 bad usage, an invalid or changed cluster file, or a difference; 130 interrupted.
     """
     ctx.obj = Common(file, state_dir, cache_dir, no_color, quiet, verbose)
 

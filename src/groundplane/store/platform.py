@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether anything is remembered of this platform."""
-        return self.folder.is_dir()
+        return os.path.isdir(self.folder)  # False, not an error, where we may not look
 
     def lock(self, command: str) -> AbstractContextManager[None]:
         """Keep every other groundplane off this platform while the block runs; LockHeld where one is there."""
