@@ -3,12 +3,14 @@
     GroundplaneError
     ├─ SpecError          the cluster file has problems (all of them, each with its line)
     │  └─ InvalidCluster  in spec.problem, which knows what a problem is
+    ├─ UsageError         what was asked for isn't there, or can't be asked for in this way
     ├─ HostError          this machine lacks something groundplane needs
     ├─ BundleError        the software bundle can't be obtained, or is damaged
     ├─ ImageError         the base image can't be built
     ├─ StateError         composing the desired state found a contradiction
     ├─ StoreError         our own state on this machine can't be read or written
-    │  └─ LockHeld        another groundplane works on the same platform
+    │  ├─ LockHeld        another groundplane works on the same platform
+    │  └─ FileChanged     the cluster file differs from the one its platform was built from
     ├─ MachineError       a provider could not make, start, stop or remove a machine
     ├─ TransportError     a machine could not be reached, or a command there did not end well
     │  ├─ Unreachable
@@ -48,6 +50,10 @@ class SpecError(GroundplaneError):
     """The cluster file has problems. ``spec.Problem`` describes each of them."""
 
 
+class UsageError(GroundplaneError):
+    """What was asked for isn't there, or can't be asked for in this way."""
+
+
 class HostError(GroundplaneError):
     """This machine lacks something groundplane needs."""
 
@@ -70,6 +76,10 @@ class StoreError(GroundplaneError):
 
 class LockHeld(StoreError):
     """Another groundplane works on the same platform."""
+
+
+class FileChanged(StoreError):
+    """The cluster file differs from the one its platform was built from; ``detail`` says in what."""
 
 
 class MachineError(GroundplaneError):

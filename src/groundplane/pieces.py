@@ -16,9 +16,9 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
-from groundplane.errors import ApplyError, GroundplaneError, MachineError
+from groundplane.errors import ApplyError, GroundplaneError, MachineError, UsageError
 from groundplane.events import Emit, Outcome, silent, tee
-from groundplane.spec import ClusterSpec, load
+from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
     from groundplane.bundle.sources import SourceName
@@ -57,6 +57,29 @@ class Options:
 def validate(file: Path) -> ClusterSpec:
     """Read the cluster file; SpecError with every problem at once."""
     return load(file, name=str(file), versions=known_versions())
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The platform a file names. ``fault``: what has become wrong with the file since the platform was built."""
+
+    name: str
+    fault: InvalidCluster | None = None
+
+
+def named(options: Options) -> Named:
+    """The platform the file names, for working on one that stands: all else was remembered when it was built.
+
+    InvalidCluster where the file is at fault and doesn't name a platform that is there.
+    """
+    from groundplane.store import Store
+
+    try:
+        return Named(validate(options.file).name)
+    except InvalidCluster as error:
+        if not error.platform or not Store(options.home, error.platform).exists:
+            raise
+        return Named(error.platform, error)
 
 
 @contextmanager
@@ -105,7 +128,7 @@ async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
     known = store.images()
     if not options.extra_images:
         return known
-    cache = options.home.cache / "bundle"
+    cache = options.home.prepared_cache() / "bundle"
     return await cancellable(partial(take_images, options.extra_images, cache, emit, known=known))
 
 
@@ -116,7 +139,7 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
     from groundplane.bundle.sources import Mirrors, obtain
     from groundplane.machines.base import Material
 
-    spec, cache = design.topology.spec, options.home.cache
+    spec, cache = design.topology.spec, options.home.prepared_cache()
     mirrors = Mirrors(debian=spec.image.mirror or "" if spec.image.distribution == "debian" else "")
     async with asyncio.TaskGroup() as group:
         bundling = group.create_task(
@@ -177,7 +200,7 @@ def existing(options: Options) -> tuple[Design, Provider]:
     """The platform the file names, as it was built; MachineError where there is none."""
     from groundplane.store import Store
 
-    store = Store(options.home, validate(options.file).name)
+    store = Store(options.home, named(options).name)
     design = designed(require_built(store), store)
     return design, provider_for(design, store, options.emit)
 
@@ -226,10 +249,10 @@ async def offered(design: Design, provider: Provider, machine: str, path: str, c
 
 
 def known_machine(topology: Topology, name: str) -> str:
-    """``name``, if a machine bears it."""
+    """``name``, if a machine bears it; UsageError otherwise."""
     if name in (names := [machine.name for machine in topology.machines]):
         return name
-    raise MachineError(f"there is no machine {name}", hint=f"there are: {', '.join(names)}")
+    raise UsageError(f"there is no machine {name}", hint=f"there are: {', '.join(names)}")
 
 
 def blueprints_of(design: Design) -> tuple[Blueprint, ...]:

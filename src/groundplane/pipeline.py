@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import GroundplaneError, MachineError
+from groundplane.errors import MachineError, UsageError
 from groundplane.pieces import (
     Options,
     blueprints_of,
@@ -23,6 +23,7 @@ from groundplane.pieces import (
     jobs,
     known_machine,
     machine_boot,
+    named,
     offered,
     own_images,
     proposed,
@@ -31,6 +32,7 @@ from groundplane.pieces import (
     validate,
     working,
 )
+from groundplane.spec import ClusterSpec
 
 if TYPE_CHECKING:
     from groundplane.drill import Suite
@@ -51,6 +53,7 @@ __all__ = [
     "existing",
     "kubeconfig",
     "kubectl",
+    "named",
     "plan",
     "power",
     "render",
@@ -160,14 +163,19 @@ async def watch_drift(options: Options, every: float, seen: Callable[[Plan], Non
         await asyncio.sleep(every)
 
 
-async def down(options: Options) -> None:
-    """Remove the platform: machines, networks, secrets. Caches and the journal stay."""
-    spec = validate(options.file)
-    with working(options, spec, "down") as (store, emit, _):
-        if not store.exists:
-            return
-        await provider_for(designed(store.remembered_spec() or spec, store), store, emit).destroy()
+async def down(options: Options) -> bool:
+    """Remove the platform: machines, networks, secrets. Caches and the journal stay. False: there was nothing of it.
+
+    Where nothing is remembered, this computer is searched: a lost state folder leaves a running platform behind.
+    """
+    bare = ClusterSpec(name=named(options).name)
+    with working(options, bare, "down") as (store, emit, _):
+        provider = provider_for(designed(store.remembered_spec() or bare, store, remember=False), store, emit)
+        if not store.exists and not provider.remains():
+            return False
+        await provider.destroy()
         store.forget()
+        return True
 
 
 async def verify(options: Options, only: Sequence[str] = ()) -> Report:
@@ -177,7 +185,7 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
     design, provider = existing(options)
     if unknown := sorted(set(only) - {check.name for check in design.checks}):
         names = ", ".join(check.name for check in design.checks)
-        raise GroundplaneError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
+        raise UsageError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
     chosen = [check for check in design.checks if not only or check.name in only]
     return await run_checks(chosen, provider.transport, options.emit)
 
@@ -186,7 +194,7 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
     """Start or stop machines that exist, at once: those of ``names``, or all of them."""
     design, provider = existing(options)
     chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
-    with working(options, design.topology.spec, f"power {'on' if on else 'off'}") as (store, emit, _):
+    with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
         if not on:
             async with asyncio.TaskGroup() as group:
                 for name in chosen:
@@ -248,27 +256,36 @@ def console(options: Options, machine: str) -> Path:
 
 
 def kubectl(options: Options, argv: Sequence[str]) -> int:
-    """Run kubectl inside, on the first control plane that runs, at this terminal; return its exit status."""
+    """Run kubectl inside, at this terminal, on the first control plane that is set up; return its exit status.
+
+    The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
+    """
+    from groundplane.components.kubeadm.control import for_user, lacks_kubeconfig
     from groundplane.machines.base import Power
 
     design, provider = existing(options)
     running = {entry.name for entry in provider.status() if entry.power is Power.RUNNING}
-    for machine in design.topology.control_planes:
-        if machine.name in running:
-            command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *argv)
-            return provider.transport.interactive(machine.name, command)
-    raise MachineError("no control plane is running", hint="see `groundplane status`, then run `groundplane up`")
+    machines = [machine.name for machine in design.topology.control_planes if machine.name in running]
+    for name in machines:
+        status = provider.transport.interactive(name, for_user(*argv))
+        if not asyncio.run(lacks_kubeconfig(provider.transport, name, status)):
+            return status
+    what = "has a kubeconfig yet" if machines else "is running"
+    raise MachineError(f"no control plane {what}", hint="see `groundplane status`, then run `groundplane up`")
 
 
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
     """Write every file of every machine under ``out``, building nothing and remembering nothing."""
     from groundplane.cloudinit import render_tree
-    from groundplane.store import Store, write_private
+    from groundplane.store import Store, put_private
 
     spec = validate(options.file)
-    design = designed(spec, Store(options.home, spec.name), remember=False)
-    tree = render_tree(design.topology, {state.machine: state for state in design.states}, show_secrets=show_secrets)
+    store = Store(options.home, spec.name)
+    design = designed(spec, store, remember=False)
+    states = {state.machine: state for state in design.states}
+    unmade = store.known_secrets() is None
+    tree = render_tree(design.topology, states, show_secrets=show_secrets, unmade=unmade)
     for path, content in tree.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-        write_private(out / path, content)
+        put_private(out / path, content)
     return tuple(out / path for path in tree)

@@ -49,7 +49,7 @@ def main() -> int:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     with shown(Output.standard(), quiet=False, verbose=False) as emit:
-        kit = build(options.cache or Home.find().cache / "conformance", emit)
+        kit = build(options.cache or Home.find().prepared_cache() / "conformance", emit)
     wanted = tuple(report.read(_planned(kit, options)))
     print(f"{len(wanted)} tests to run; log, reports and summary in {options.out}", flush=True)
     if options.build_only:

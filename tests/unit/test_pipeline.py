@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
-from groundplane import pieces
+from groundplane import pieces, pipeline
 from groundplane.bundle.versions import known_versions
+from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
-from groundplane.errors import Interrupted, MachineError
+from groundplane.errors import Interrupted, MachineError, UsageError
 from groundplane.events import silent
-from groundplane.machines.base import Blueprint, MachineStatus
+from groundplane.machines.base import Blueprint, MachineStatus, Power
 from groundplane.rollout import in_order, run_jobs
-from groundplane.spec import load
+from groundplane.spec import InvalidCluster, load
+from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
 from groundplane.topology.secrets_json import secrets_from_json
 from groundplane.transport.fake import FakeTransport
@@ -49,6 +51,8 @@ class Grounded:
     def __init__(self) -> None:
         self.transport = FakeTransport()
         self.asked: list[str] = []
+        self.left = False
+        self.running: tuple[str, ...] = ()
 
     async def prepare(self) -> None: ...
 
@@ -64,10 +68,14 @@ class Grounded:
 
     async def remove(self, machine: str) -> None: ...
 
-    async def destroy(self) -> None: ...
+    async def destroy(self) -> None:
+        self.asked.append("destroy")
+
+    def remains(self) -> bool:
+        return self.left
 
     def status(self) -> tuple[MachineStatus, ...]:
-        return ()
+        return tuple(MachineStatus(name, Power.RUNNING) for name in self.running)
 
     def console(self, machine: str) -> Path:
         return Path(machine)
@@ -101,7 +109,7 @@ def test_a_machine_is_up_when_it_is_ready() -> None:
 
 
 def test_an_unknown_machine_is_told_with_those_there_are() -> None:
-    with pytest.raises(MachineError) as caught:
+    with pytest.raises(UsageError) as caught:
         pieces.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
     assert "cp1" in caught.value.hint
 
@@ -131,3 +139,164 @@ def test_seeds_are_the_same_each_time() -> None:
         return [blueprint.seed for blueprint in pieces.blueprints_of(designed(SHAPES["lab"]))]
 
     assert [seed.digest for seed in seeds()] == [seed.digest for seed in seeds()]
+
+
+class Place:
+    """A state folder of its own, and a provider in the real one's place."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.provider = Grounded()
+        self.options = pieces.Options(folder / "lab.yaml", state_dir=folder / "state")
+        monkeypatch.setattr(pipeline, "provider_for", lambda *_: self.provider)
+        monkeypatch.setattr(pieces, "provider_for", lambda *_: self.provider)
+        monkeypatch.setattr("groundplane.machines.lab.traits.traits", lambda: Traits())
+
+    def write(self, text: str) -> None:
+        self.options.file.write_text(text)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.options.home, "lab")
+
+    def build(self) -> None:
+        """As ``up`` leaves the store."""
+        self.store.claim(pieces.validate(self.options.file))
+        self.store.secrets(lambda: SECRETS)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    found = Place(tmp_path, monkeypatch)
+    found.write("name: lab\n")
+    return found
+
+
+@pytest.mark.parametrize(("built", "left"), [(True, False), (True, True), (False, True)])
+def test_down_removes_what_is_remembered_or_left(place: Place, built: bool, left: bool) -> None:
+    if built:
+        place.build()
+    place.provider.left = left
+    assert asyncio.run(pipeline.down(place.options))
+    assert place.provider.asked == ["destroy"]
+    assert not place.store.exists
+
+
+def test_down_touches_and_makes_nothing_where_nothing_is_left(place: Place) -> None:
+    assert not asyncio.run(pipeline.down(place.options))
+    assert place.provider.asked == []
+    assert not place.store.exists
+
+
+INVALID = "name: lab\nnetworks: {}\nmachines: {worker: x}\n"
+
+
+def test_a_standing_platform_needs_no_more_of_its_file_than_the_name(place: Place) -> None:
+    place.build()
+    place.write(INVALID)
+    found = pieces.named(place.options)
+    assert (found.name, found.fault is not None) == ("lab", True)
+    plan, _ = pieces.existing(place.options)
+    assert len(plan.topology.workers) == 2
+    assert asyncio.run(pipeline.down(place.options))
+
+
+@pytest.mark.parametrize(
+    "text", [INVALID, "name: Lab\n", "name: [lab\n", "name: lab\nname: other\n", "nam: lab\n", "name: '123'\n"]
+)
+def test_an_invalid_file_that_names_no_standing_platform_is_refused(place: Place, text: str) -> None:
+    if text != INVALID:
+        place.build()
+    place.write(text)
+    with pytest.raises(InvalidCluster):
+        pieces.named(place.options)
+
+
+def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
+    place.build()
+    place.write(INVALID)
+    for recipe in (pipeline.up(place.options), pipeline.plan(place.options)):
+        with pytest.raises(InvalidCluster):
+            asyncio.run(recipe)
+
+
+class Terminal(FakeTransport):
+    """What an interactive kubectl ends with, by machine."""
+
+    def __init__(self, ends: dict[str, int], configured: Sequence[str]) -> None:
+        super().__init__()
+        self.ends = ends
+        self.sat: list[str] = []
+        for machine in ends:
+            self.on(machine, "test", status=0 if machine in configured else 1)
+
+    def interactive(self, machine: str, argv: Sequence[str]) -> int:
+        assert argv[-2:] == ("get", "pods")
+        self.sat.append(machine)
+        return self.ends[machine]
+
+
+@pytest.mark.parametrize(
+    ("ends", "configured", "status", "sat"),
+    [
+        ({"cp1": 0, "cp2": 0}, ("cp1", "cp2"), 0, ["cp1"]),
+        ({"cp1": 1, "cp2": 0}, ("cp1", "cp2"), 1, ["cp1"]),
+        ({"cp1": 66, "cp2": 0}, ("cp2",), 0, ["cp1", "cp2"]),
+        ({"cp1": 66, "cp2": 0}, ("cp1", "cp2"), 66, ["cp1"]),  # what it ran ended so
+    ],
+)
+def test_kubectl_runs_where_there_is_a_kubeconfig(
+    place: Place, ends: dict[str, int], configured: Sequence[str], status: int, sat: list[str]
+) -> None:
+    place.build()
+    place.provider.transport = terminal = Terminal(ends, configured)
+    place.provider.running = tuple(ends)
+    assert pipeline.kubectl(place.options, ("get", "pods")) == status
+    assert terminal.sat == sat
+    looks = [call.machine for call in terminal.calls]
+    assert looks == [machine for machine in sat if ends[machine] == 66]
+
+
+def test_kubectl_without_any_kubeconfig_says_so(place: Place) -> None:
+    place.build()
+    place.provider.transport = Terminal({"cp1": 66}, ())
+    place.provider.running = ("cp1",)
+    with pytest.raises(MachineError, match="no control plane has a kubeconfig yet"):
+        pipeline.kubectl(place.options, ("get", "pods"))
+
+
+def test_checks_that_are_not_there_are_bad_usage(place: Place) -> None:
+    place.build()
+    with pytest.raises(UsageError, match="no such check: nosuch"):
+        asyncio.run(pipeline.verify(place.options, ("nosuch",)))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_rendering_what_is_not_built_gives_the_same_bytes_each_time(place: Place, tmp_path: Path) -> None:
+    written = pipeline.render(place.options, tmp_path / "one")
+    pipeline.render(place.options, tmp_path / "two")
+    one = tree(tmp_path / "one")
+    assert one == tree(tmp_path / "two")
+    assert len(one) == len(written)
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    assert one["cp1/root/etc/kubernetes/pki/ca.crt"] == UNMADE.format("kubernetes_ca").encode()
+    assert one["cp1/root/etc/kubernetes/pki/ca.key"] == HIDDEN
+    assert not any(b"-----BEGIN" in content for content in one.values())
+    assert not place.store.exists
+
+
+def test_rendering_what_is_built_shows_its_certificates(place: Place, tmp_path: Path) -> None:
+    place.build()
+    pipeline.render(place.options, tmp_path / "one")
+    found = tree(tmp_path / "one")
+    assert found["cp1/root/etc/kubernetes/pki/ca.crt"] == SECRETS.kubernetes_ca.certificate
+    assert found["cp1/root/etc/kubernetes/pki/ca.key"] == HIDDEN
+
+
+def test_rendering_with_secrets_shows_keys_that_fit_their_certificates(place: Place, tmp_path: Path) -> None:
+    pipeline.render(place.options, tmp_path / "one", show_secrets=True)
+    found = tree(tmp_path / "one")
+    for name in ("ca.crt", "ca.key"):
+        assert found[f"cp1/root/etc/kubernetes/pki/{name}"].startswith(b"-----BEGIN")

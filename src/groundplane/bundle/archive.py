@@ -34,6 +34,7 @@ _INDEX_LIMIT: Final = 16 << 20  # bytes an index.json may have
 _BLOB_LIMIT: Final = 8 << 30  # bytes one blob may have
 _MEMBER_LIMIT: Final = 10_000
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_EXPORTED: Final = "take the file that `groundplane bundle export` wrote, or write it again"
 _FOLDERS: Final = frozenset({".", "blobs", "blobs/sha256"})
 
 
@@ -73,7 +74,11 @@ class Contents:
         self.descriptors = tuple(Descriptor.from_json(one) for one in raw.get("manifests", ()))
         self.version = str((raw.get("annotations") or {}).get(VERSION, ""))
         if self.version not in known_versions():
-            raise BundleError(f"it holds Kubernetes {self.version or '?'}, which isn't known", where=str(tar))
+            raise BundleError(
+                f"it holds Kubernetes {self.version or '?'}, which isn't known",
+                where=str(tar),
+                hint="`groundplane explain versions` lists those that are; export one with this version of groundplane",
+            )
         self.records = {record.part.annotation(PART_NAME): record for record in records_of(self.descriptors)}
         loose = [PartRecord(one) for one in self.descriptors]
         if not all(complete(blobs, record) for record in loose):
@@ -143,9 +148,9 @@ def _take(tar: Path, blobs: BlobStore, emit: Emit) -> bytes:
                         while chunk := file.read(CHUNK):
                             writer.write(chunk)
     except (OSError, tarfile.TarError) as error:
-        raise BundleError("the bundle file can't be read", where=str(tar), detail=str(error)) from error
+        raise BundleError("the bundle file can't be read", where=str(tar), hint=_EXPORTED, detail=str(error)) from error
     if not 0 < len(index) <= _INDEX_LIMIT:
-        raise BundleError("not a bundle file: it has no index.json", where=str(tar))
+        raise BundleError("not a bundle file: it has no index.json", where=str(tar), hint=_EXPORTED)
     return index
 
 
@@ -156,9 +161,7 @@ def _check(tar: Path, member: tarfile.TarInfo, count: int) -> None:
     expected = name in {"index.json", "oci-layout"} or _BLOB.fullmatch(name) is not None
     folder = member.isdir() and name in _FOLDERS
     if count >= _MEMBER_LIMIT or not (folder or (plain and expected)):
-        raise BundleError(
-            f"not a bundle file: it holds {member.name!r}", where=str(tar), hint="export the bundle again"
-        )
+        raise BundleError(f"not a bundle file: it holds {member.name!r}", where=str(tar), hint=_EXPORTED)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

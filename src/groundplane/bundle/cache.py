@@ -35,6 +35,7 @@ from groundplane.bundle.record import PartRecord
 from groundplane.bundle.sbom import make_sbom
 from groundplane.errors import Interrupted
 from groundplane.events import Emit, Progress
+from groundplane.store.files import private_folder
 
 LOOK: Final = 0.5
 """Seconds between two looks at a lock another process holds."""
@@ -47,7 +48,7 @@ def locked(cache: Path, emit: Emit, cancel: Event | None = None) -> Iterator[Non
     Raises Interrupted when ``cancel`` is set meanwhile.
     """
     stopped = cancel or Event()
-    cache.mkdir(parents=True, exist_ok=True)
+    private_folder(cache)
     with (cache / "lock").open("w") as lock:
         if not _taken(lock.fileno()):
             emit(Progress("bundle", "wait", note="another groundplane is filling this cache"))

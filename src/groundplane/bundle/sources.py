@@ -188,7 +188,10 @@ def _sources(
 ) -> list[Source]:
     """The sources to ask, in order. What nobody publishes (our own test image) is built whichever is asked."""
     if (name == "file" and file is None) or (name not in {"auto", "file"} and file is not None):
-        raise BundleError("a bundle file goes with the source `file`, and only with it")
+        raise BundleError(
+            "a bundle file goes with the source `file`, and only with it",
+            hint="name the file, or choose another source",
+        )
     if file is not None:
         from groundplane.bundle.archive import FileSource
 

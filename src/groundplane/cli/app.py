@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined] # its only door
 
 from groundplane import __version__
 from groundplane.cli import bundle, change, drill, history, machines, platform, show
 from groundplane.cli.session import CacheDir, Common, FileOption, NoColor, Quiet, StateDir, Verbose
 
+completion_init()  # Typer does so itself only where it adds its own options for completion
+
 app = typer.Typer(
     name="groundplane",
     no_args_is_help=True,
+    add_completion=False,  # `groundplane completion` writes the scripts, for both names of the program
     pretty_exceptions_enable=False,  # failures.py shows errors
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -41,7 +45,7 @@ def common(
 
     Start with: groundplane doctor, then groundplane up -f cluster.yaml
 
-    Exit status: 0 done; 1 failed; 2 bad usage, an invalid cluster file, or a difference found; 130 interrupted.
+    Exit status: 0 done; 1 failed; 2 bad usage, an invalid or changed cluster file, or a difference; 130 interrupted.
     """
     ctx.obj = Common(file, state_dir, cache_dir, no_color, quiet, verbose)
 

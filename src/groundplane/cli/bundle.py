@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from groundplane.cli import exits
-from groundplane.cli.complete import versions
+from groundplane.cli.complete import sources, versions
 from groundplane.cli.output import columns, size
 from groundplane.cli.session import Session, command
 from groundplane.errors import BundleError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Version = Annotated[
     str | None,
     typer.Argument(
-        help="A Kubernetes version; default: the newest.",
+        help="A Kubernetes version; default: the one that `explain versions` marks.",
         autocompletion=versions,
         metavar="VERSION",
         show_default=False,
@@ -45,7 +45,10 @@ def register(app: typer.Typer) -> None:
 def build(
     session: Session,
     version: Version = None,
-    source: Annotated[str, typer.Option("--source", help="auto, file, release or modules.")] = "auto",
+    source: Annotated[
+        str,
+        typer.Option("--source", help="auto, file, release or modules.", autocompletion=sources, metavar="SOURCE"),
+    ] = "auto",
     origin: Annotated[Path | None, typer.Option("--from", help="An exported bundle.", show_default=False)] = None,
     mirror: Annotated[
         list[str] | None,
@@ -59,13 +62,13 @@ def build(
 ) -> None:
     """Get the bundle into the cache: from a file, the official releases, or built from published Go modules."""
     from groundplane.bundle.sources import obtain
-    from groundplane.bundle.versions import DEFAULT_VERSION
 
-    chosen = source_named(source, "--source")
+    chosen = source_named(source, "--source", origin, "--from")
+    wanted = version_named(version)
     with session.progress() as emit:
         bundle = obtain(
-            version or DEFAULT_VERSION,
-            cache=cache(session),
+            wanted,
+            cache=session.home.prepared_cache() / "bundle",
             source=chosen,
             file=origin,
             mirrors=mirrors(mirror or ()),
@@ -133,11 +136,15 @@ def verify(session: Session, version: Version = None) -> None:
 
 def export(
     session: Session,
-    path: Annotated[Path, typer.Argument(help="The tar to write.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="The tar to write.", metavar="PATH", show_default=False)],
     version: Annotated[
         str | None,
         typer.Option(
-            "--kubernetes", help="Which version; default: the newest.", autocompletion=versions, show_default=False
+            "--kubernetes",
+            help="Which version; default: the one that `explain versions` marks.",
+            metavar="VERSION",
+            autocompletion=versions,
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -151,13 +158,14 @@ def export(
 
 
 def import_file(
-    session: Session, path: Annotated[Path, typer.Argument(help="An exported bundle.", show_default=False)]
+    session: Session,
+    path: Annotated[Path, typer.Argument(help="An exported bundle.", metavar="PATH", show_default=False)],
 ) -> None:
     """Take an exported bundle into the cache, checking every byte."""
     from groundplane.bundle.archive import import_bundle
 
     with session.progress() as emit:
-        bundle = import_bundle(path, cache(session), emit)
+        bundle = import_bundle(path, session.home.prepared_cache() / "bundle", emit)
     session.out.say(f"Kubernetes {bundle.version}: {len(bundle.parts)} parts, {size(bundle.size)}")
 
 
@@ -167,14 +175,27 @@ def sbom(session: Session, version: Version = None) -> None:
     sys.stdout.flush()
 
 
-def source_named(name: str, option: str) -> SourceName:
-    """The source of that name; bad usage of ``option`` where there is none."""
+def source_named(name: str, option: str, file: Path | None, file_option: str) -> SourceName:
+    """The source of that name; bad usage where there is none, or where it and ``file`` don't go together."""
     from groundplane.bundle.sources import SourceName
 
     names: dict[str, SourceName] = {source: source for source in get_args(SourceName)}
     if name not in names:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}", param_hint=option)
+    if name == "file" and file is None:
+        raise typer.BadParameter(f"'file' needs an exported bundle: add {file_option} PATH", param_hint=option)
+    if name not in ("auto", "file") and file is not None:
+        raise typer.BadParameter(f"goes with {option} file only, not with {name!r}", param_hint=file_option)
     return names[name]
+
+
+def version_named(version: str | None) -> str:
+    """That Kubernetes version, or the default; bad usage where there is no software for it."""
+    from groundplane.bundle.versions import DEFAULT_VERSION, known_versions
+
+    if version is not None and version not in known_versions():
+        raise typer.BadParameter(f"{version!r} is not one of {', '.join(known_versions())}", param_hint="VERSION")
+    return version or DEFAULT_VERSION
 
 
 def cache(session: Session) -> Path:
@@ -185,9 +206,9 @@ def cache(session: Session) -> Path:
 def cached(session: Session, version: str | None) -> Bundle:
     """The bundle in the cache; BundleError where it isn't there."""
     from groundplane.bundle.sources import cached_bundle
-    from groundplane.bundle.versions import DEFAULT_VERSION, load_versions
+    from groundplane.bundle.versions import load_versions
 
-    wanted = version or DEFAULT_VERSION
+    wanted = version_named(version)
     bundle = cached_bundle(load_versions(wanted), cache(session))
     if bundle is None:
         raise BundleError(

@@ -15,6 +15,7 @@ from groundplane.cli.platform import PANEL, agree
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
+from groundplane.cli.standing import standing
 
 if TYPE_CHECKING:
     from groundplane.cli.output import Channel
@@ -94,6 +95,7 @@ def drift(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
+    standing(session)
     need_root(session, "look at the platform's machines")
     if watch:
         watcher = _Watcher(session)

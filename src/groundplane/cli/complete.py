@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final, get_args
 
 import typer
 
 from groundplane.errors import GroundplaneError
+
+SHELLS: Final = ("bash", "zsh", "fish")
 
 
 def machine_names(ctx: typer.Context) -> list[str]:
@@ -33,6 +36,25 @@ def versions() -> list[str]:
     from groundplane.bundle.versions import known_versions
 
     return list(known_versions())
+
+
+def sources() -> list[str]:
+    """Where a bundle may come from."""
+    from groundplane.bundle.sources import SourceName
+
+    return list(get_args(SourceName))
+
+
+def shells() -> list[str]:
+    """The shells there is a completion script for."""
+    return list(SHELLS)
+
+
+def paths() -> list[str]:
+    """What `explain` explains."""
+    from groundplane.spec.keys import all_keys
+
+    return ["versions", *(key.path for key in all_keys())]
 
 
 def _file(ctx: typer.Context) -> Path:

@@ -11,7 +11,7 @@ import typer
 
 from groundplane.cli import exits
 from groundplane.cli.output import Channel, Output
-from groundplane.errors import GroundplaneError, Interrupted, SpecError
+from groundplane.errors import FileChanged, GroundplaneError, Interrupted, SpecError, UsageError
 
 DETAIL_LINES = 20
 """How much of a component's own words is shown; its last lines say most."""
@@ -35,7 +35,13 @@ def guarded(out: Output, *, verbose: bool, as_json: bool = False) -> Iterator[No
         if as_json and isinstance(error, SpecError):
             _spec_document(out, error)
         show_all(out.note, error, verbose=verbose)
-        raise typer.Exit(exits.USAGE if isinstance(error, SpecError) else exits.FAILED) from None
+        raise typer.Exit(_status(error)) from None
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, SpecError | UsageError):
+        return exits.USAGE
+    return exits.DIFFERS if isinstance(error, FileChanged) else exits.FAILED
 
 
 def flattened(error: BaseException | None) -> list[BaseException]:
@@ -89,7 +95,8 @@ def _show_problems(channel: Channel, error: SpecError) -> None:
         _show_known(channel, error)
         return
     for problem in error.problems:
-        place = channel.style(f"{error.name}:{problem.line}:{problem.column}:", "name")
+        at = f"{problem.line}:{problem.column}:" if problem.line else ""
+        place = channel.style(f"{error.name}:{at}", "name")
         path = f"{problem.path}: " if problem.path else ""
         instead = f" — {channel.style(problem.instead, 'hint')}" if problem.instead else ""
         channel.line(f"{place} {path}{problem.message}{instead}")

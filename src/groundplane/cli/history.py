@@ -47,7 +47,9 @@ def listing(
         session.out.say(line)
 
 
-def show(session: Session, run: Annotated[int, typer.Argument(help="The run's number.", show_default=False)]) -> None:
+def show(
+    session: Session, run: Annotated[int, typer.Argument(help="The run's number.", metavar="RUN", show_default=False)]
+) -> None:
     """One run, step by step."""
     from groundplane.store import show as shown
 

@@ -13,6 +13,7 @@ from groundplane.cli import exits
 from groundplane.cli.complete import machine_names
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
+from groundplane.cli.standing import standing
 from groundplane.errors import StoreError
 from groundplane.events import silent
 
@@ -61,6 +62,7 @@ def _power(session: Session, names: list[str] | None, *, on: bool, force: bool) 
     from groundplane import pipeline
     from groundplane.cli.running import run
 
+    standing(session)
     need_root(session, "start and stop machines")
     with session.progress() as emit:
         run(pipeline.power(session.options(emit), on, tuple(names or ()), force=force), tell=session.out.tell)
@@ -78,6 +80,7 @@ def ssh(
     """Sit at a machine, or run one command there: groundplane ssh cp1 -- journalctl -b"""
     from groundplane import pipeline
 
+    standing(session)
     need_root(session, "enter machines")
     raise typer.Exit(pipeline.ssh(session.options(silent), machine, argv or []))
 
@@ -93,6 +96,7 @@ def console(
     from groundplane import pipeline
     from groundplane.cli.follow import copy_log
 
+    standing(session)
     need_root(session, "read consoles")
     path = pipeline.console(session.options(silent), machine)
     sys.stdout.flush()
@@ -114,6 +118,7 @@ def kubectl(
     """
     from groundplane import pipeline
 
+    standing(session)
     need_root(session, "reach the platform's network")
     raise typer.Exit(pipeline.kubectl(session.options(silent), argv or []))
 
@@ -130,6 +135,7 @@ def kubeconfig(
     from groundplane.cli.running import run
     from groundplane.store import write_private
 
+    standing(session)
     need_root(session, "read the platform's keys")
     with session.progress() as emit:
         secret = run(pipeline.kubeconfig(session.options(emit)), tell=session.out.tell)

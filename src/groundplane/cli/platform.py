@@ -11,10 +11,12 @@ import typer
 
 from groundplane.cli import exits, status_view
 from groundplane.cli.bundle import source_named
+from groundplane.cli.complete import sources
 from groundplane.cli.output import duration
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
+from groundplane.cli.standing import standing
 from groundplane.errors import GroundplaneError
 
 PANEL = "Platform"
@@ -24,6 +26,8 @@ BundleSource = Annotated[
     typer.Option(
         "--bundle-source",
         help="Where Kubernetes comes from when it isn't in the cache: auto, file, release or modules.",
+        metavar="SOURCE",
+        autocompletion=sources,
     ),
 ]
 BundleFile = Annotated[
@@ -61,7 +65,7 @@ def up(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    source = source_named(bundle_source, "--bundle-source")
+    source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
     spec = pipeline.validate(session.file)
     need_root(session, "build machines")
     begin = monotonic()
@@ -90,27 +94,27 @@ def down(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    spec = pipeline.validate(session.file)
+    name = standing(session)
     need_root(session, "remove machines")
     if not yes:
-        agree(session, f"Remove platform {spec.name} with all data on its machines?", "nothing was removed")
+        agree(session, f"Remove platform {name} with all data on its machines?", "nothing was removed")
     with session.progress() as emit:
-        run(pipeline.down(session.options(emit)), tell=session.out.tell)
-    session.out.say(f"{spec.name} is removed")
+        removed = run(pipeline.down(session.options(emit)), tell=session.out.tell)
+    session.out.say(f"{name} is removed" if removed else f"there is no platform {name}")
 
 
 def verify(
     session: Session,
     check: Annotated[
         list[str] | None,
-        typer.Argument(help="Names of checks; default: all of them.", show_default=False),
+        typer.Argument(help="Names of checks; default: all of them.", metavar="CHECK", show_default=False),
     ] = None,
 ) -> None:
     """Check that the platform works, and say what to do where it doesn't."""
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    pipeline.validate(session.file)
+    standing(session)
     need_root(session, "reach the platform's machines")
     with session.progress() as emit:
         report = run(pipeline.verify(session.options(emit), tuple(check or ())), tell=session.out.tell)
@@ -128,7 +132,7 @@ def status(session: Session) -> None:
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    pipeline.validate(session.file)
+    standing(session)
     need_root(session, "see the platform's machines")
     with session.progress() as emit:
         found = run(pipeline.status(session.options(emit)), tell=session.out.tell)

@@ -26,7 +26,11 @@ def is_root() -> bool:
 def _with_sudo(session: Session) -> str:
     # sudo has a PATH of its own and drops the environment: name the program in full, and the file if it came by it.
     program = Path(sys.argv[0])
-    words = ["sudo", str(program.absolute()) if program.exists() else program.name]
+    if program.name == "__main__.py":  # python -m groundplane: that file alone can't be run
+        path = [f"PYTHONPATH={os.environ['PYTHONPATH']}"] if os.environ.get("PYTHONPATH") else []
+        words = ["sudo", *(("env", *path) if path else ()), sys.executable, "-m", "groundplane"]
+    else:
+        words = ["sudo", str(program.absolute()) if program.exists() else program.name]
     if session.common.file is None and os.environ.get("GROUNDPLANE_FILE"):
         words += ["--file", str(session.file)]
     return shlex.join([*words, *sys.argv[1:]])

@@ -42,12 +42,20 @@ FileOption = Annotated[
 StateDir = Annotated[
     Path | None,
     typer.Option(
-        "--state-dir", help="Where secrets and the journal are kept.", show_default=False, rich_help_panel=PANEL
+        "--state-dir",
+        help="Where secrets and the journal are kept. Default: groundplane in $XDG_STATE_HOME, else in ~/.local/state.",
+        show_default=False,
+        rich_help_panel=PANEL,
     ),
 ]
 CacheDir = Annotated[
     Path | None,
-    typer.Option("--cache-dir", help="Where bundles and images are kept.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        "--cache-dir",
+        help="Where bundles and images are kept. Default: groundplane in $XDG_CACHE_HOME, else in ~/.cache.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.", rich_help_panel=PANEL)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.", rich_help_panel=PANEL)]

@@ -10,6 +10,7 @@ import typer
 
 from groundplane import __version__
 from groundplane.cli import PROGRAMS, exits
+from groundplane.cli.complete import SHELLS, paths, shells
 from groundplane.cli.output import columns
 from groundplane.cli.session import Session, command
 from groundplane.errors import SpecError, StoreError
@@ -57,7 +58,13 @@ def validate(
 def explain(
     session: Session,
     path: Annotated[
-        str, typer.Argument(help="A key as network.lan, or the word versions; default: all keys.", show_default=False)
+        str,
+        typer.Argument(
+            help="A key as network.lan, or the word versions; default: all keys.",
+            metavar="PATH",
+            autocompletion=paths,
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
     """Explain the cluster file's keys: what may be written, the default, and what it is for."""
@@ -85,9 +92,10 @@ def explain(
 
 def schema(session: Session) -> None:
     """Write the cluster file's JSON Schema, for editors."""
+    from groundplane.bundle.versions import known_versions
     from groundplane.spec import schema as text
 
-    session.out.say(text().rstrip("\n"))
+    session.out.say(text(known_versions()).rstrip("\n"))
 
 
 def render(
@@ -118,17 +126,26 @@ def doctor(session: Session) -> None:
     good = all(finding.fine for finding in findings)
     if session.json:
         content = [
-            {"name": finding.name, "ok": finding.fine, "seen": finding.seen, "remedy": finding.remedy}
+            {
+                "name": finding.name,
+                "ok": finding.fine,
+                "seen": finding.seen,
+                "remedy": "" if finding.fine else finding.remedy,
+            }
             for finding in findings
         ]
         session.out.document("doctor", {"ok": good, "findings": content})
     else:
         channel = session.out.result
         rows = [(channel.mark(finding.fine), channel.style(finding.name, "name"), finding.seen) for finding in findings]
-        for finding, line in zip(findings, columns(rows, channel), strict=True):
+        lines = columns(rows, channel)
+        remedies = ["" if finding.fine else finding.remedy for finding in findings]
+        for number, (line, remedy) in enumerate(zip(lines, remedies, strict=True)):
             session.out.say(line)
-            if finding.remedy and not finding.fine:
-                session.out.say(f"    {channel.style('next:', 'hint')} {finding.remedy}")
+            if (
+                remedy and remedy not in remedies[number + 1 :]
+            ):  # one command may cure several: said once, after the last
+                session.out.say(f"    {channel.style('next:', 'hint')} {remedy}")
     if not good:
         raise typer.Exit(exits.FAILED)
 
@@ -146,13 +163,15 @@ def version(session: Session) -> None:
 
 def completion(
     session: Session,
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL", show_default=False)],
+    shell: Annotated[
+        str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL", autocompletion=shells, show_default=False)
+    ],
 ) -> None:
     """Write the shell's completion script: eval "$(groundplane completion bash)" in ~/.bashrc"""
     from typer.completion import get_completion_script  # type: ignore[attr-defined] # its only door
 
-    if shell not in ("bash", "zsh", "fish"):
-        raise typer.BadParameter(f"{shell!r} is not one of bash, zsh, fish", param_hint="SHELL")
+    if shell not in SHELLS:
+        raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}", param_hint="SHELL")
     for program in PROGRAMS:
         variable = f"_{program.upper()}_COMPLETE"
         session.out.say(get_completion_script(prog_name=program, complete_var=variable, shell=shell))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 
 from groundplane.cloudinit.network import network_config
@@ -12,10 +12,12 @@ from groundplane.cloudinit.user_data import manifest_file, user_data
 from groundplane.cloudinit.yaml import scalar
 from groundplane.state.derived import all_files
 from groundplane.state.model import File, MachineState
-from groundplane.topology.model import Machine, Topology
+from groundplane.topology.model import KeyPair, Machine, Secrets, Topology
 
 HIDDEN = b"(a secret: not shown)\n"
 """What a rendered tree holds in place of a secret file's content."""
+UNMADE = "(the certificate {}: it is made with the platform's keys, when the platform is built)\n"
+"""What it holds in place of a certificate whose key doesn't exist yet; {} is the name among ``Secrets``."""
 
 
 def render_seed(topology: Topology, machine: Machine, state: MachineState) -> Seed:
@@ -28,17 +30,19 @@ def render_seed(topology: Topology, machine: Machine, state: MachineState) -> Se
 
 
 def render_tree(
-    topology: Topology, states: Mapping[str, MachineState], *, show_secrets: bool = False
+    topology: Topology, states: Mapping[str, MachineState], *, show_secrets: bool = False, unmade: bool = False
 ) -> dict[str, bytes]:
     """Every file of every machine: relative path → content, ordered by path.
 
     ``<machine>/seed/…`` are the seed's three files, ``<machine>/root/…`` the files as they will lie on the machine.
-    Without ``show_secrets`` the content of secret files is replaced by ``HIDDEN``, in the seed as well.
+    Without ``show_secrets`` the content of secret files is replaced by ``HIDDEN``, in the seed as well. ``unmade``:
+    the topology's keys are others each time, so their certificates are replaced too, by ``UNMADE``.
     """
+    certificates = _certificates(topology.secrets) if unmade else {}
     tree: dict[str, bytes] = {}
     for machine in topology.machines:
         state = states[machine.name]
-        shown = state if show_secrets else _without_secrets(state)
+        shown = state if show_secrets else _without_secrets(state, certificates)
         seed = render_seed(topology, machine, shown)
         tree[f"{machine.name}/seed/meta-data"] = seed.meta_data
         tree[f"{machine.name}/seed/user-data"] = seed.user_data
@@ -48,12 +52,23 @@ def render_tree(
     return dict(sorted(tree.items()))
 
 
-def _without_secrets(state: MachineState) -> MachineState:
-    return replace(state, files=tuple(_without_secret(file) for file in state.files))
+def _certificates(secrets: Secrets) -> dict[bytes, bytes]:
+    """Every certificate (and public key), with what stands for it."""
+    pairs = ((field.name, getattr(secrets, field.name)) for field in fields(secrets))
+    return {pair.certificate: UNMADE.format(name).encode() for name, pair in pairs if isinstance(pair, KeyPair)}
 
 
-def _without_secret(file: File) -> File:
-    return replace(file, content=HIDDEN) if file.secret else file
+def _without_secrets(state: MachineState, certificates: Mapping[bytes, bytes]) -> MachineState:
+    return replace(state, files=tuple(_without_secret(file, certificates) for file in state.files))
+
+
+def _without_secret(file: File, certificates: Mapping[bytes, bytes]) -> File:
+    if file.secret:
+        return replace(file, content=HIDDEN)
+    content = file.content
+    for certificate, words in certificates.items():
+        content = content.replace(certificate, words)
+    return replace(file, content=content)
 
 
 def _meta_data(topology: Topology, machine: Machine) -> bytes:

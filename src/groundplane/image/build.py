@@ -23,6 +23,7 @@ from groundplane.image.inputs import BaseImage, all_packages, digest
 from groundplane.image.removal import mounts_under, read_mounts, remove_tree
 from groundplane.image.threads import to_the_end
 from groundplane.spec.model import Image
+from groundplane.store.files import private_folder
 from groundplane.verify.condition import NotYet, wait_until
 
 SUBJECT: Final = "image"
@@ -182,7 +183,7 @@ def _check_host(folder: Path) -> None:
         raise HostError(
             f"the base image needs {', '.join(missing)}", hint="run: apt-get install mmdebstrap util-linux coreutils"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     free = shutil.disk_usage(folder).free
     if free < SPACE:
         raise HostError(

@@ -74,6 +74,9 @@ class Provider(Protocol):
     async def destroy(self) -> None:
         """Remove every machine and all that ``prepare`` made. Caches stay."""
 
+    def remains(self) -> bool:
+        """Whether anything is left of a platform of this name. MachineError where another state folder holds it."""
+
     def status(self) -> tuple[MachineStatus, ...]:
         """Every machine of the topology, in its order."""
 

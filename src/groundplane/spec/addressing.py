@@ -11,7 +11,7 @@ or behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -99,6 +99,24 @@ def lay_out_addresses(spec: ClusterSpec) -> Addressing:
         if id(entry) not in addresses:
             addresses[id(entry)] = free.take_from(stretches.of(entry.role)[0])
     return Addressing(gateway, floating, *pool, tuple(addresses[id(entry)] for entry in machines))
+
+
+def spare_address(
+    lan: IPv4Network, pool: tuple[IPv4Address, IPv4Address], taken: Collection[IPv4Address]
+) -> IPv4Address | None:
+    """The highest address that nobody has and no stranger may get, or None: for the computer groundplane runs on,
+    where it takes part in the LAN. It is found by counting down because machines are numbered upwards."""
+    first, last = pool
+    candidate = int(lan.broadcast_address) - 1
+    while candidate > int(lan.network_address):
+        address = IPv4Address(candidate)
+        if first <= address <= last:
+            candidate = int(first) - 1
+        elif address in taken:
+            candidate -= 1
+        else:
+            return address
+    return None
 
 
 def _stretches(lan: IPv4Network) -> _Stretches:

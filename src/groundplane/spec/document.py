@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 32
 # A thousand machines with every key stated are 17,000; aliases count as often as they are used.
 MAX_NODES = 40_000
+# So many values of one key are looked at; who repeats a key more often hears of the rest when these are gone.
+MAX_TIMES = 4
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
@@ -44,11 +46,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: ``data`` by the file's own keys, ``marks`` by path, ``problems`` of its form."""
+    """A parsed file: ``data`` by the file's own keys, ``marks`` by path, ``problems`` of its form.
+
+    Of a key that is given more than once the first value counts. ``others`` are the file with the second value of
+    each such key, with the third, …; ``repeated`` says in each of these which keys it is about.
+    """
 
     data: dict[str, Value]
     marks: dict[Path, Mark]
     problems: tuple[Problem, ...]
+    others: tuple[Document, ...] = ()
+    repeated: tuple[Path, ...] = ()
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of ``path``, or of the nearest thing around it that the file has."""
@@ -82,10 +90,10 @@ class _Sequence:
 
 @dataclass(frozen=True, slots=True)
 class _Mapping:
-    """Keys, each with its value and its own place."""
+    """Keys, each with every value it is given, and each of these with the place of its key."""
 
     at: tuple[int, int]
-    entries: tuple[tuple[str, _Node, tuple[int, int]], ...]
+    entries: dict[str, list[tuple[_Node, tuple[int, int]]]]
     size: int
 
 
@@ -100,6 +108,7 @@ class _Builder:
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, _Node | None] = field(default_factory=dict)
     nodes: int = 0
+    times: int = 1  # how often the most repeated key is given
 
     def fail(self, at: tuple[int, int], message: str, instead: str) -> NoReturn:
         """Give up: what follows can't be understood. What was found until here is reported too."""
@@ -166,8 +175,8 @@ class _Builder:
     def _mapping(self, at: tuple[int, int], path: Path, depth: int) -> _Node:
         from ruamel.yaml.events import MappingEndEvent
 
-        entries: list[tuple[str, _Node, tuple[int, int]]] = []
-        first: dict[str, int] = {}
+        entries: dict[str, list[tuple[_Node, tuple[int, int]]]] = {}
+        size = 1
         while not isinstance(event := next(self.events), MappingEndEvent):
             place = _place(event)
             key = self.node(event, path, depth + 1)
@@ -177,13 +186,15 @@ class _Builder:
                 self.note(place, path, "a key must be a word", "write `key: value`")
             elif text == "<<":
                 self.note(place, path, "merge keys (<<) are not used here", "write the keys themselves")
-            elif text in first:
-                message = f"`{shown(text)}` is given twice, first in line {first[text]}"
-                self.note(place, (*path, text), message, "keep one of the two")
             else:
-                first[text] = place[0]
-                entries.append((text, value, place))
-        return _Mapping(at, tuple(entries), 1 + sum(1 + value.size for _, value, _ in entries))
+                given = entries.setdefault(text, [])
+                given.append((value, place))
+                size += 1 + value.size
+                if len(given) > 1:
+                    self.times = max(self.times, len(given))
+                    message = f"`{shown(text)}` is given twice, first in line {given[0][1][0]}"
+                    self.note(place, (*path, text), message, "keep one of the two")
+        return _Mapping(at, entries, size)
 
 
 def parse(text: str, name: str) -> Document:
@@ -203,11 +214,10 @@ def parse(text: str, name: str) -> Document:
         # The last two: an escape for a number that is no character (\\UFFFFFFFF).
         problem = Problem(1, 1, "", "the file is not YAML", "check it with an editor that knows YAML")
         raise InvalidCluster(name, [*builder.problems, problem], text) from error
-    marks: dict[Path, Mark] = {}
-    data = _plain(root, (), root.at, marks)
-    if not isinstance(data, dict):
+    if not isinstance(root, _Mapping):
         builder.fail(root.at, "the file is not a list of `key: value` lines", "begin with `name: my-platform`")
-    return Document(data, marks, tuple(builder.problems))
+    others = tuple(_Reading(turn).of(root) for turn in range(1, min(builder.times, MAX_TIMES)))
+    return replace(_Reading(0).of(root), problems=tuple(builder.problems), others=others)
 
 
 def _root(builder: _Builder) -> _Node:
@@ -233,18 +243,39 @@ def _place(event: Event) -> tuple[int, int]:
     return (event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _plain(node: _Node, path: Path, key: tuple[int, int], marks: dict[Path, Mark]) -> Value:
-    """The node as plain values, its places noted in ``marks``."""
-    if isinstance(node, _Scalar):
-        marks[path] = Mark(node.at, key, node.text)
-        return _scalar(node.text) if node.plain else node.text
-    marks[path] = Mark(node.at, key)
-    if isinstance(node, _Sequence):
-        return [_plain(item, (*path, number), item.at, marks) for number, item in enumerate(node.items)]
-    return {word: _plain(value, (*path, word), place, marks) for word, value, place in node.entries}
+class _Reading:
+    """Reads the tree as plain values and notes their places. ``turn``: which value of a repeated key counts."""
+
+    def __init__(self, turn: int) -> None:
+        self._turn = turn
+        self._marks: dict[Path, Mark] = {}
+        self._repeated: list[Path] = []
+
+    def of(self, root: _Mapping) -> Document:
+        data = self._mapping(root, ())
+        self._marks[()] = Mark(root.at, root.at)
+        return Document(data, self._marks, (), repeated=tuple(self._repeated))
+
+    def _plain(self, node: _Node, path: Path, key: tuple[int, int]) -> Value:
+        if isinstance(node, _Scalar):
+            self._marks[path] = Mark(node.at, key, node.text)
+            return plain_scalar(node.text) if node.plain else node.text
+        self._marks[path] = Mark(node.at, key)
+        if isinstance(node, _Sequence):
+            return [self._plain(item, (*path, number), item.at) for number, item in enumerate(node.items)]
+        return self._mapping(node, path)
+
+    def _mapping(self, node: _Mapping, path: Path) -> dict[str, Value]:
+        data: dict[str, Value] = {}
+        for word, given in node.entries.items():
+            value, place = given[min(self._turn, len(given) - 1)]
+            if 0 < self._turn < len(given):
+                self._repeated.append((*path, word))
+            data[word] = self._plain(value, (*path, word), place)
+        return data
 
 
-def _scalar(text: str) -> Value:
+def plain_scalar(text: str) -> Value:
     """What an unquoted word is. Numbers too long for anything in this file stay text, as infinities do."""
     if _NULL.fullmatch(text):
         return None

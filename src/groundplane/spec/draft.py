@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from groundplane.spec.addressing import roster
 from groundplane.spec.document import Document
-from groundplane.spec.model import ClusterSpec, Counts, MachineEntry
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Role
 from groundplane.spec.problem import Path, Problem, dotted
 from groundplane.spec.wording import intended_key, worded
 
@@ -124,7 +124,7 @@ class _Kept:
     def leave_out(self, path: Path, detail: ErrorDetails) -> None:
         """Take away what ``detail`` complains of; where a value is missing, what can't be without it."""
         if detail["type"] == "missing":
-            if path[-1:] == ("name",):
+            if path[-1:] in (("name",), ("role",)):
                 self._place_holder(path)
                 return
             path = path[:-1]
@@ -152,8 +152,16 @@ class _Kept:
         return parent
 
     def _place_holder(self, path: Path) -> None:
-        """A name that stands in for the missing one: the machine counts, and collides with no other."""
+        """What stands in for a machine's missing name or role, so that the rest of it is looked at.
+
+        A name that collides with no other; a role that asks for nothing, and nobody counts the machines any more.
+        """
         self.left_out.add(path)
         parent = self._parent(path)
-        if isinstance(parent, dict):
+        if not isinstance(parent, dict):
+            return
+        if path[-1] == "name":
             parent["name"] = "unnamed-" + "-".join(str(part) for part in path[:-1] if isinstance(part, int)) + "0"
+        else:
+            parent["role"] = Role.WORKER.value
+            self.left_out.add(ALL_MACHINES)

@@ -1,11 +1,12 @@
 """The cluster file's JSON Schema, for editors. The shipped copy is ``cluster.schema.json`` beside this module.
 
-Renew it after changing the model: ``python -c 'from groundplane.spec.json_schema import write; write()'``.
+Renew it after changing the model or the versions: ``make schema``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
@@ -24,21 +25,25 @@ class _Schema(GenerateJsonSchema):
         return {"$schema": self.schema_dialect, **whole, "title": "groundplane cluster file"}
 
 
+_BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
 _PATTERNS = {
-    "ipv4network": r"^[0-9]+(\.[0-9]+){3}/[0-9]+$",
-    "ipv4interface": r"^[0-9]+(\.[0-9]+){3}/[0-9]+$",
-    "ipv6network": r"^[0-9a-fA-F:]+/[0-9]+$",
+    "ipv4": rf"^{_IPV4}$",
+    "ipv4network": rf"^{_IPV4}/(3[0-2]|[12]?[0-9])$",
+    "ipv4interface": rf"^{_IPV4}/(3[0-2]|[12]?[0-9])$",
+    "ipv6network": r"^([23fF][0-9a-fA-F]{0,3}:)[0-9a-fA-F:]*:/64$",
 }
 
 
-def schema() -> str:
-    """The JSON Schema as text, ending in a newline: the same bytes for the same model."""
+def schema(versions: Sequence[str]) -> str:
+    """The JSON Schema as text, ending in a newline: the same bytes for the same model and Kubernetes ``versions``."""
     whole = ClusterSpec.model_json_schema(by_alias=True, schema_generator=_Schema)
+    whole["$defs"]["Kubernetes"]["properties"]["version"]["enum"] = list(versions)
     return json.dumps(_with_patterns(whole), indent=2, ensure_ascii=False) + "\n"
 
 
 def _with_patterns(node: object) -> object:
-    """Replace the formats that only Python has; editors warn of formats they don't know."""
+    """Patterns for formats: editors warn of those that only Python knows, and pass over those they don't check."""
     if isinstance(node, list):
         return [_with_patterns(item) for item in node]
     if not isinstance(node, dict):
@@ -48,8 +53,3 @@ def _with_patterns(node: object) -> object:
         del kept["format"]
         kept["pattern"] = _PATTERNS[node["format"]]
     return kept
-
-
-def write() -> None:
-    """Renew the shipped copy."""
-    SHIPPED.write_text(schema(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,10 +11,12 @@ from enum import StrEnum
 from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from types import NoneType, UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from groundplane.spec.document import plain_scalar
 from groundplane.spec.model import ClusterSpec, Kind, Stanza
 from groundplane.spec.problem import Path
 
@@ -73,6 +76,37 @@ def is_required(path: Path) -> bool:
     """Whether the stanza around ``path`` can't be without it."""
     key = _by_path().get(general(path))
     return key is not None and key.required
+
+
+def accepts(path: Path, word: str) -> bool:
+    """Whether ``word``, written without quotes at a place that the model knows, is right there by itself."""
+    value: object = plain_scalar(word)
+    if path and isinstance(path[-1], int):
+        path, value = path[:-1], [value]
+    if (choices := _by_path()[general(path)].kind.choices) and word not in choices:
+        return False
+    try:
+        _adapter(general(path)).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+@cache
+def _adapter(path: str) -> TypeAdapter[object]:
+    field = dict(_fields_of(ClusterSpec, ""))[path]
+    form: Any = field.annotation  # a type, made at run time: no type checker can know it
+    for condition in field.metadata:
+        form = Annotated[form, condition]
+    return TypeAdapter(form)
+
+
+def _fields_of(stanza: type[Stanza], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in stanza.model_fields.items():
+        path = prefix + (field.alias or name)
+        yield path, field
+        for suffix, part in _shape(field).parts:
+            yield from _fields_of(part, f"{path}{suffix}.")
 
 
 def general(path: Path) -> str:
@@ -137,6 +171,9 @@ def _shape(field: FieldInfo) -> _Shape:
     shape = _shape_of(field.annotation)
     if stated:
         return replace(shape, kind=stated[-1])
+    # A default is right by itself; a type's own example may be out of bounds, or of another key's range.
+    example = _written(field.default) if not field.is_required() and not shape.item else ""
+    shape = replace(shape, kind=replace(shape.kind, example=example or shape.kind.example))
     bounds = {
         name: getattr(item, name) for item in field.metadata for name in ("gt", "ge", "le") if hasattr(item, name)
     }

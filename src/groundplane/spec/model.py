@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a text value is, in a user's words: ``words`` follows "is not", ``example`` is right as it stands."""
+    """What a value is, in a user's words: ``words`` follows "is not", ``example`` is right as it stands, ``choices``
+    are all there are, where they are few and the type allows more."""
 
     words: str
     example: str
+    choices: tuple[str, ...] = ()
 
 
 HostName = Annotated[
@@ -50,6 +52,7 @@ Memory = Annotated[
     Field(description="an amount of memory, such as 512MiB or 2GiB"),
     Kind("an amount of memory (a whole number with MiB or GiB)", "2GiB"),
 ]
+Processors = Annotated[float, Field(gt=0, le=1024), Kind("a number (above 0, at most 1024)", "2")]
 ReleaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]+$"), Kind("a release's code name (lower-case letters)", "trixie")
 ]
@@ -85,11 +88,20 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
+OddNumber = Annotated[
+    int,
+    Field(json_schema_extra={"enum": [1, 3, 5, 7, 9]}),  # a rule says why the others won't do
+    Kind("a whole number (1, 3, 5, 7 or 9)", "3", ("1", "3", "5", "7", "9")),
+]
+
+
 class Uplink(Stanza):
     """The gateway's way out. Without this stanza the platform has none."""
 
     address: IPv4Interface = Field(description="the gateway's outer address with its prefix, as 192.0.2.2/24")
-    router: IPv4Address = Field(description="the next hop towards the outside")
+    router: Annotated[IPv4Address, Kind("an IPv4 address", "192.0.2.1")] = Field(
+        description="the next hop towards the outside"
+    )
     nameservers: tuple[IPv4Address, ...] = Field(
         default=(), description="where names outside the domain are asked; none: they aren't answered"
     )
@@ -98,8 +110,10 @@ class Uplink(Stanza):
 class DhcpPool(Stanza):
     """The addresses strangers get; machines of the file have their own."""
 
-    first: IPv4Address = Field(description="first address of the pool")
-    last: IPv4Address = Field(description="last address of the pool")
+    first: Annotated[IPv4Address, Kind("an IPv4 address", "10.80.0.192")] = Field(
+        description="first address of the pool"
+    )
+    last: Annotated[IPv4Address, Kind("an IPv4 address", "10.80.0.254")] = Field(description="last address of the pool")
 
 
 class Network(Stanza):
@@ -113,7 +127,8 @@ class Network(Stanza):
     floating_address: IPv4Address | None = Field(
         default=None,
         description="where the API is reached, held by one balancer at a time; "
-        "default: the range's tenth address, the second where it is smaller than a /24",
+        "default: the range's tenth address, the second where it is smaller than a /24; "
+        "where a machine's entry or the pool has that, the first free one after the first",
     )
     dhcp_pool: DhcpPool | None = Field(
         default=None, description="addresses for strangers; default: the last quarter of the range"
@@ -168,7 +183,7 @@ class Kubernetes(Stanza):
 class Size(Stanza):
     """What a machine may use."""
 
-    cpus: float = Field(gt=0, le=1024, description="processors, fractions allowed where the provider can")
+    cpus: Processors = Field(description="processors, fractions allowed where the provider can")
     memory: Memory = Field(description="memory, such as 2GiB")
 
     @property
@@ -178,14 +193,41 @@ class Size(Stanza):
         return number * {"MiB": 2**20, "GiB": 2**30}[unit]
 
 
+class ServiceSize(Size):
+    """What the gateway or a balancer may use."""
+
+    cpus: Processors = Field(default=1, description="processors, fractions allowed where the provider can")
+    memory: Memory = Field(default="512MiB", description="memory, such as 2GiB")
+
+
+class NodeSize(Size):
+    """What a control plane or a worker may use."""
+
+    cpus: Processors = Field(default=2, description="processors, fractions allowed where the provider can")
+    memory: Memory = Field(default="3GiB", description="memory, such as 2GiB")
+
+
+class OwnSize(Stanza):
+    """What one machine may use where it differs from its role's size."""
+
+    cpus: Processors | None = Field(default=None, description="processors; default: as the role's size says")
+    memory: Memory | None = Field(default=None, description="memory, such as 2GiB; default: as the role's size says")
+
+    def over(self, usual: Size) -> Size:
+        """The whole size: what isn't stated is as ``usual``."""
+        return Size(cpus=self.cpus or usual.cpus, memory=self.memory or usual.memory)
+
+
 class MachineEntry(Stanza):
     """One machine of an explicit list."""
 
     name: HostName = Field(description="its host name")
-    role: Role = Field(description="what it is for")
+    role: Annotated[Role, Kind(" or ".join(Role), "worker")] = Field(description="what it is for")
     mac: MacAddress | None = Field(default=None, description="its LAN card; default: made from its name")
-    address: IPv4Address | None = Field(default=None, description="its address; default: by role and order")
-    size: Size | None = Field(default=None, description="default: the role's size")
+    address: Annotated[IPv4Address | None, Kind("an IPv4 address", "10.80.0.61")] = Field(
+        default=None, description="its address; default: by role and order"
+    )
+    size: OwnSize | None = Field(default=None, description="what it may use; default: the role's size")
 
 
 class Counts(Stanza):
@@ -193,32 +235,38 @@ class Counts(Stanza):
 
     gateway: Literal[1] = Field(default=1, description="the gateway: always one")
     balancer: int = Field(default=2, ge=1, le=2, description="two, or one where the file accepts it")
-    control_plane: int = Field(default=3, ge=1, le=9, description="an odd number, so that a majority exists")
+    control_plane: OddNumber = Field(default=3, ge=1, le=9, description="an odd number, so that a majority exists")
     worker: int = Field(default=2, ge=0, le=1000, description="where ordinary pods run")
 
 
 class Sizes(Stanza):
     """What a machine of each role may use, unless its own entry says otherwise."""
 
-    gateway: Size = Field(default=Size(cpus=1, memory="512MiB"), description="size of the gateway")
-    balancer: Size = Field(default=Size(cpus=1, memory="512MiB"), description="size of each balancer")
-    control_plane: Size = Field(default=Size(cpus=2, memory="3GiB"), description="size of each control plane")
-    worker: Size = Field(default=Size(cpus=2, memory="3GiB"), description="size of each worker")
+    gateway: ServiceSize = Field(default=ServiceSize(), description="size of the gateway")
+    balancer: ServiceSize = Field(default=ServiceSize(), description="size of each balancer")
+    control_plane: NodeSize = Field(default=NodeSize(), description="size of each control plane")
+    worker: NodeSize = Field(default=NodeSize(), description="size of each worker")
 
     def of(self, role: Role) -> Size:
         """The size of a machine of ``role`` whose entry states none."""
-        return {
+        sizes: dict[Role, Size] = {
             Role.GATEWAY: self.gateway,
             Role.BALANCER: self.balancer,
             Role.CONTROL_PLANE: self.control_plane,
             Role.WORKER: self.worker,
-        }[role]
+        }
+        return sizes[role]
 
 
 class Provider(StrEnum):
     """Where machines come from."""
 
     LAB = "lab"
+
+    @property
+    def operator_on_lan(self) -> bool:
+        """Whether the computer groundplane runs on has an address of its own on the machines' LAN."""
+        return self is Provider.LAB
 
 
 def _form_of_machines(value: object) -> str | None:
@@ -229,7 +277,9 @@ def _form_of_machines(value: object) -> str | None:
 
 
 Machines = Annotated[
-    Annotated[Counts, Tag("counts")] | Annotated[tuple[MachineEntry, ...], Tag("list")],
+    Annotated[Counts, Tag("counts")]
+    # A gateway, a balancer and a control plane: rules name the one that is missing, the schema knows the number.
+    | Annotated[tuple[MachineEntry, ...], Field(json_schema_extra={"minItems": 3}), Tag("list")],
     Discriminator(_form_of_machines),
 ]
 

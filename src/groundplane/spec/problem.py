@@ -38,11 +38,13 @@ class Problem:
 
 class InvalidCluster(SpecError):
     """A cluster file that can't be used. ``problems`` are all that were found, in the order of the file's lines;
-    ``text`` is the file as far as it could be read, for showing it annotated."""
+    ``text`` is the file as far as it could be read, for showing it annotated; ``platform`` is the platform it names,
+    where that much is sure."""
 
-    def __init__(self, name: str, problems: Iterable[Problem], text: str = "") -> None:
+    def __init__(self, name: str, problems: Iterable[Problem], text: str = "", platform: str = "") -> None:
         self.name = name
         self.text = text
+        self.platform = platform
         self.problems = tuple(sorted(set(problems)))
         count = len(self.problems)
         super().__init__(

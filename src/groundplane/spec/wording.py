@@ -14,6 +14,8 @@ from groundplane.spec.model import Kind
 from groundplane.spec.problem import Path, dotted, shown
 
 Words = tuple[str, str]
+Mended = tuple[str, str | None]
+"""What is wrong, and the value that was probably meant, if one can be guessed. It is offered only where it is right."""
 
 intended_key = keys.intended
 
@@ -33,18 +35,21 @@ def worded(path: Path, detail: ErrorDetails, raw: str | None) -> Words:
         return f"{form} stands where {kind.words} belongs", f"write {_one(kind)}"
     written = raw if raw is not None else str(value)
     text = shown(written)
+    if isinstance(value, str) and raw is not None and keys.accepts(path, raw):
+        return f"`{text}` in quotes is text, not {kind.words}", "take the quotes away"
     if _is_host_name(kind) and text.isdecimal():
         return (
             f"`{text}` is all digits: it would be taken for an address",
             f"write a name with a letter in it, such as {kind.example}",
         )
     if detail["type"] == "string_type":
-        return _not_text(text, value, kind)
+        return _not_text(path, text, value, kind)
     if detail["type"] in ("enum", "literal_error") and " or " in kind.words:
         return _choice(kind, text)
     for fits, repair in _REPAIRS:
-        if fits(kind, written) and (words := repair(written)) is not None:
-            return words
+        if fits(kind, written) and (mended := repair(written)) is not None:
+            message, better = mended
+            return message, f"write {better if better and keys.accepts(path, better) else _one(kind)}"
     return f"`{text}` is not {kind.words}", f"write {_one(kind)}"
 
 
@@ -64,10 +69,13 @@ def _one(kind: Kind) -> str:
     return kind.words if kind.example in kind.words.split(" or ") else f"{kind.words}, such as {kind.example}"
 
 
-def _not_text(text: str, value: object, kind: Kind) -> Words:
+def _not_text(path: Path, text: str, value: object, kind: Kind) -> Words:
     what = "true or false" if isinstance(value, bool) else "a number"
     if kind.words.startswith("an amount of memory"):
-        return f"`{text}` has no unit", f"write {text}MiB or {text}GiB"
+        # Guessed only where the other unit makes no sense: too few MiB for any role, more GiB than a lab has.
+        number = value if isinstance(value, int) else 0
+        meant = f"{text}GiB" if 2 <= number <= 64 else f"{text}MiB" if number >= 1536 else ""
+        return f"`{text}` has no unit", f"write {meant if meant and keys.accepts(path, meant) else _one(kind)}"
     if kind.words.startswith("a Kubernetes version"):
         return f"`{text}` is not a whole version", f"write all three numbers, such as {kind.example}"
     if not _is_host_name(kind):
@@ -88,66 +96,62 @@ def _choice(kind: Kind, text: str) -> Words:
     return f"`{text}` is none of {', '.join(choices)}", f"did you mean '{close[0]}'?"
 
 
-def _whole_number(text: str) -> Words | None:
+def _whole_number(text: str) -> Mended | None:
     if re.fullmatch(r"[0-9]{1,9}\.0*", text):
-        return f"`{shown(text)}` is not a whole number", f"write {text.split('.')[0]}"
+        return f"`{shown(text)}` is not a whole number", text.split(".")[0]
     return None
 
 
-def _true_or_false(text: str) -> Words | None:
+def _true_or_false(text: str) -> Mended | None:
     meant = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}.get(text.lower())
-    return (f"`{shown(text)}` is text in YAML 1.2, not true or false", f"write {meant}") if meant else None
+    return (f"`{shown(text)}` is text in YAML 1.2, not true or false", meant) if meant else None
 
 
-def _memory(text: str) -> Words | None:
+def _memory(text: str) -> Mended | None:
     match = re.fullmatch(r"([1-9][0-9]{0,6})\s*([kmgt])(i?)b?", text, re.IGNORECASE)
     if match is None or match[2].lower() not in "mg":
         return None
-    return f"`{shown(text)}` is not an amount of memory as it is written here", f"write {match[1]}{match[2].upper()}iB"
+    return f"`{shown(text)}` is not an amount of memory as it is written here", f"{match[1]}{match[2].upper()}iB"
 
 
-def _host_name(text: str) -> Words | None:
+def _host_name(text: str) -> Mended | None:
     if len(text) > 63:
-        return f"`{shown(text)}` has {len(text)} characters", "a host name has at most 63"
+        return f"`{shown(text)}` has {len(text)} characters, a host name at most 63", None
     better = re.sub(r"[_\s.]+", "-", text.strip().lower()).strip("-")
     if better != text and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", better):
-        return f"`{shown(text)}` is not a host name (lower-case letters, digits and inner hyphens)", f"write {better}"
+        return f"`{shown(text)}` is not a host name (lower-case letters, digits and inner hyphens)", better
     return None
 
 
-def _domain(text: str) -> Words | None:
+def _domain(text: str) -> Mended | None:
     better = text.strip().strip(".").lower().replace("_", "-")
     if better != text and re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", better):
-        return f"`{shown(text)}` is not a DNS domain (lower-case host names joined by dots)", f"write {better}"
+        return f"`{shown(text)}` is not a DNS domain (lower-case host names joined by dots)", better
     return None
 
 
-def _mac(text: str) -> Words | None:
+def _mac(text: str) -> Mended | None:
     digits = re.sub(r"[-:.\s]", "", text).lower()
     if not re.fullmatch(r"[0-9a-f]{12}", digits):
         return None
-    return f"`{shown(text)}` is not a MAC address with colons", f"write {':'.join(re.findall('..', digits))}"
+    return f"`{shown(text)}` is not a MAC address with colons", ":".join(re.findall("..", digits))
 
 
-def _range(text: str) -> Words | None:
+def _range(text: str) -> Mended | None:
     family: type[IPv4Network] | type[IPv6Network] = IPv6Network if ":" in text else IPv4Network
     try:
         meant = family(text, strict=False)
     except ValueError:
         return None
-    return f"`{shown(text)}` has bits set behind its prefix: it is an address, not a range", f"write {meant}"
+    return f"`{shown(text)}` has bits set behind its prefix: it is an address, not a range", str(meant)
 
 
-def _version_of_ip(text: str) -> Words | None:
-    return (
-        (f"`{shown(text)}` is an IPv6 address, and this is about IPv4", "write an IPv4 one")
-        if text.count(":") > 1
-        else None
-    )
+def _version_of_ip(text: str) -> Mended | None:
+    return (f"`{shown(text)}` is an IPv6 address, and this is about IPv4", None) if text.count(":") > 1 else None
 
 
 # (which kinds it is for, what it makes of the text); the first that has something to say is used.
-_REPAIRS: tuple[tuple[Callable[[Kind, str], bool], Callable[[str], Words | None]], ...] = (
+_REPAIRS: tuple[tuple[Callable[[Kind, str], bool], Callable[[str], Mended | None]], ...] = (
     (lambda kind, text: "IPv4" in kind.words and ":" in text, _version_of_ip),
     (lambda kind, text: "range" in kind.words and ("IPv6" in kind.words) == (":" in text) and "/" in text, _range),
     (lambda kind, _: kind.words.startswith("a whole number"), _whole_number),

@@ -19,6 +19,9 @@ from groundplane.errors import StoreError
 PARTIAL = ".partial-"
 """What the names of files being written begin with; after a crash such a file may stay behind."""
 
+_ELSEWHERE = "choose another folder with --state-dir or --cache-dir"
+_AS_OWNER = f"run the command as the user who built the platform, or {_ELSEWHERE}"
+
 
 def private_folder(path: Path) -> Path:
     """Make ``path`` (and what is missing above it) a folder of ours with mode 0700.
@@ -35,7 +38,7 @@ def private_folder(path: Path) -> Path:
                 raise StoreError(
                     f"every user of this computer may replace what lies in {above}",
                     where=str(path),
-                    hint=f"choose another folder with --state-dir, or run: chmod o-w {above}",
+                    hint=f"{_ELSEWHERE}, or run: chmod o-w {above}",
                 )
         if stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
@@ -82,6 +85,16 @@ def create_private(path: Path, content: bytes) -> bool:
     return True
 
 
+def put_private(path: Path, content: bytes) -> None:
+    """Write a new file, mode 0600, which can be made again: a crash may leave half of it or nothing."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
 def sync_folder(path: Path) -> None:
     """Make names just created in or removed from ``path`` outlast a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -98,9 +111,9 @@ def unusable(path: Path, error: OSError) -> StoreError:
     """The StoreError for an operating system's refusal at ``path``."""
     hint = {
         errno.ENOSPC: "make room on that file system and run the command again",
-        errno.EROFS: "choose a writable folder with --state-dir",
-        errno.EACCES: "run the command as the user who built the platform, or choose another folder with --state-dir",
-        errno.EPERM: "run the command as the user who built the platform, or choose another folder with --state-dir",
+        errno.EROFS: "choose a writable folder with --state-dir or --cache-dir",
+        errno.EACCES: _AS_OWNER,
+        errno.EPERM: _AS_OWNER,
         errno.ELOOP: "it is a symbolic link, which is not followed: move it away",
     }.get(error.errno or 0, "")
     return StoreError(f"can't be used: {error.strerror or error}", where=str(path), hint=hint)
@@ -133,5 +146,5 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
         raise StoreError(
             f"belongs to another user (uid {found.st_uid}, this is {os.geteuid()})",
             where=str(path),
-            hint="run the command as that user, or choose another folder with --state-dir",
+            hint=f"run the command as that user, or {_ELSEWHERE}",
         )

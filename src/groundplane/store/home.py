@@ -61,6 +61,10 @@ class Home:
         private_folder(self.state / "platforms")
         return self
 
+    def prepared_cache(self) -> Path:
+        """The cache folder, made with mode 0700: what lies there is run as root."""
+        return private_folder(self.cache)
+
     def check(self) -> None:
         """Refuse state this version can't read; a state folder that isn't there is fine."""
         mark = read_private(self.state / "format")
@@ -80,6 +84,11 @@ class Home:
                 where=str(self.state),
                 hint="use that newer groundplane, or another folder with --state-dir",
             )
+
+
+def state_of(platform: Path) -> Path:
+    """The state folder in which the folder of a platform lies."""
+    return platform.parent.parent
 
 
 def _absolute(path: Path | None) -> Path | None:

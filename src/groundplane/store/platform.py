@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import StoreError
+from groundplane.errors import FileChanged, StoreError
 from groundplane.store.files import (
     PARTIAL,
     create_private,
@@ -57,7 +58,7 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether anything is remembered of this platform."""
-        return self.folder.is_dir()
+        return os.path.isdir(self.folder)  # False, not an error, where we may not look
 
     def lock(self, command: str) -> AbstractContextManager[None]:
         """Keep every other groundplane off this platform while the block runs; LockHeld where one is there."""
@@ -86,9 +87,9 @@ class Store:
         return self.secrets(_never)
 
     def claim(self, spec: ClusterSpec) -> None:
-        """Remember ``spec`` as what this platform is built from; StoreError where it is another one already."""
+        """Remember ``spec`` as what this platform is built from; FileChanged where it is another one already."""
         if changes := self.live_changes(spec):
-            raise StoreError(
+            raise FileChanged(
                 f"the cluster file changed since platform {self.name} was built",
                 where=self.name,
                 hint="`groundplane plan` shows what that means for the platform, `groundplane apply` brings it about",
@@ -97,17 +98,17 @@ class Store:
         write_private(self._prepared() / "spec.json", _document(spec))
 
     def adopt(self, spec: ClusterSpec) -> None:
-        """Remember ``spec`` as what this platform is to be from now on; StoreError where it can't become that."""
+        """Remember ``spec`` as what this platform is to be from now on; FileChanged where it can't become that."""
         self.live_changes(spec)
         write_private(self._prepared() / "spec.json", _document(spec))
 
     def live_changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
-        """How ``spec`` differs from what the platform was built from; StoreError where a standing one can't follow."""
+        """How ``spec`` differs from what the platform was built from; FileChanged where a standing one can't follow."""
         from groundplane.spec.live import LIVE_WORDS, is_live
 
         changes = self.changes(spec)
         if fixed := [change for change in changes if not is_live(change.path)]:
-            raise StoreError(
+            raise FileChanged(
                 "a platform that stands can't be changed in this way",
                 where=self.name,
                 hint=f"take these changes back (only {LIVE_WORDS} may change), or remove the platform with "

@@ -45,7 +45,8 @@ def _lan(spec: ClusterSpec, addressing: Addressing) -> Lan:
 
 
 def _machine(spec: ClusterSpec, entry: MachineEntry, mac: str, address: IPv4Address) -> Machine:
-    size = entry.size or spec.sizes.of(entry.role)
+    usual = spec.sizes.of(entry.role)
+    size = entry.size.over(usual) if entry.size else usual
     return Machine(
         name=entry.name,
         role=entry.role,

@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 
 import groundplane
 from groundplane.events import Emit, reported, silent
+from groundplane.pieces import Named
 from groundplane.rollout.apply import Applied
 from groundplane.rollout.plan import Plan
+from groundplane.spec import InvalidCluster
 from groundplane.spec.model import ClusterSpec
 from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
@@ -86,6 +88,8 @@ class Pipeline:
     plans: list[Plan] = field(default_factory=lambda: [Plan()])  # one per look; the last one stays
     error: BaseException | None = None
     suite: Suite | None = None
+    fault: InvalidCluster | None = None
+    there: bool = True
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -106,8 +110,12 @@ class Pipeline:
         self.note("up", options)
         return self.report
 
-    async def down(self, options: Options) -> None:
+    def named(self, options: Options) -> Named:
+        return Named(self.validate(options.file).name, self.fault)
+
+    async def down(self, options: Options) -> bool:
         self.note("down", options)
+        return self.there
 
     async def plan(self, options: Options) -> Plan:
         self.note("plan", options)
@@ -183,6 +191,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     module.Options = Options  # type: ignore[attr-defined]
     for name in (
         "validate",
+        "named",
         "up",
         "down",
         "plan",

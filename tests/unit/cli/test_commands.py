@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from groundplane.errors import GroundplaneError, StoreError
+from groundplane.errors import FileChanged, GroundplaneError, StoreError, UsageError
+from groundplane.spec import InvalidCluster, Problem
 from groundplane.verify.report import Report, Result
 
 BROKEN = Report(
@@ -145,6 +146,36 @@ def test_down_with_yes_removes(gp: Any, pipeline: Any) -> None:
     assert (answer.code, answer.out, pipeline.asked) == (0, "lab is removed\n", [("down",)])
 
 
+def test_down_says_so_where_there_was_nothing(gp: Any, pipeline: Any) -> None:
+    pipeline.there = False
+    answer = gp("down", "--yes", "-f", "lab.yaml")
+    assert (answer.code, answer.out) == (0, "there is no platform lab\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("down", "--yes"),
+        ("verify",),
+        ("status",),
+        ("start",),
+        ("stop",),
+        ("ssh", "cp1"),
+        ("kubectl", "get"),
+        ("kubeconfig",),
+        ("drift",),
+    ],
+)
+def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, pipeline: Any, words: tuple[str, ...]) -> None:
+    pipeline.fault = InvalidCluster("lab.yaml", [Problem(2, 1, "networks", "there is no key `networks`", "mend it")])
+    answer = gp("-f", "lab.yaml", *words)
+    assert len(pipeline.asked) == 1
+    assert (
+        "warning: lab.yaml: the cluster file has one problem; this goes on with what lab was built from" in answer.err
+    )
+    assert "next: groundplane validate" in answer.err
+
+
 @pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, [("down",)]), ("n\n", 1, []), ("\n", 1, [])])
 def test_down_asks_on_a_terminal(
     gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: object
@@ -220,6 +251,16 @@ def test_who_is_not_root_is_told_the_line_to_run(gp: Any, pipeline: Any, monkeyp
     assert "sudo groundplane --file env.yaml up" in gp("up").err
 
 
+def test_the_line_to_run_works_for_a_module_too(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
+    monkeypatch.setattr("sys.argv", ["/src/groundplane/__main__.py", "up"])
+    monkeypatch.setattr("sys.executable", "/venv/bin/python")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert "sudo /venv/bin/python -m groundplane up\n" in gp("up").err
+    monkeypatch.setenv("PYTHONPATH", "/my src")
+    assert "sudo env 'PYTHONPATH=/my src' /venv/bin/python -m groundplane up\n" in gp("up").err
+
+
 def test_validate_speaks_of_every_problem(gp: Any, tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text("name: demo\n")
     answer = gp("validate")
@@ -237,6 +278,14 @@ def test_validate_speaks_of_every_problem(gp: Any, tmp_path: Path) -> None:
     document = json.loads(gp("validate", "--json").out)
     assert (document["schema"], document["valid"], len(document["problems"])) == ("groundplane/validate/v1", False, 2)
     assert document["problems"][0]["line"] == 1
+
+
+def test_a_problem_of_the_whole_file_has_no_line(gp: Any) -> None:
+    answer = gp("validate", "-f", "nowhere.yaml")
+    assert answer.code == 2
+    assert answer.err.startswith("nowhere.yaml: ")
+    (problem,) = json.loads(gp("validate", "-f", "nowhere.yaml", "--json").out)["problems"]
+    assert (problem["line"], problem["column"]) == (0, 0)
 
 
 def test_valid_files_as_json(gp: Any, tmp_path: Path) -> None:
@@ -265,6 +314,7 @@ def test_version_and_completion(gp: Any) -> None:
         assert "_GROUNDPLANE_COMPLETE" in script
         assert "_GP_COMPLETE" in script
     assert gp("completion", "tcsh").code == 2
+    assert "--install-completion" not in gp("--help").out
 
 
 def test_machines_are_completed(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,6 +327,24 @@ def test_machines_are_completed(gp: Any, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("COMP_WORDS", "groundplane ssh cp")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert gp().out.split() == []  # there is no cluster.yaml
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("groundplane explain network.d", ["network.domain", "network.dhcp-pool"]),
+        ("groundplane explain v", ["versions"]),
+        ("groundplane completion f", ["fish"]),
+        ("groundplane bundle build --source m", ["modules"]),
+        ("groundplane up --bundle-source r", ["release"]),
+        ("groundplane bundle list 1.37", ["1.37.2"]),
+    ],
+)
+def test_words_are_completed(gp: Any, monkeypatch: pytest.MonkeyPatch, line: str, found: list[str]) -> None:
+    monkeypatch.setenv("_GROUNDPLANE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    assert gp().out.split()[: len(found)] == found
 
 
 def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,8 +365,15 @@ def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeyp
         "✗  mmdebstrap  not installed",
         "    next: apt-get install it",
     ]
-    del findings[1]
+    findings.append(Finding("ip", False, "not installed", "apt-get install it"))
+    assert gp("doctor").out.splitlines()[1:] == [
+        "✗  mmdebstrap  not installed",
+        "✗  ip          not installed",
+        "    next: apt-get install it",
+    ]
+    del findings[1:]
     assert gp("doctor").code == 0
+    findings[0] = Finding("overlay", True, "known", "modprobe overlay")
     document = json.loads(gp("doctor", "--json").out)
     assert document["findings"] == [{"name": "overlay", "ok": True, "seen": "known", "remedy": ""}]
 
@@ -346,6 +421,36 @@ def test_a_bundle_that_is_not_there(gp: Any) -> None:
     assert gp("up", "--bundle-source", "nowhere").code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("bundle", "list", "1.35.1"), "1.37.2"),
+        (("bundle", "build", "1.35.1"), "1.37.2"),
+        (("bundle", "build", "--source", "file"), "--from PATH"),
+        (("bundle", "build", "--source", "release", "--from", "x.tar"), "--source file"),
+        (("up", "--bundle-source", "file"), "--bundle-file PATH"),
+    ],
+)
+def test_bad_usage_says_what_to_write(gp: Any, pipeline: Any, words: tuple[str, ...], said: str) -> None:
+    answer = gp(*words)
+    assert (answer.code, answer.out, pipeline.asked) == (2, "", [])
+    assert said in answer.err
+
+
+def test_what_is_no_bundle_file_says_what_is(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_text("nothing of the kind")
+    answer = gp("bundle", "import", "x.tar")
+    assert answer.code == 1
+    assert "next: take the file that `groundplane bundle export` wrote" in answer.err
+
+
+def test_the_cache_is_for_its_owner_alone(gp: Any, tmp_path: Path) -> None:
+    cache = tmp_path / "cache/groundplane"
+    cache.mkdir(parents=True, mode=0o755)
+    gp("bundle", "import", "x.tar")
+    assert [path.stat().st_mode & 0o777 for path in (cache, cache / "bundle")] == [0o700, 0o700]
+
+
 def test_a_mirror_is_a_host_and_an_address() -> None:
     from groundplane.cli.bundle import mirrors
 
@@ -355,6 +460,19 @@ def test_a_mirror_is_a_host_and_an_address() -> None:
         "dl.k8s.io": "http://10.0.0.2/k8s",
         "ghcr.io": "https://registry.example/v2/ghcr.io",
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("there is no machine nope", hint="there are: cp1"), 2),
+        (FileChanged("the cluster file changed since platform lab was built"), 2),
+        (StoreError("is full"), 1),
+    ],
+)
+def test_the_status_says_who_is_at_fault(gp: Any, pipeline: Any, error: GroundplaneError, code: int) -> None:
+    pipeline.error = error
+    assert gp("up").code == code
 
 
 def test_errors_of_the_pipeline_end_a_command(gp: Any, pipeline: Any) -> None:

@@ -137,6 +137,9 @@ class Breakable:
     async def destroy(self) -> None:
         self._note("destroy")
 
+    def remains(self) -> bool:
+        return True
+
     def status(self) -> tuple[MachineStatus, ...]:
         return ()
 

@@ -50,7 +50,21 @@ def test_a_state_folder_on_an_overlay_is_refused(tmp_path: Path) -> None:
         assert host.upper_layer(Path("/state"), tmp_path / "table").fine is fine
 
 
-def test_links_the_kernel_lacks_are_told_in_its_own_words() -> None:
+def test_the_keyring_is_installed_by_that_command_too() -> None:
+    found = host.missing_tools(lambda tool: None if tool == "ip" else f"/bin/{tool}", (host.KEYS,))
+    assert {finding.remedy for finding in found} == {"apt-get install debian-archive-keyring iproute2"}
+
+
+def test_who_is_not_root_is_not_told_of_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    found = host.network_features(lambda argv: pytest.fail(f"asked {argv}"))
+    assert {finding.seen for finding in found} == {"only root can tell"}
+    assert {finding.remedy for finding in found} == {"run the command with sudo"}
+
+
+def test_links_the_kernel_lacks_are_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
     def run(argv: Sequence[str]) -> str:
         assert argv[:2] == ("unshare", "--net")
         return "Error: Unknown device type." if "vxlan" in argv else ""

@@ -10,6 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from ruamel.yaml import YAML
 
+from groundplane.bundle.versions import known_versions
 from groundplane.errors import SpecError
 from groundplane.spec import InvalidCluster, annotate, explain, explain_text, load, schema
 from groundplane.spec.json_schema import SHIPPED
@@ -17,6 +18,7 @@ from groundplane.spec.model import ClusterSpec, Counts, Stanza
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 VERSIONS = ("1.37.2",)
+SCHEMA = schema(known_versions())
 
 
 def refused(text: str) -> InvalidCluster:
@@ -121,29 +123,48 @@ def test_explanation_is_aligned_to_its_tree() -> None:
 
 
 def test_shipped_schema_is_current() -> None:
-    assert SHIPPED.read_text(encoding="utf-8") == schema(), (
-        "renew it: python -c 'from groundplane.spec.json_schema import write; write()'"
-    )
+    assert SHIPPED.read_text(encoding="utf-8") == SCHEMA, "renew it: make schema"
 
 
 def test_schema_knows_no_format_that_editors_do_not() -> None:
-    assert set(re.findall(r'"format": "([^"]*)"', schema())) <= {"ipv4"}
+    assert set(re.findall(r'"format": "([^"]*)"', SCHEMA)) <= {"ipv4"}
 
 
 def test_schema_says_what_the_model_says() -> None:
-    validator = jsonschema.Draft202012Validator(json.loads(schema()))
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA))
     assert validator.is_valid({"name": "lab"})
-    assert validator.is_valid({"name": "lab", "machines": [{"name": "w", "role": "worker"}]})
+    three = [{"name": role, "role": role} for role in ("gateway", "balancer", "control-plane")]
+    assert validator.is_valid({"name": "lab", "machines": three})
+    assert not validator.is_valid({"name": "lab", "machines": three[:2]})
     assert not validator.is_valid({})
     assert not validator.is_valid({"name": "lab", "workers": 2})
     assert not validator.is_valid({"name": "lab", "machines": {"control_plane": 3}})
     assert not validator.is_valid({"name": "lab", "network": {"lan": "10.80.0.0"}})
 
 
+@pytest.mark.parametrize(
+    ("stanza", "key", "right", "wrong"),
+    [
+        ("network", "lan", ("10.80.0.0/24",), ("10.80.0.0/33", "10.80.0.256/24", "10.80.0/24", "010.80.0.0/24")),
+        ("network", "floating-address", ("10.80.0.10", "255.0.0.1"), ("10.80.0.256", "10.80.0", "10.80.0.10/24")),
+        ("network", "ipv6", ("fd00:80::/64", "2001:db8:1:2::/64"), ("::/64", "fe80::1", "fd00::/48", "10.0.0.0/24")),
+        ("machines", "control-plane", (1, 3, 5, 7, 9), (0, 2, 4, 11, "3")),
+        ("kubernetes", "version", known_versions(), ("1.37", "1.20.1")),
+        ("sizes", "worker", ({"cpus": 4}, {"memory": "4GiB"}, {}), ({"cpus": 0}, {"memory": "4GB"})),
+    ],
+)
+def test_schema_catches_what_is_cheap_to_catch(
+    stanza: str, key: str, right: tuple[object, ...], wrong: tuple[object, ...]
+) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA))
+    assert all(validator.is_valid({"name": "lab", stanza: {key: value}}) for value in right)
+    assert not any(validator.is_valid({"name": "lab", stanza: {key: value}}) for value in wrong)
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_examples_load_and_fit_the_schema(path: Path) -> None:
     load(path, name=path.name, versions=VERSIONS)
-    jsonschema.Draft202012Validator(json.loads(schema())).validate(YAML(typ="safe", pure=True).load(path))
+    jsonschema.Draft202012Validator(json.loads(SCHEMA)).validate(YAML(typ="safe", pure=True).load(path))
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))
     assert named
     assert (path.parent / named[1]).resolve() == SHIPPED.resolve()

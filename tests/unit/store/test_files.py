@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.errors import StoreError
-from groundplane.store import Home, files, private_folder, read_private, write_private
+from groundplane.store import Home, files, private_folder, put_private, read_private, write_private
 
 
 def mode(path: Path) -> int:
@@ -120,3 +120,15 @@ def test_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     (home.state / "format").write_text("")
     with pytest.raises(StoreError, match="damaged"):
         home.prepare()
+
+
+def test_what_can_be_made_again_is_private_and_new(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    put_private(path, b"one")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
+    with pytest.raises(StoreError, match="File exists"):
+        put_private(path, b"two")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        put_private(tmp_path / "link", b"x")
+    assert not (tmp_path / "elsewhere").exists()

@@ -140,6 +140,25 @@ def test_the_gateway_may_have_another_address() -> None:
     assert topology.lan.floating != topology.lan.gateway
 
 
+def test_half_a_size_leaves_the_other_half_as_the_role_has_it() -> None:
+    topology = laid_out(
+        "name: lab\nbalancers: {accept-single-point-of-failure: true}\n"
+        "sizes: {worker: {memory: 4GiB}, control-plane: {cpus: 4}}\n"
+        "machines:\n- {name: gw, role: gateway}\n- {name: lb, role: balancer}\n- {name: cp, role: control-plane}\n"
+        "- {name: w, role: worker}\n- {name: x, role: worker, size: {cpus: 1}}\n"
+        "- {name: y, role: worker, size: {memory: 1GiB}}\n"
+    )
+    sizes = {machine.name: (machine.cpus, machine.memory >> 20) for machine in topology.machines}
+    assert sizes == {
+        "gw": (1, 512),
+        "lb": (1, 512),
+        "cp": (4, 3072),
+        "w": (2, 4096),
+        "x": (1, 4096),
+        "y": (2, 1024),
+    }
+
+
 def test_a_full_range_is_an_error_of_the_file() -> None:
     spec = read("name: lab\n")
     small = spec.model_copy(update={"network": spec.network.model_copy(update={"lan": _range("10.0.0.0/29")})})

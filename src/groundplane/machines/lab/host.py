@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +31,13 @@ TOOLS: Final = (
 )
 """Programs the lab runs, and the Debian packages that bring them."""
 
+KEYS: Final = "debian-archive-keyring"
+"""What the default image's packages are checked with."""
+
 ENTRY: Final = ("ip", "nsenter", "umount")
 """Those that a lab that stands is entered and removed with."""
+
+AS_ROOT: Final = "run the command with sudo"
 
 SPACE: Final = 10 << 30  # bytes: image, bundle and a default lab's data
 NO_UPPER: Final = ("overlay", "nfs", "nfs4", "vfat", "fuse", "9p", "virtiofs", "ramfs")
@@ -55,10 +60,13 @@ class Finding:
     remedy: str = ""
 
 
-def missing_tools(which: Callable[[str], str | None] = shutil.which) -> tuple[Finding, ...]:
-    """A finding per program; the remedy of each names the one command that installs all that are missing."""
+def missing_tools(
+    which: Callable[[str], str | None] = shutil.which, besides: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """A finding per program; the remedy of each names the one command that installs all that are missing, and the
+    packages ``besides``."""
     lacking = [(tool, package) for tool, package in TOOLS if which(tool) is None]
-    remedy = install_command(package for _, package in lacking)
+    remedy = install_command((*(package for _, package in lacking), *besides)) if lacking else ""
     return tuple(
         Finding(tool, (tool, package) not in lacking, which(tool) or "not installed", remedy) for tool, package in TOOLS
     )
@@ -87,7 +95,7 @@ def _require(tools: Collection[str]) -> None:
     if os.geteuid() != 0:
         raise HostError(
             "the lab needs root: it makes network namespaces and system containers",
-            hint="run the command with sudo",
+            hint=AS_ROOT,
         )
     packages = dict(TOOLS)
     lacking = [finding.name for finding in missing_tools() if not finding.fine and finding.name in tools]
@@ -100,15 +108,19 @@ def _require(tools: Collection[str]) -> None:
 
 def examine(state: Path) -> tuple[Finding, ...]:
     """Everything ``doctor`` shows about this computer, nothing changed. ``state`` is where platforms are kept."""
+    keys = archive()
+    tools = missing_tools(besides=() if keys.fine else (KEYS,))
+    # One command brings all that is missing.
+    command = next((tool.remedy for tool in tools if not tool.fine), install_command((KEYS,)))
     return (
-        Finding("root", os.geteuid() == 0, f"user id {os.geteuid()}", "run the command with sudo"),
-        *missing_tools(),
+        Finding("root", os.geteuid() == 0, f"user id {os.geteuid()}", AS_ROOT),
+        *tools,
         overlay(),
         upper_layer(state),
         fuse(),
         control_groups(),
         kernel_settings(),
-        archive(),
+        replace(keys, remedy=command),
         *network_features(),
         memory(),
         space(state),
@@ -182,6 +194,8 @@ def archive() -> Finding:
 
 def network_features(run: Callable[[Sequence[str]], str] | None = None) -> tuple[Finding, ...]:
     """Make each kind of link in a namespace that vanishes at once: the only question whose answer is certain."""
+    if os.geteuid() != 0:
+        return tuple(Finding(name, False, "only root can tell", AS_ROOT) for name, _ in _FEATURES)
     ask = run or _complaint
     found = []
     for name, command in _FEATURES:

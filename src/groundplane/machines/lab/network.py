@@ -20,6 +20,7 @@ from groundplane.errors import MachineError
 from groundplane.image.removal import read_mounts
 from groundplane.machines.lab.command import Runner, run
 from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, mounted, outer_mac, port
+from groundplane.spec.addressing import spare_address
 from groundplane.spec.model import Role
 from groundplane.topology.model import Lan, Machine, Topology
 
@@ -59,21 +60,12 @@ def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
 def operator_address(topology: Topology) -> IPv4Address:
     """The lab's own address on the LAN, from which this computer reaches the machines.
 
-    The highest one that no machine, no service and no stranger may have: it is found by counting down because
-    machines are numbered upwards. Raises MachineError when the range is used up.
+    MachineError when the range is used up, which the rules of the file refuse beforehand.
     """
     lan = topology.lan
     taken = {lan.gateway, lan.floating, *(machine.address for machine in topology.machines)}
-    network, broadcast = int(lan.range.network_address), int(lan.range.broadcast_address)
-    candidate = broadcast - 1
-    while candidate > network:
-        address = IPv4Address(candidate)
-        if lan.pool_first <= address <= lan.pool_last:
-            candidate = int(lan.pool_first) - 1
-        elif address in taken:
-            candidate -= 1
-        else:
-            return address
+    if (address := spare_address(lan.range, (lan.pool_first, lan.pool_last), taken)) is not None:
+        return address
     raise MachineError(
         "no address of the LAN is left for this computer",
         where=str(lan.range),
@@ -241,6 +233,10 @@ class Network:
         for machine in self.machines():
             await self.unplug(machine)
         await self._remove_namespace(self._names.namespace)
+
+    def stands(self) -> bool:
+        """Whether the lab's own namespace is there."""
+        return (self._folder / self._names.namespace).exists()
 
     def machines(self) -> tuple[str, ...]:
         """Machines that have a namespace, also ones the topology no longer knows."""

@@ -40,6 +40,7 @@ from groundplane.machines.lab.nspawn import Container
 from groundplane.machines.lab.readiness import wait_ready
 from groundplane.spec.model import Role
 from groundplane.store.files import private_folder
+from groundplane.store.home import state_of
 from groundplane.topology.model import Machine, Topology
 from groundplane.transport.nspawn import Leader, NspawnTransport
 
@@ -179,6 +180,12 @@ class LabProvider:
             _drop_empty(NAMESPACES, _NSPAWN_RUN / "propagate", _NSPAWN_RUN / "unix-export", _NSPAWN_RUN)
             self._cgroups.remove_ours()
 
+    def remains(self) -> bool:
+        """Whether anything of a lab of this name is left on this computer, whoever remembers it."""
+        self._refuse_others()
+        groups = self._cgroups.groups(self._topology.name)
+        return bool(groups or self._network.stands() or self._known() or self._folders.root.exists())
+
     def status(self) -> tuple[MachineStatus, ...]:
         """Every machine of the topology, in its order."""
         return tuple(self._status(machine.name) for machine in self._topology.machines)
@@ -283,7 +290,8 @@ def _taken(other: Path) -> MachineError:
     return MachineError(
         "another platform of this name has its lab on this computer",
         where=str(other),
-        hint="give this one another name, or remove that one first",
+        hint=f"if that is the one you mean, run the command with --state-dir {state_of(other)}; "
+        "else give this one another name",
     )
 
 

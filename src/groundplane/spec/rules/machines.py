@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Iterator
 from ipaddress import IPv4Address
 
 from groundplane.errors import SpecError
-from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of
+from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, spare_address
 from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Counts, Role, Size
 from groundplane.spec.problem import Path
 from groundplane.spec.rules.finding import Finding
-from groundplane.spec.rules.network import FLOATING, LAN, POOL, in_pool, not_a_host_of
+from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, in_pool, not_a_host_of
 
 MACHINES: Path = ("machines",)
 
@@ -165,20 +165,31 @@ def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
 def sizes_suffice(draft: Draft) -> Iterator[Finding]:
     for role in Role:
         path: Path = ("sizes", role.value)
+        size = draft.spec.sizes.of(role)
         if draft.knows(path):
-            yield from _too_small(path, draft.spec.sizes.of(role), role)
+            yield from _unfit_memory(path, size, role)
+            yield from _unfit_cpus(path, size, role)
     for place, entry in draft.machines():
-        if entry.size is not None:
-            yield from _too_small((*place, "size"), entry.size, entry.role)
+        if entry.size is None or not draft.knows((*place, "role")):
+            continue
+        size = entry.size.over(draft.spec.sizes.of(entry.role))
+        # What the role's size says is told there.
+        if entry.size.memory is not None:
+            yield from _unfit_memory((*place, "size"), size, entry.role)
+        if entry.size.cpus is not None:
+            yield from _unfit_cpus((*place, "size"), size, entry.role)
 
 
-def _too_small(path: Path, size: Size, role: Role) -> Iterator[Finding]:
+def _unfit_memory(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.memory_bytes < LEAST_MEMORY[role]:
         least = f"{LEAST_MEMORY[role] // _MIB}MiB"
         message = f"{size.memory} is too little memory for a {role.value}"
         yield Finding((*path, "memory"), message, f"write at least {least}")
     elif size.memory_bytes > MOST_MEMORY:
         yield Finding((*path, "memory"), f"{size.memory} is more than any machine has", "mind the unit: MiB or GiB")
+
+
+def _unfit_cpus(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.cpus < LEAST_CPUS[role]:
         message = f"{size.cpus:g} processors are too few for a {role.value}"
         yield Finding((*path, "cpus"), message, f"write at least {LEAST_CPUS[role]:g}")
@@ -189,8 +200,15 @@ def range_has_room(draft: Draft) -> Iterator[Finding]:
     counts: list[Path] = [("machines", role.value) for role in Role]
     if not draft.knows(LAN, POOL, FLOATING, ALL_MACHINES, *counts):
         return
+    lan, path = draft.spec.network.lan, LAN if draft.states(LAN) or not draft.states(POOL) else POOL
     try:
-        lay_out_addresses(draft.spec)
+        laid_out = lay_out_addresses(draft.spec)
     except SpecError as error:
-        path = LAN if draft.states(LAN) or not draft.states(POOL) else POOL
         yield Finding(path, error.what, error.hint, at_key=path == POOL)
+        return
+    taken = {laid_out.floating, *laid_out.machines}
+    if draft.spec.provider.operator_on_lan and spare_address(lan, pool_of(draft.spec.network), taken) is None:
+        message = f"{lan} has no address left for this computer, which reaches the machines from one of the LAN"
+        wider = f"widen network.lan to a /{lan.prefixlen - 1}, or " if lan.prefixlen > WIDEST else ""
+        instead = f"{wider}state a smaller network.dhcp-pool"
+        yield Finding(path, message, instead, at_key=path == POOL)

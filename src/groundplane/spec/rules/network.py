@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from groundplane.spec.addressing import gateway_address, pool_of, roster
 from groundplane.spec.draft import ALL_MACHINES, Draft
@@ -26,9 +26,12 @@ _SPECIAL = (
     (IPv4Network("169.254.0.0/16"), "link-local"),
     (IPv4Network("224.0.0.0/3"), "multicast or reserved"),
 )
+# What hosts may have: unique local addresses (RFC 4193) and global unicast (RFC 4291, the only part ever assigned).
+_FOR_HOSTS = (IPv6Network("fc00::/7"), IPv6Network("2000::/3"))
+WIDEST = 16  # the LAN's prefix
 # kube-controller-manager gives each node a /24 and takes at most 2^16 of them; the API server refuses a Service range
 # of more than 20 bits, and kubeadm one with fewer than 10 addresses (MinimumAddressesInServiceSubnet).
-_PREFIXES = ((LAN, 16, 29, "10.80.0.0/24"), (PODS, 8, 24, "10.244.0.0/16"), (SERVICES, 12, 28, "10.96.0.0/16"))
+_PREFIXES = ((LAN, WIDEST, 29, "10.80.0.0/24"), (PODS, 8, 24, "10.244.0.0/16"), (SERVICES, 12, 28, "10.96.0.0/16"))
 
 
 def _range(draft: Draft, path: Path) -> IPv4Network:
@@ -149,12 +152,13 @@ def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
     path: Path = ("network", "ipv6")
     if ipv6 is None or not draft.knows(path):
         return
-    if ipv6.prefixlen != 64:
+    if not any(ipv6.subnet_of(fit) for fit in _FOR_HOSTS):
+        message = f"{ipv6} can't be given to hosts: only addresses in fc00::/7 and 2000::/3 can"
+        yield Finding(path, message, "write a /64 of your own, such as fd00:80::/64")
+    elif ipv6.prefixlen != 64:
         # RFC 4862: hosts form their addresses from a prefix of 64 bits.
         instead = f"write {ipv6.network_address}/64" if ipv6.prefixlen < 64 else "write a /64, such as fd00:80::/64"
         yield Finding(path, f"{ipv6} is not a /64, which addresses without DHCP need", instead)
-    if ipv6.is_multicast or ipv6.is_link_local or ipv6.is_loopback or ipv6.is_unspecified:
-        yield Finding(path, f"{ipv6} can't be given to hosts", "write a /64 of your own, such as fd00:80::/64")
 
 
 def uplink_leads_outside(draft: Draft) -> Iterator[Finding]:

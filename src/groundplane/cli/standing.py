@@ -1,0 +1,18 @@
+"""The platform a command is about, where that platform stands already."""
+
+from __future__ import annotations
+
+from groundplane.cli.session import Session
+
+
+def standing(session: Session) -> str:
+    """The name of the platform the file names. A file that became invalid since is told of, and no hindrance."""
+    from groundplane import pipeline
+    from groundplane.events import silent
+
+    found = pipeline.named(session.options(silent))
+    if found.fault is not None:
+        warning = session.out.note.style("warning:", "warn")
+        session.out.tell(f"{warning} {found.fault}; this goes on with what {found.name} was built from")
+        session.out.tell("  next: groundplane validate")
+    return found.name
