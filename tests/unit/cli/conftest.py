@@ -24,6 +24,7 @@ from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
 
 if TYPE_CHECKING:
+    from groundplane.bundle.sources import Mirrors
     from groundplane.drill import Suite
     from groundplane.status import PlatformStatus
 
@@ -38,6 +39,7 @@ class Options:
     emit: Emit = silent
     bundle_source: str = "auto"
     bundle_file: Path | None = None
+    bundle_mirrors: Mirrors | None = None
     extra_images: tuple[Path, ...] = ()
 
 

@@ -343,13 +343,19 @@ def test_a_bundle_that_is_not_there(gp: Any) -> None:
         assert "groundplane bundle build" in answer.err
     assert gp("bundle", "build", "--source", "nowhere").code == 2
     assert gp("bundle", "build", "--mirror", "dl.k8s.io").code == 2
+    assert gp("up", "--bundle-mirror", "dl.k8s.io").code == 2
     assert gp("up", "--bundle-source", "nowhere").code == 2
+
+
+def test_up_asks_the_mirrors_it_is_told(gp: Any, pipeline: Any) -> None:
+    assert gp("up", "--bundle-mirror", "dl.k8s.io=http://10.0.0.2/k8s").code == 0
+    assert dict(pipeline.options.bundle_mirrors.files) == {"dl.k8s.io": "http://10.0.0.2/k8s"}
 
 
 def test_a_mirror_is_a_host_and_an_address() -> None:
     from groundplane.cli.bundle import mirrors
 
-    asked = mirrors(["dl.k8s.io=http://10.0.0.2/k8s/", "ghcr.io=https://registry.example/v2/ghcr.io"])
+    asked = mirrors(["dl.k8s.io=http://10.0.0.2/k8s/", "ghcr.io=https://registry.example/v2/ghcr.io"], "--mirror")
     assert asked.files == asked.registries
     assert dict(asked.files) == {
         "dl.k8s.io": "http://10.0.0.2/k8s",
