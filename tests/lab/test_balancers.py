@@ -62,7 +62,7 @@ def test_an_haproxy_that_hangs_loses_the_address(platform: Platform) -> None:
 
 def test_balancers_that_do_not_see_each_other_are_never_both_active(platform: Platform) -> None:
     """Both still see the gateway, whose vote decides between them."""
-    with asking(platform, 20) as arping, parted(platform):
+    with asking(platform, 12) as arping, parted(platform):
         said, _ = arping.communicate(timeout=120)
         wait_for("one alone has the address", lambda: len(with_the_address(platform)) == 1, SOON)
         platform.kubectl("get", "--raw", "/readyz")
