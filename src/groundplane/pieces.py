@@ -21,7 +21,7 @@ from groundplane.events import Emit, Outcome, silent, tee
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
-    from groundplane.bundle.sources import SourceName
+    from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.design import Design
     from groundplane.machines.base import Blueprint, Material, Provider
     from groundplane.rollout import Job
@@ -45,6 +45,7 @@ class Options:
     emit: Emit = silent
     bundle_source: SourceName = "auto"
     bundle_file: Path | None = None
+    bundle_mirrors: Mirrors | None = None
     extra_images: tuple[Path, ...] = ()
 
     @property
@@ -136,11 +137,12 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
     """Get the bundle and the base image, side by side. ``images`` is the index of the user's own images."""
     from groundplane import image
     from groundplane.bundle.images import images_of
-    from groundplane.bundle.sources import Mirrors, obtain
+    from groundplane.bundle.sources import OFFICIAL, obtain
     from groundplane.machines.base import Material
 
     spec, cache = design.topology.spec, options.home.prepared_cache()
-    mirrors = Mirrors(debian=spec.image.mirror or "" if spec.image.distribution == "debian" else "")
+    debian = spec.image.mirror or "" if spec.image.distribution == "debian" else ""
+    mirrors = replace(options.bundle_mirrors or OFFICIAL, debian=debian)
     async with asyncio.TaskGroup() as group:
         bundling = group.create_task(
             cancellable(

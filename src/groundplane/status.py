@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from groundplane.components.corosync import quorum
 from groundplane.components.kubeadm.status import Certificate, ClusterStatus, EtcdMember
 from groundplane.components.kubeadm.status import status as cluster_status
-from groundplane.components.pacemaker.status import holder
+from groundplane.components.pacemaker.status import glance
+from groundplane.components.versions import Version, versions
 from groundplane.machines.base import MachineStatus, Power, Provider
 from groundplane.topology.model import Machine, Topology
 
@@ -45,10 +47,12 @@ class PlatformStatus:
     floating_address: IPv4Address
     floating_holder: str
     quorum: str
+    pacemaker_leader: str
     etcd_leader: str
     etcd: tuple[EtcdMember, ...]
     nodes: tuple[NodeLine, ...]
     certificates: tuple[Certificate, ...]
+    versions: tuple[Version, ...]
     problem: str
 
     @property
@@ -60,8 +64,11 @@ class PlatformStatus:
 async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
     """Ask the provider and those machines that run, all at once."""
     reach = provider.transport
-    holding, votes, cluster = await asyncio.gather(
-        holder(reach, topology), quorum.summary(reach, topology), cluster_status(reach, topology)
+    balancers, votes, cluster, programs = await asyncio.gather(
+        glance(reach, topology),
+        quorum.summary(reach, topology),
+        cluster_status(reach, topology),
+        versions(reach, topology),
     )
     return PlatformStatus(
         name=topology.name,
@@ -69,14 +76,27 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
             _line(machine, seen, cluster) for machine, seen in zip(topology.machines, provider.status(), strict=True)
         ),
         floating_address=topology.lan.floating,
-        floating_holder=holding or "",
+        floating_holder=(balancers and balancers.holder) or "",
         quorum="; ".join(f"{name}: {words}" for name, words in votes.items()),
+        pacemaker_leader=balancers.leader if balancers else "",
         etcd_leader=next((member.machine for member in cluster.etcd if member.leader), ""),
         etcd=cluster.etcd,
         nodes=tuple(NodeLine(node.name, node.ready, node.version) for node in cluster.nodes),
         certificates=cluster.certificates,
+        versions=(*programs, *_cluster_versions(cluster)),
         problem=cluster.problem,
     )
+
+
+def _cluster_versions(cluster: ClusterStatus) -> Iterator[Version]:
+    """Of etcd, whose members tell it, and of the container runtimes, which the API shows as ``containerd://2.4.2``."""
+    for member in cluster.etcd:
+        if member.version:
+            yield Version(member.machine, "etcd", member.version)
+    for node in cluster.nodes:
+        program, _, version = node.runtime.partition("://")
+        if version:
+            yield Version(node.name, program, version)
 
 
 def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus) -> MachineLine:

@@ -12,18 +12,23 @@ HERE = Path(__file__).parent
 SECRETS = HERE / "test_keys" / "secrets.json"
 EXAMPLE = HERE.parents[1] / "examples" / "lab.yaml"
 VARIANT = HERE / "variant.yaml"
+COLD = HERE / "cold.yaml"
 
 OLD_HOST = Traits(cgroup_version=1, own_clock=False, own_kernel=False, own_disk=False, lowers_oom_score=False)
 """Containers on a host with cgroup v1 that keeps some rights to itself: where components adapt most."""
 
+NEW_HOST = Traits(cgroup_version=2, own_clock=False, own_kernel=False)
+"""Containers on a host with cgroup v2 that lets root do what root does."""
+
 
 def cases() -> dict[str, Topology]:
     """Case → topology. ``lab`` is the shipped example; ``variant`` has all that the example leaves out, on machines
-    that are their own masters."""
+    that are their own masters, with a single balancer; ``cold`` has that and a pair."""
     secrets = secrets_from_json(SECRETS.read_bytes())
     return {
         "lab": lay_out(specification(EXAMPLE), secrets, OLD_HOST),
         "variant": lay_out(specification(VARIANT), secrets, Traits()),
+        "cold": lay_out(specification(COLD), secrets, NEW_HOST),
     }
 
 

@@ -20,7 +20,7 @@ from groundplane.bundle.versions import load_versions
 from groundplane.cloudinit import render_seed
 from groundplane.design import design
 from groundplane.errors import BundleError
-from groundplane.image.inputs import digest
+from groundplane.image.inputs import digest, sources
 from groundplane.state import File
 from groundplane.store import Home
 from groundplane.topology import Topology
@@ -98,7 +98,8 @@ def ground(request: pytest.FixtureRequest) -> Ground:
     if os.geteuid() != 0:
         lacking("not root")
     plan, cache = design(CASES["lab"]), Home.find().cache / "bundle"
-    image = cache.parent / "image" / digest(plan.topology.spec.image, plan.packages) / "root"
+    base = plan.topology.spec.image
+    image = cache.parent / "image" / digest(base, plan.packages, sources(base)) / "root"
     if not image.is_dir():
         lacking("the base image isn't in the cache")
     try:

@@ -30,6 +30,11 @@ class Platform:
     state: Path
     before: host.Picture
 
+    @property
+    def name(self) -> str:
+        """The platform's, as its file says."""
+        return next(line.split()[1] for line in self.file.read_text().splitlines() if line.startswith("name:"))
+
     def command(self, *words: str) -> list[str]:
         """``words`` after the sub-command go before any ``--``."""
         name, *rest = words

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-SETTINGS = (
-    "kernel.panic",
-    "kernel.panic_on_oops",
-    "vm.overcommit_memory",
-    "fs.inotify.max_user_instances",
-    "fs.inotify.max_user_watches",
-)
+from groundplane.machines.lab.kernel import SETTINGS, SHARED
+
+RUN = (SHARED, Path("/run/systemd/nspawn"))
+LOCKS = {"lock", "locks"}
+"""Empty files that say nothing by being there: who takes a lock doesn't remove it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,23 @@ class Picture:
     mounts: frozenset[str]
     namespaces: frozenset[str]
     links: frozenset[str]
+    addresses: frozenset[str]
+    routes: frozenset[str]
     cgroups: frozenset[str]
     settings: frozenset[str]
     rules: frozenset[str]
+    kept: frozenset[str]
 
-    def added_since(self, before: Picture) -> dict[str, list[str]]:
-        """What is here and was not before, by kind; empty when nothing is."""
-        return {
-            name: sorted(new)
-            for name in self.__slots__
-            if (new := getattr(self, name) - getattr(before, name))
-        }  # fmt: skip
+    def changed_since(self, before: Picture) -> dict[str, list[str]]:
+        """What is here and was not before (``+``), and what was and is no more (``-``), by kind; empty when the two
+        are the same. Processes of others come to their ends meanwhile, so of those only new ones count."""
+        found = {}
+        for kind in (field.name for field in fields(self)):
+            new, old = getattr(self, kind), getattr(before, kind)
+            gone = set() if kind == "processes" else old - new
+            if lines := [*(f"+ {line}" for line in sorted(new - old)), *(f"- {line}" for line in sorted(gone))]:
+                found[kind] = lines
+        return found
 
 
 def take() -> Picture:
@@ -43,11 +49,17 @@ def take() -> Picture:
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
         namespaces=frozenset(entry.name for entry in _entries(Path("/run/netns"))),
         links=frozenset(entry.name for entry in _entries(Path("/sys/class/net"))),
-        cgroups=frozenset(_cgroups()),
-        settings=frozenset(f"{key}={_setting(key)}" for key in SETTINGS),
-        rules=frozenset(
-            subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout.splitlines()
+        addresses=frozenset(_said("ip", "-brief", "address")),
+        routes=frozenset(
+            re.sub(r" expires \d+sec", "", line)
+            for family in ("-4", "-6")
+            for what in (("route", "show", "table", "all"), ("rule", "show"))
+            for line in _said("ip", family, *what)
         ),
+        cgroups=frozenset(_cgroups()),
+        settings=frozenset(f"{setting.key}={_read(Path('/', setting.path))}" for setting in SETTINGS),
+        rules=frozenset([*_said("nft", "--stateless", "list", "ruleset"), *_said("iptables-save")]),
+        kept=frozenset(_kept()),
     )
 
 
@@ -68,6 +80,24 @@ def _foreign_processes() -> list[str]:
     return found
 
 
+def _said(program: str, *arguments: str) -> list[str]:
+    """What a program of the host prints, but for its comments; nothing where the host has no such program."""
+    if shutil.which(program) is None:
+        return []
+    said = subprocess.run([program, *arguments], capture_output=True, text=True, check=False).stdout
+    return [re.sub(r"\[\d+:\d+\]", "", line).rstrip() for line in said.splitlines() if not line.startswith("#")]
+
+
+def _kept() -> list[str]:
+    """What lies in the folders of /run that labs write to, with what the files hold."""
+    return [
+        f"{path} {_read(path) if path.is_file() else ''}".rstrip()
+        for folder in RUN
+        for path in sorted(folder.rglob("*"))
+        if not LOCKS & {path.name, path.parent.name} and not (path.parent in RUN and path.is_dir())
+    ]
+
+
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
@@ -77,8 +107,8 @@ def _cgroups() -> list[str]:
     return [str(path) for path in root.rglob("groundplane*") if path.is_dir()]
 
 
-def _setting(key: str) -> str:
+def _read(path: Path) -> str:
     try:
-        return Path("/proc/sys", *key.split(".")).read_text().strip()
+        return path.read_text().strip()
     except OSError:
         return "unreadable"

@@ -32,6 +32,9 @@ _KEYRING: Final[dict[str, tuple[str, str]]] = {  # file name, package that bring
     "debian": ("debian-archive-keyring", "debian-archive-keyring"),
     "ubuntu": ("ubuntu-archive-keyring", "ubuntu-keyring"),
 }
+_POCKETS: Final = ("-updates", "-security")
+"""What stands after the release's name in the names of those suites that hold what came after it."""
+
 _ONE_LINE: Final = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>.*)$")
 
 
@@ -46,14 +49,13 @@ class AptSource:
 
     def serves(self, distribution: Distribution) -> bool:
         """Whether this is the distribution's main archive (not its security archive, nor a vendor's)."""
-        if "main" not in self.components:
-            return False
         last = urlsplit(self.uri).path.rstrip("/").rpartition("/")[2]
-        if last.endswith(("-security", "-debug", "-ports", "-backports")):
-            return False
-        releases = {suite.partition("-")[0].partition("/")[0] for suite in self.suites}
-        plain = any("-" not in suite and "/" not in suite for suite in self.suites)
-        return plain and bool(releases & _SUITES[distribution])
+        return not last.endswith(("-security", "-debug", "-ports", "-backports")) and self.has(distribution, "")
+
+    def has(self, distribution: Distribution, pocket: str) -> bool:
+        """Whether some release of the distribution, followed by ``pocket``, is taken from here."""
+        known = {f"{release}{pocket}" for release in _SUITES[distribution]}
+        return "main" in self.components and not known.isdisjoint(self.suites)
 
 
 def host_mirrors(distribution: Distribution, *, root: Path = APT_ROOT) -> tuple[str, ...]:
@@ -64,6 +66,23 @@ def host_mirrors(distribution: Distribution, *, root: Path = APT_ROOT) -> tuple[
     """
     found = (source.uri.rstrip("/") for source in host_sources(root) if source.serves(distribution))
     return tuple(dict.fromkeys(found))
+
+
+def deb_lines(
+    distribution: Distribution, release: str, components: Sequence[str], *, root: Path = APT_ROOT
+) -> tuple[str, ...]:
+    """``release``, its updates and its security fixes, each from where the machine's apt takes those of its own
+    release: lines as in sources.list(5), in that order.
+
+    The machine may be of another release than ``release``; an archive has all of them side by side. Updates and
+    security fixes are left out where the machine takes none, and all is where it has no such archive.
+    """
+    found = host_sources(root)
+    bases = [(uri, "") for uri in host_mirrors(distribution, root=root)]
+    if bases:
+        bases += [(source.uri, end) for end in _POCKETS for source in found if source.has(distribution, end)]
+    lines = (f"deb {uri.rstrip('/')} {release}{end} {' '.join(components)}" for uri, end in bases)
+    return tuple(dict.fromkeys(lines))
 
 
 def keyring(distribution: Distribution, *, folder: Path = KEYRINGS) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from groundplane.bundle.apt import host_mirrors, keyring
+from groundplane.bundle.apt import deb_lines, keyring
 from groundplane.bundle.layer import EPOCH
 from groundplane.bundle.record import Component
 from groundplane.bundle.runner import Runner, Watch
@@ -33,7 +33,7 @@ def build_layer(runner: Runner, part: PartSpec, out: Path, *, mirror: str, trust
     Without a ``mirror`` and a keyring to ``trust``, this machine's own are taken; where its apt knows no Debian
     mirror (an Ubuntu machine), mmdebstrap takes its own default.
     """
-    mirrors = (mirror,) if mirror else host_mirrors("debian")
+    mirrors = (mirror,) if mirror else deb_lines("debian", part.suite, ("main",))
     tar = out / "layer.tar"
     # Its chroot stays in mmdebstrap's own temporary folder, for it to remove: removing a tree in which a killed
     # mmdebstrap left /dev mounted would remove this machine's devices.

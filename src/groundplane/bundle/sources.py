@@ -81,9 +81,10 @@ def obtain(
 ) -> Bundle:
     """The bundle of a Kubernetes version, complete, in ``cache``; blocks, for minutes when it's built here.
 
-    ``auto`` takes what the cache has, else ``file`` if given, else the official releases if they answer,
-    else builds from Go modules. Stopped halfway (``cancel`` from another thread, or KeyboardInterrupt), the
-    next call goes on with the part that was in hand; only parts whose inputs changed are made again.
+    ``auto`` takes ``file`` if given, else what the cache has; what it lacks from the official releases if they
+    answer, and what is left is built from Go modules. Stopped halfway (``cancel`` from another thread, or
+    KeyboardInterrupt), the next call goes on with the part that was in hand; only parts whose inputs changed are made
+    again.
     Raises BundleError, Interrupted.
     """
     versions = load_versions(version)
@@ -97,7 +98,7 @@ def obtain(
         run = runner or ProcessRunner(lambda: failed.is_set() or (cancel is not None and cancel.is_set()))
         _sweep(BlobStore(cache))
         try:
-            sources = _sources(source, file, mirrors, versions, run, BlobStore(cache), emit)
+            sources = in_order(source, file, mirrors, versions, run, BlobStore(cache), emit)
             return assemble(versions, sources, cache, emit)
         except BaseException:
             failed.set()  # ends what still runs beside
@@ -164,9 +165,10 @@ def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: E
 
 def _plan(versions: Versions, sources: Sequence[Source]) -> list[tuple[PartSpec, Source]]:
     """Which source gives which part. A base nobody builds on (ready-made images bring theirs) is left out."""
-    chosen = [(part, _choose(part, sources)) for part in versions.parts]
-    bases = {source.base_for(part) for part, source in chosen}
-    return [(part, source) for part, source in chosen if not part.is_base or part.name in bases]
+    chosen = {part.name: _choose(part, sources) for part in versions.parts if not part.is_base}
+    bases = {chosen[part.name].base_for(part) for part in versions.parts if part.name in chosen}
+    chosen |= {part.name: _choose(part, sources) for part in versions.parts if part.name in bases}
+    return [(part, chosen[part.name]) for part in versions.parts if part.name in chosen]
 
 
 def _choose(part: PartSpec, sources: Sequence[Source]) -> Source:
@@ -177,7 +179,7 @@ def _choose(part: PartSpec, sources: Sequence[Source]) -> Source:
     raise BundleError(f"{part.name} {part.version} can't be had from {names}", where=part.name)
 
 
-def _sources(
+def in_order(
     name: SourceName,
     file: Path | None,
     mirrors: Mirrors,
@@ -192,6 +194,7 @@ def _sources(
             "a bundle file goes with the source `file`, and only with it",
             hint="name the file, or choose another source",
         )
+    found: list[Source] = []
     if file is not None:
         from groundplane.bundle.archive import FileSource
 
@@ -202,13 +205,14 @@ def _sources(
                 where=str(file),
                 hint="give the file of that version, or none",
             )
-        builder = ModulesSource(runner, blobs, emit, mirror=mirrors.debian)
-        return [given] if name == "file" else [given, builder]
-    found: list[Source] = [ModulesSource(runner, blobs, emit, mirror=mirrors.debian)]
+        found.append(given)
+        # A whole file leaves nothing to ask for, and where files are carried there is often nobody to ask.
+        if name == "file" or all(given.offers(part) for part in versions.parts if not part.is_base):
+            return found
     if name != "modules":
         from groundplane.bundle.release import ReleaseSource  # loads the HTTP stack: only when it's used
 
         release = ReleaseSource(mirrors, blobs, emit)
         if name == "release" or release.reachable(versions.part("kubernetes")):
-            found.insert(0, release)
-    return found
+            found.append(release)
+    return [*found, ModulesSource(runner, blobs, emit, mirror=mirrors.debian)]

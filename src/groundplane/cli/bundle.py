@@ -30,6 +30,10 @@ Version = Annotated[
 ]
 
 
+MIRROR_HELP = "Ask ADDRESS instead of an official HOST (of images or downloads); may be repeated."
+MIRROR_SHAPE = "HOST=ADDRESS"
+
+
 def register(app: typer.Typer) -> None:
     """Add ``bundle`` and its commands to ``app``."""
     group = typer.Typer(no_args_is_help=True, help="The software bundle: make it, check it, carry it elsewhere.")
@@ -54,8 +58,8 @@ def build(
         list[str] | None,
         typer.Option(
             "--mirror",
-            help="Ask ADDRESS instead of an official HOST (of images or downloads); may be repeated.",
-            metavar="HOST=ADDRESS",
+            help=MIRROR_HELP,
+            metavar=MIRROR_SHAPE,
             show_default=False,
         ),
     ] = None,
@@ -71,14 +75,14 @@ def build(
             cache=session.home.prepared_cache() / "bundle",
             source=chosen,
             file=origin,
-            mirrors=mirrors(mirror or ()),
+            mirrors=mirrors(mirror or (), "--mirror"),
             emit=emit,
         )
     session.out.say(f"Kubernetes {bundle.version}: {len(bundle.parts)} parts, {size(bundle.size)}, {bundle.path}")
 
 
-def mirrors(words: Sequence[str]) -> Mirrors:
-    """What ``--mirror`` asks for. A host gives either images or downloads, so one list serves both."""
+def mirrors(words: Sequence[str], option: str) -> Mirrors:
+    """What ``option`` asks for. A host gives either images or downloads, so one list serves both."""
     from groundplane.bundle.sources import Mirrors
 
     pairs = []
@@ -86,7 +90,7 @@ def mirrors(words: Sequence[str]) -> Mirrors:
         host, _, address = word.partition("=")
         if not host or not address.startswith(("http://", "https://")):
             raise typer.BadParameter(
-                f"{word!r} isn't HOST=ADDRESS, as dl.k8s.io=http://10.0.0.2/k8s", param_hint="--mirror"
+                f"{word!r} isn't HOST=ADDRESS, as dl.k8s.io=http://10.0.0.2/k8s", param_hint=option
             )
         pairs.append((host, address.rstrip("/")))
     return Mirrors(registries=tuple(pairs), files=tuple(pairs))

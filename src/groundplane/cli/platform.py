@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from groundplane.cli import exits, status_view
-from groundplane.cli.bundle import source_named
+from groundplane.cli.bundle import MIRROR_HELP, MIRROR_SHAPE, mirrors, source_named
 from groundplane.cli.complete import sources
 from groundplane.cli.output import duration
 from groundplane.cli.report_view import report_document, report_lines
@@ -34,6 +34,10 @@ BundleFile = Annotated[
     Path | None,
     typer.Option("--bundle-file", help="An exported bundle to take Kubernetes from.", show_default=False),
 ]
+BundleMirror = Annotated[
+    list[str] | None,
+    typer.Option("--bundle-mirror", help=MIRROR_HELP, metavar=MIRROR_SHAPE, show_default=False),
+]
 ExtraImages = Annotated[
     list[Path] | None,
     typer.Option(
@@ -56,6 +60,7 @@ def up(
     session: Session,
     bundle_source: BundleSource = "auto",
     bundle_file: BundleFile = None,
+    bundle_mirror: BundleMirror = None,
     extra_images: ExtraImages = None,
 ) -> None:
     """Build the platform, or finish building it, then verify it.
@@ -66,12 +71,17 @@ def up(
     from groundplane.cli.running import run
 
     source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
+    instead = mirrors(bundle_mirror, "--bundle-mirror") if bundle_mirror else None
     spec = pipeline.validate(session.file)
     need_root(session, "build machines")
     begin = monotonic()
     with session.progress() as emit:
         options = session.options(
-            emit, bundle_source=source, bundle_file=bundle_file, extra_images=tuple(extra_images or ())
+            emit,
+            bundle_source=source,
+            bundle_file=bundle_file,
+            bundle_mirrors=instead,
+            extra_images=tuple(extra_images or ()),
         )
         report = run(pipeline.up(options), tell=session.out.tell)
     for line in report_lines(report, session.out.result, verbose=session.common.verbose):

@@ -20,7 +20,7 @@ from groundplane.cli.failures import guarded
 from groundplane.cli.output import Output
 
 if TYPE_CHECKING:
-    from groundplane.bundle.sources import SourceName
+    from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.events import Emit
     from groundplane.pipeline import Options
     from groundplane.store import Home
@@ -109,6 +109,7 @@ class Session:
         *,
         bundle_source: SourceName = "auto",
         bundle_file: Path | None = None,
+        bundle_mirrors: Mirrors | None = None,
         extra_images: tuple[Path, ...] = (),
     ) -> Options:
         """What the pipeline wants to know."""
@@ -121,6 +122,7 @@ class Session:
             emit=emit,
             bundle_source=bundle_source,
             bundle_file=bundle_file,
+            bundle_mirrors=bundle_mirrors,
             extra_images=extra_images,
         )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from groundplane.cli.output import Channel, columns, size
 
 if TYPE_CHECKING:
+    from groundplane.components.kubeadm.status import Certificate
+    from groundplane.components.versions import Version
     from groundplane.status import PlatformStatus
 
-HEAD = ("", "MACHINE", "ROLE", "ADDRESS", "POWER", "MEMORY", "KUBERNETES", "ETCD")
+HEAD = ("", "MACHINE", "ROLE", "ADDRESS", "POWER", "MEMORY", "KUBERNETES", "ETCD", "CERTIFICATES")
 
 
 def document(status: PlatformStatus) -> dict[str, object]:
@@ -27,8 +30,11 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     facts = [
         ("floating address", f"{status.floating_address} on {status.floating_holder or unknown}"),
         ("quorum", status.quorum or unknown),
+        ("Pacemaker's leader", status.pacemaker_leader or unknown),
         ("etcd's leader", status.etcd_leader or unknown),
     ]
+    if status.versions:
+        facts.append(("versions", "; ".join(_versions(status.versions))))
     if status.certificates:
         first = min(status.certificates, key=lambda certificate: certificate.ends)
         facts.append(("certificates", f"first to end: {first.path} on {first.machine}, {first.ends:%Y-%m-%d}"))
@@ -40,6 +46,7 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
 def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, ...]]:
     nodes = {node.name: node for node in status.nodes}
     etcd = {member.machine: member for member in status.etcd}
+    ends = _first_ends(status.certificates)
     for machine in status.machines:
         node, member = nodes.get(machine.name), etcd.get(machine.name)
         version = "" if node is None else f"{node.version}{'' if node.ready else ', not ready'}"
@@ -53,4 +60,22 @@ def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, .
             size(machine.memory_used) if machine.memory_used else "",
             version,
             role.splitlines()[0] if role else "",
+            f"until {ends[machine.name]:%Y-%m-%d}" if machine.name in ends else "",
         )
+
+
+def _first_ends(certificates: Sequence[Certificate]) -> dict[str, datetime]:
+    """When the first certificate of each machine ends."""
+    soonest = sorted(certificates, key=lambda certificate: certificate.ends, reverse=True)
+    return {certificate.machine: certificate.ends for certificate in soonest}
+
+
+def _versions(found: Sequence[Version]) -> Iterator[str]:
+    """``etcd 3.7.3``, one for each program; where its machines differ, each version with those that have it."""
+    for program in dict.fromkeys(version.program for version in found):
+        where: dict[str, list[str]] = {}
+        for version in found:
+            if version.program == program:
+                where.setdefault(version.version, []).append(version.machine)
+        several = [f"{version} ({', '.join(machines)})" for version, machines in where.items()]
+        yield f"{program} {next(iter(where)) if len(where) == 1 else ', '.join(several)}"

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from groundplane.bundle.apt import host_mirrors, keyring
+from groundplane.bundle.apt import keyring
 from groundplane.errors import HostError, ImageError
 from groundplane.events import Emit, Progress, reported
 from groundplane.image import mmdebstrap
 from groundplane.image.customise import customise, manifest
-from groundplane.image.inputs import BaseImage, all_packages, digest
+from groundplane.image.inputs import BaseImage, all_packages, digest, sources
 from groundplane.image.removal import mounts_under, read_mounts, remove_tree
 from groundplane.image.threads import to_the_end
 from groundplane.spec.model import Image
@@ -42,7 +42,8 @@ async def build(image: Image, packages: Sequence[str], cache: Path, emit: Emit) 
     A build that was killed leaves a folder without its final name, which the next build removes.
     Raises HostError (no root, no tool, no keyring, no space) and ImageError (mmdebstrap or the tree failed).
     """
-    name = digest(image, packages)
+    origins = sources(image)
+    name = digest(image, packages, origins)
     folder = cache / "image"
     finished = folder / name
     with reported(emit, SUBJECT, STEP) as outcome:
@@ -51,7 +52,7 @@ async def build(image: Image, packages: Sequence[str], cache: Path, emit: Emit) 
             _check_host(folder)
             async with _locked(folder / f"{name}.lock", emit):
                 if not _complete(finished):
-                    await _make(image, all_packages(packages), finished, emit)
+                    await _make(image, all_packages(packages), origins, finished, emit)
                     return BaseImage(finished / "root", name)
         outcome.changed = False
     return BaseImage(finished / "root", name)
@@ -62,17 +63,15 @@ def _complete(finished: Path) -> bool:
     return (finished / "manifest").is_file()
 
 
-async def _make(image: Image, packages: Sequence[str], finished: Path, emit: Emit) -> None:
+async def _make(image: Image, packages: Sequence[str], origins: Sequence[str], finished: Path, emit: Emit) -> None:
     """The recipe. The caller holds the lock, so what lies there unfinished is a dead builder's."""
     unfinished = finished.with_name(f".partial-{finished.name}")
     root = unfinished / "root"
-    # Where this machine's apt knows no mirror of the distribution, mmdebstrap takes its own default.
-    mirrors = [image.mirror] if image.mirror else list(host_mirrors(image.distribution))
     for left in (unfinished, finished):
         await to_the_end(partial(_clear, left))
     unfinished.mkdir(mode=0o755)
     try:
-        argv = mmdebstrap.command(image, packages, root, keyring=keyring(image.distribution), mirrors=mirrors)
+        argv = mmdebstrap.command(image, packages, root, keyring=keyring(image.distribution), sources=origins)
         await _run(argv, _Reporter(root, emit))
         await to_the_end(partial(_finish, unfinished, finished))
     except BaseException:

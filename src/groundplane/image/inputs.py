@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from groundplane.bundle.apt import APT_ROOT, deb_lines
 from groundplane.spec.model import Image
+
+COMPONENTS: Final[dict[str, tuple[str, ...]]] = {"debian": ("main",), "ubuntu": ("main", "universe")}
+"""Archive components: Ubuntu keeps most of what a platform needs in universe."""
 
 TREE: Final = Path(__file__).parent / "tree"
 """Files laid over every root tree after its packages are installed, all root's and 0644."""
@@ -45,14 +50,29 @@ def all_packages(packages: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({*packages, *BASE_PACKAGES}))
 
 
-def digest(image: Image, packages: Iterable[str], *, tree: Path = TREE) -> str:
-    """Name the image by what goes into it.
+def sources(image: Image, *, root: Path = APT_ROOT) -> tuple[str, ...]:
+    """Where packages come from: the file's mirror and nothing else, or what this machine's apt uses."""
+    if image.mirror:
+        return (image.mirror,)
+    return deb_lines(image.distribution, image.release, COMPONENTS[image.distribution], root=root)
+
+
+def digest(
+    image: Image,
+    packages: Iterable[str],
+    origins: Sequence[str],
+    *,
+    architecture: str = platform.machine(),
+    tree: Path = TREE,
+) -> str:
+    """Name the image by what goes into it. ``origins``: what ``sources`` found.
 
     Package versions are not part of it: they are the archive's at the time of building, and the finished
     image lists them in its manifest.
     """
     total = sha256()
-    for word in (SCHEMA, image.distribution, image.release, image.mirror or "", *all_packages(packages)):
+    # A line of an archive never looks like a package's name, so the lists need nothing between them.
+    for word in (SCHEMA, architecture, image.distribution, image.release, *origins, *all_packages(packages)):
         total.update(word.encode() + b"\0")
     for path in tree_files(tree):
         total.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")

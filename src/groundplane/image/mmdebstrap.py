@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from groundplane.image.inputs import COMPONENTS
 from groundplane.spec.model import Image
-
-COMPONENTS: Final[dict[str, str]] = {"debian": "main", "ubuntu": "main,universe"}
-"""Archive components: Ubuntu keeps most of what a platform needs in universe."""
 
 _LEFT_OUT: Final = (
     "path-exclude=/usr/share/man/*",
@@ -23,10 +21,12 @@ _LEFT_OUT: Final = (
 
 
 def command(
-    image: Image, packages: Sequence[str], target: Path, *, keyring: Path, mirrors: Sequence[str]
+    image: Image, packages: Sequence[str], target: Path, *, keyring: Path, sources: Sequence[str]
 ) -> tuple[str, ...]:
     """The argv that makes the root tree ``target``, which does not exist yet, of ``packages``.
 
+    ``sources`` are addresses of archives or whole lines of a sources.list; without any, mmdebstrap takes its own
+    default, security fixes and all.
     It runs in a process namespace of its own on a leash, so that it and everything apt started end with us,
     even when we are killed: a half-built tree must not go on growing under the next builder's hands.
     """
@@ -37,14 +37,14 @@ def command(
         "--mode=root",
         "--variant=minbase",
         "--format=directory",
-        f"--components={COMPONENTS[image.distribution]}",
+        f"--components={','.join(COMPONENTS[image.distribution])}",
         f"--keyring={keyring}",
         f"--include={','.join(packages)}",
         '--aptopt=Acquire::Retries "3"',
         *(f"--dpkgopt={option}" for option in _LEFT_OUT),
         image.release,
         str(target),
-        *mirrors,
+        *sources,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from groundplane.bundle.apt import (
     AptSource,
+    deb_lines,
     host_mirrors,
     host_sources,
     keyring,
@@ -83,6 +84,39 @@ def test_a_vendor_with_a_debian_suite_name_but_no_main_component_is_not_debian()
 
 def test_no_sources_at_all(tmp_path: Path) -> None:
     assert host_mirrors("debian", root=tmp_path) == ()
+    assert deb_lines("debian", "trixie", ("main",), root=tmp_path) == ()
+
+
+def test_updates_and_security_fixes_come_from_where_the_machine_takes_its_own(tmp_path: Path) -> None:
+    """The machine's own release is another one than the tree's."""
+    root = apt(tmp_path, debian_sources=DEB822)
+    assert deb_lines("debian", "bookworm", ("main",), root=root) == (
+        "deb http://mirror.example/debian bookworm main",
+        "deb http://second.example/debian bookworm main",
+        "deb http://mirror.example/debian bookworm-updates main",
+        "deb http://second.example/debian bookworm-updates main",
+        "deb http://mirror.example/debian-security bookworm-security main",
+    )
+
+
+def test_a_machine_that_takes_no_security_fixes_has_none_to_give(tmp_path: Path) -> None:
+    root = apt(tmp_path, main="deb http://one.example/ubuntu noble main\n")
+    assert deb_lines("ubuntu", "jammy", ("main", "universe"), root=root) == (
+        "deb http://one.example/ubuntu jammy main universe",
+    )
+
+
+def test_one_address_may_hold_all_three(tmp_path: Path) -> None:
+    suites = ("noble", "noble-updates", "noble-security", "noble-backports")
+    root = apt(tmp_path, main="".join(f"deb http://one.example/ubuntu/ {suite} main\n" for suite in suites))
+    assert deb_lines("ubuntu", "noble", ("main",), root=root) == tuple(
+        f"deb http://one.example/ubuntu {suite} main" for suite in suites[:3]
+    )
+
+
+def test_a_security_archive_alone_is_nothing_to_build_from(tmp_path: Path) -> None:
+    root = apt(tmp_path, main="deb http://one.example/debian-security trixie-security main\n")
+    assert deb_lines("debian", "trixie", ("main",), root=root) == ()
 
 
 def test_keyring(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from groundplane.bundle.bundle import Bundle, Damage, open_bundle
 from groundplane.bundle.cache import locked
 from groundplane.bundle.layout import BlobStore, write_atomically
 from groundplane.bundle.names import checked_program
-from groundplane.bundle.sources import assemble, obtain
+from groundplane.bundle.release import ReleaseSource
+from groundplane.bundle.sources import OFFICIAL, SourceName, assemble, in_order, obtain
+from groundplane.bundle.versions import Versions
 from groundplane.errors import BundleError, Interrupted
 from groundplane.events import silent
 
@@ -89,6 +91,49 @@ def test_the_file_source_gives_the_same_bundle(bundle: Bundle, tmp_path: Path) -
     source = FileSource(file, BlobStore(cache), silent)
     again = assemble(fake_versions(tmp_path / "data"), [source], cache, silent)
     assert again.digest == bundle.digest
+
+
+def without(bundle: Bundle, part: str, folder: Path) -> FileSource:
+    """The bundle's file, but that it lacks one part."""
+    folder.mkdir()
+    bundle.export(folder / "bundle.tar")
+    blobs = BlobStore(folder / "cache")
+    source = FileSource(folder / "bundle.tar", blobs, silent)
+    del source._contents.records[part]
+    return source
+
+
+def test_a_file_without_a_base_that_nobody_builds_on_is_enough(bundle: Bundle, tmp_path: Path) -> None:
+    source = without(bundle, "base", tmp_path / "lean")
+    again = assemble(fake_versions(tmp_path / "data"), [source], tmp_path / "lean" / "cache", silent)
+    assert [part.name for part in again.parts] == ["cluster", "pause"]
+
+
+def test_a_whole_file_leaves_nobody_to_ask(bundle: Bundle, tmp_path: Path) -> None:
+    """The network is banned here: asking the releases would fail."""
+    bundle.export(tmp_path / "bundle.tar")
+    assert asked("auto", bundle, tmp_path / "bundle.tar", tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("answers", "order"), [(True, ["file", "release", "modules"]), (False, ["file", "modules"])])
+def test_what_a_file_lacks_comes_from_the_releases_then_from_modules(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool, order: list[str]
+) -> None:
+    monkeypatch.setattr(ReleaseSource, "reachable", lambda self, part: answers)
+    monkeypatch.setattr(FileSource, "offers", lambda self, part: part.name != "pause")
+    monkeypatch.setattr(Versions, "part", lambda self, name: self.parts[0])  # the small bundle has no `kubernetes`
+    bundle.export(tmp_path / "bundle.tar")
+    assert asked("auto", bundle, tmp_path / "bundle.tar", tmp_path) == order
+    assert asked("file", bundle, tmp_path / "bundle.tar", tmp_path) == ["file"]
+    assert asked("auto", bundle, None, tmp_path) == order[1:]
+    assert asked("modules", bundle, None, tmp_path) == ["modules"]
+
+
+def asked(name: SourceName, bundle: Bundle, file: Path | None, folder: Path) -> list[str]:
+    """The names of the sources asked for the small bundle's parts."""
+    versions = fake_versions(folder / name)
+    sources = in_order(name, file, OFFICIAL, versions, FakeRunner(), BlobStore(folder / "other"), silent)
+    return [source.name for source in sources]
 
 
 def test_a_file_of_another_version_is_told_before_anything_is_built(bundle: Bundle, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from groundplane.topology.model import Secret
 from groundplane.verify.report import Report, Result
 
 if TYPE_CHECKING:
+    from groundplane.bundle.sources import Mirrors
     from groundplane.drill import Suite
     from groundplane.status import PlatformStatus
 
@@ -40,6 +41,7 @@ class Options:
     emit: Emit = silent
     bundle_source: str = "auto"
     bundle_file: Path | None = None
+    bundle_mirrors: Mirrors | None = None
     extra_images: tuple[Path, ...] = ()
 
 
@@ -50,6 +52,7 @@ def healthy() -> Report:
 def a_status() -> PlatformStatus:
     """The real thing's types, imported where they are used: they bring all components along."""
     from groundplane.components.kubeadm.status import Certificate, EtcdMember
+    from groundplane.components.versions import Version
     from groundplane.status import MachineLine, NodeLine, PlatformStatus
 
     return PlatformStatus(
@@ -61,10 +64,21 @@ def a_status() -> PlatformStatus:
         floating_address=IPv4Address("10.80.0.10"),
         floating_holder="lb1",
         quorum="lb1: 3 of 3 votes",
+        pacemaker_leader="lb1",
         etcd_leader="",
         etcd=(EtcdMember("cp1", problem="no answer\nfor long"),),
         nodes=(NodeLine("cp1", False, "v1.37.2"),),
-        certificates=(Certificate("cp1", "/etc/kubernetes/pki/apiserver.crt", datetime(2027, 1, 2, tzinfo=UTC)),),
+        certificates=(
+            Certificate("cp1", "/etc/kubernetes/pki/apiserver.crt", datetime(2027, 1, 2, tzinfo=UTC)),
+            Certificate("cp1", "/etc/kubernetes/pki/ca.crt", datetime(2036, 1, 2, tzinfo=UTC)),
+            Certificate("lb1", "/etc/groundplane/pki/platform-ca.crt", datetime(2036, 5, 6, tzinfo=UTC)),
+        ),
+        versions=(
+            Version("lb1", "HAProxy", "3.0.11"),
+            Version("cp1", "containerd", "2.4.2"),
+            Version("cp2", "containerd", "2.4.2"),
+            Version("cp3", "containerd", "2.4.1"),
+        ),
         problem="",
     )
 

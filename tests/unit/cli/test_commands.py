@@ -111,14 +111,16 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, pipeline: Any
     answer = gp("status")
     assert answer.code == 0
     assert answer.out.splitlines() == [
-        "   MACHINE  ROLE           ADDRESS     POWER    MEMORY   KUBERNETES          ETCD",
-        "✓  lb1      balancer       10.80.0.11  running  100 MiB",
-        "✗  cp1      control-plane  10.80.0.21  running           v1.37.2, not ready  no answer",
+        "   MACHINE  ROLE           ADDRESS     POWER    MEMORY   KUBERNETES          ETCD       CERTIFICATES",
+        "✓  lb1      balancer       10.80.0.11  running  100 MiB                                 until 2036-05-06",
+        "✗  cp1      control-plane  10.80.0.21  running           v1.37.2, not ready  no answer  until 2027-01-02",
         "",
-        "floating address  10.80.0.10 on lb1",
-        "quorum            lb1: 3 of 3 votes",
-        "etcd's leader     unknown",
-        "certificates      first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2027-01-02",
+        "floating address    10.80.0.10 on lb1",
+        "quorum              lb1: 3 of 3 votes",
+        "Pacemaker's leader  lb1",
+        "etcd's leader       unknown",
+        "versions            HAProxy 3.0.11; containerd 2.4.2 (cp1, cp2), 2.4.1 (cp3)",
+        "certificates        first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2027-01-02",
     ]
     document = json.loads(gp("status", "--json").out)
     assert (document["schema"], document["ok"]) == ("groundplane/status/v1", False)
@@ -131,7 +133,10 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, pipeline: Any
         "memory_used": 104857600,
         "cpu_seconds": 3.5,
     }
+    assert [entry["ends"][:4] for entry in document["certificates"]] == ["2027", "2036", "2036"]
     assert document["certificates"][0]["ends"] == "2027-01-02T00:00:00+00:00"
+    assert document["pacemaker_leader"] == "lb1"
+    assert document["versions"][-1] == {"machine": "cp3", "program": "containerd", "version": "2.4.1"}
 
 
 def test_down_asks_where_nobody_can_answer(gp: Any, pipeline: Any) -> None:
@@ -418,6 +423,7 @@ def test_a_bundle_that_is_not_there(gp: Any) -> None:
         assert "groundplane bundle build" in answer.err
     assert gp("bundle", "build", "--source", "nowhere").code == 2
     assert gp("bundle", "build", "--mirror", "dl.k8s.io").code == 2
+    assert gp("up", "--bundle-mirror", "dl.k8s.io").code == 2
     assert gp("up", "--bundle-source", "nowhere").code == 2
 
 
@@ -451,10 +457,15 @@ def test_the_cache_is_for_its_owner_alone(gp: Any, tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (cache, cache / "bundle")] == [0o700, 0o700]
 
 
+def test_up_asks_the_mirrors_it_is_told(gp: Any, pipeline: Any) -> None:
+    assert gp("up", "--bundle-mirror", "dl.k8s.io=http://10.0.0.2/k8s").code == 0
+    assert dict(pipeline.options.bundle_mirrors.files) == {"dl.k8s.io": "http://10.0.0.2/k8s"}
+
+
 def test_a_mirror_is_a_host_and_an_address() -> None:
     from groundplane.cli.bundle import mirrors
 
-    asked = mirrors(["dl.k8s.io=http://10.0.0.2/k8s/", "ghcr.io=https://registry.example/v2/ghcr.io"])
+    asked = mirrors(["dl.k8s.io=http://10.0.0.2/k8s/", "ghcr.io=https://registry.example/v2/ghcr.io"], "--mirror")
     assert asked.files == asked.registries
     assert dict(asked.files) == {
         "dl.k8s.io": "http://10.0.0.2/k8s",

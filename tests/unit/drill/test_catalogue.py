@@ -62,7 +62,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Breakable:
         found.transport.on("*", command)
 
     async def views(*_: object) -> tuple[View, ...]:
-        return tuple(View(f"cp{n}", n, 1, 2, 1, 1, False, 0, (), ()) for n in (1, 2, 3))
+        return tuple(View(f"cp{n}", n, 1, 2, 1, 1, False, 0, (), (), "3.7.3") for n in (1, 2, 3))
 
     monkeypatch.setattr(faults, "views", views)
     return found

@@ -2,30 +2,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from groundplane.image.inputs import BASE_PACKAGES, TREE, all_packages, digest, tree_files
+from groundplane.image.inputs import BASE_PACKAGES, TREE, all_packages, digest, sources, tree_files
 from groundplane.spec.model import Image
+
+LINES = ("deb http://one.example/debian trixie main", "deb http://two.example/debian trixie-security main")
 
 
 def test_order_and_repetition_of_packages_do_not_change_the_image() -> None:
     image = Image()
-    assert digest(image, ("haproxy", "chrony")) == digest(image, ("chrony", "haproxy", "chrony", "systemd"))
+    assert digest(image, ("haproxy", "chrony"), LINES) == digest(
+        image, ("chrony", "haproxy", "chrony", "systemd"), LINES
+    )
 
 
 def test_everything_that_goes_in_changes_the_digest(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/a").write_text("one")
-    first = digest(Image(), ("haproxy",), tree=tmp_path)
+
+    def named(
+        image: Image, packages: tuple[str, ...] = ("haproxy",), lines: tuple[str, ...] = LINES, machine: str = "x86_64"
+    ) -> str:
+        return digest(image, packages, lines, architecture=machine, tree=tmp_path)
+
+    first = named(Image())
     others = [
-        digest(Image(release="bookworm"), ("haproxy",), tree=tmp_path),
-        digest(Image(mirror="file:///srv/mirror"), ("haproxy",), tree=tmp_path),
-        digest(Image(distribution="ubuntu"), ("haproxy",), tree=tmp_path),
-        digest(Image(), ("haproxy", "chrony"), tree=tmp_path),
+        named(Image(release="bookworm")),
+        named(Image(distribution="ubuntu")),
+        named(Image(), lines=LINES[:1]),
+        named(Image(), machine="aarch64"),
+        named(Image(), ("haproxy", "chrony")),
     ]
     (tmp_path / "etc/a").write_text("two")
-    others.append(digest(Image(), ("haproxy",), tree=tmp_path))
+    others.append(named(Image()))
     (tmp_path / "etc/a").rename(tmp_path / "etc/b")
-    others.append(digest(Image(), ("haproxy",), tree=tmp_path))
+    others.append(named(Image()))
     assert len({first, *others}) == len(others) + 1
+
+
+def test_a_mirror_in_the_file_is_all_that_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text("".join(f"{line}\n" for line in LINES))
+    assert sources(Image(), root=tmp_path) == LINES
+    assert sources(Image(mirror="file:///srv/mirror"), root=tmp_path) == ("file:///srv/mirror",)
+    assert sources(Image(distribution="ubuntu", release="noble"), root=tmp_path) == ()
 
 
 def test_every_machine_gets_the_base_packages() -> None:

@@ -8,12 +8,21 @@ from groundplane.spec.model import Image
 
 def argv(image: Image) -> tuple[str, ...]:
     return mmdebstrap.command(
-        image, ("chrony", "systemd"), Path("/cache/root"), keyring=Path("/keys/k.gpg"), mirrors=["file:///m"]
+        image,
+        ("chrony", "systemd"),
+        Path("/cache/root"),
+        keyring=Path("/keys/k.gpg"),
+        sources=["deb file:///m x main", "deb file:///m x-security main"],
     )
 
 
-def test_the_command_line_names_release_target_and_mirrors_last() -> None:
-    assert argv(Image(release="bookworm"))[-3:] == ("bookworm", "/cache/root", "file:///m")
+def test_the_command_line_names_release_target_and_sources_last() -> None:
+    assert argv(Image(release="bookworm"))[-4:] == (
+        "bookworm",
+        "/cache/root",
+        "deb file:///m x main",
+        "deb file:///m x-security main",
+    )
 
 
 def test_packages_and_keyring_are_given() -> None:

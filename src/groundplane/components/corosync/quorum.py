@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 
@@ -63,10 +64,12 @@ async def seen_by(reach: Reach, balancer: str) -> Quorum:
 
 async def summary(reach: Reach, topology: Topology) -> dict[str, str]:
     """One line per balancer for the status display, in the topology's order."""
-    lines: dict[str, str] = {}
-    for machine in topology.balancers:
+
+    async def line(balancer: str) -> str:
         try:
-            lines[machine.name] = str(await seen_by(reach, machine.name))
+            return str(await seen_by(reach, balancer))
         except (TransportError, NotYet) as error:
-            lines[machine.name] = str(error)
-    return lines
+            return str(error)
+
+    names = [machine.name for machine in topology.balancers]
+    return dict(zip(names, await asyncio.gather(*map(line, names)), strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from groundplane.components.kubeadm import paths, podnet, probes
+from groundplane.components.kubeadm import origins, paths, podnet, probes
 from groundplane.components.kubeadm.podnet import Answer, Look
 from groundplane.components.kubeadm.shared import Shared
 from groundplane.errors import StepError
@@ -62,10 +62,11 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
         ),
         Check(
             "images",
-            "the platform runs nothing but images of its software bundle",
+            "no node has an image from outside the platform's registry, and the platform runs its bundle's alone",
             RECOVERY,
-            "put the image back with `groundplane up`; somebody changed a workload of the platform",
-            _bound(probes.images, topology),
+            "`ctr -n k8s.io images rm NAME` on that node takes away what isn't ours; where a pod of the platform runs "
+            "another image, somebody changed it: `groundplane up` puts it back",
+            _bound(origins.images, topology),
         ),
         Check(
             "certificates",

@@ -36,7 +36,7 @@ LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``.
+    """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``, ``runtime`` as ``containerd://2.4.2``.
 
     ``cordoned``: no new pod goes there; ``cordoned_at`` is since when (seconds since 1970, UTC), where it is known.
     """
@@ -49,6 +49,7 @@ class Node:
     address: str
     cordoned: bool = False
     cordoned_at: float | None = None
+    runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def _node(item: dict[str, Any]) -> Node:
         address=addresses.get("InternalIP", ""),
         cordoned=bool(spec.get("unschedulable", False)),
         cordoned_at=_seconds(cordons[0]) if cordons and cordons[0] else None,
+        runtime=status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
     )
 
 

@@ -31,6 +31,7 @@ class View:
     size: int  # bytes of its database
     errors: tuple[str, ...]
     members: tuple[Member, ...]
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def parse_view(machine: str, text: str) -> View:
         size=int(status.get("dbSize", 0)),
         errors=tuple(status.get("errors") or ()),
         members=parse_members(lines[1]),
+        version=str(status.get("version", "")),
     )
 
 

@@ -12,7 +12,7 @@ from groundplane.components.kubeadm import paths
 from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl, loads
 from groundplane.components.kubeadm.control import nodes as cluster_nodes
 from groundplane.components.kubeadm.etcd import disagreement, views
-from groundplane.components.kubeadm.podnet import NAMESPACE, Answer, parse_answers
+from groundplane.components.kubeadm.podnet import Answer, parse_answers
 from groundplane.components.kubeadm.status import certificates as all_certificates
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach
@@ -30,13 +30,6 @@ SHUT_PATHS = (
     "/api/v1/namespaces/kube-public/configmaps/cluster-info",
 )
 RENEW_BEFORE = timedelta(days=30)
-# Pods that are ours. Users may run their own in kube-system, and beside our verification's.
-_PLATFORM_PODS = (
-    ("--namespace=kube-system", "--selector=tier=control-plane"),
-    ("--namespace=kube-system", "--selector=k8s-app in (kube-dns,kube-proxy)"),
-    ("--namespace=kube-flannel",),
-)
-_VERIFICATION_PODS = ("--all-namespaces", "--selector=app=probe")
 # A request the audit policy records, to this machine's own API server; then a log that was written to since.
 _AUDIT = f"""
 kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 --request-timeout=10s \\
@@ -97,26 +90,6 @@ async def addons(reach: Reach, topology: Topology) -> str:
     if proxies < wanted or servers < replicas:
         raise NotYet(f"kube-proxy is ready on {proxies} of {wanted} nodes, {servers} of {replicas} CoreDNS are ready")
     return f"kube-proxy ready on {proxies} nodes, {servers} CoreDNS ready"
-
-
-async def images(reach: Reach, topology: Topology) -> str:
-    allowed = set(topology.software.images)
-    *ours, probing = await asyncio.gather(
-        *(_pods(reach, topology, where) for where in (*_PLATFORM_PODS, _VERIFICATION_PODS))
-    )
-    pods = [pod for found in ours for pod in found]
-    pods += [pod for pod in probing if pod["metadata"].get("namespace", "").startswith(NAMESPACE)]
-    for pod in pods:
-        spec = pod["spec"]
-        used = {entry["image"] for part in ("initContainers", "containers") for entry in spec.get(part, ())}
-        if not used <= allowed:
-            raise NotYet(f"{pod['metadata']['name']} runs {', '.join(sorted(used - allowed))}")
-    return f"{len(pods)} pods run images of the bundle"
-
-
-async def _pods(reach: Reach, topology: Topology, where: tuple[str, ...]) -> list[dict[str, Any]]:
-    answer = await ask(reach, topology, kubectl("get", "pods", *where, "--output=json"))
-    return list(loads(answer.text)["items"])
 
 
 async def certificates(reach: Reach, topology: Topology) -> str:

@@ -56,6 +56,7 @@ class EtcdMember:
     learner: bool = False
     size: int = 0
     problem: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def _member(view: View | Silent) -> EtcdMember:
         learner=view.learner,
         size=view.size,
         problem=", ".join(view.errors) or ("" if view.leader else "knows no leader"),
+        version=view.version,
     )
 
 

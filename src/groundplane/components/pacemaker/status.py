@@ -16,13 +16,20 @@ ADDRESS_RESOURCE = "floating-address"
 @dataclass(frozen=True, slots=True)
 class ClusterView:
     """The cluster as one balancer's Pacemaker sees it. ``holders`` are the balancers on which it runs the floating
-    address, ``haproxy_on`` those with HAProxy; ``failures`` are failed actions in words."""
+    address, ``haproxy_on`` those with HAProxy; ``failures`` are failed actions in words. ``leader`` is Pacemaker's DC:
+    the one that decides for all, empty while they elect it."""
 
     quorate: bool
     online: tuple[str, ...]
     holders: tuple[str, ...]
     haproxy_on: tuple[str, ...]
     failures: tuple[str, ...]
+    leader: str = ""
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds the floating address; None when nobody does, or more than one."""
+        return self.holders[0] if len(self.holders) == 1 else None
 
 
 def parse(text: str) -> ClusterView:
@@ -44,6 +51,7 @@ def parse(text: str) -> ClusterView:
             f"{item.get('exitreason') or item.get('exitstatus', '?')}"
             for item in root.findall("failures/failure")
         ),
+        leader=dc.get("name", ""),
     )
 
 
@@ -64,13 +72,19 @@ async def seen_by(reach: Reach, balancer: str) -> ClusterView:
     return parse(answer.text)
 
 
-async def holder(reach: Reach, topology: Topology) -> str | None:
-    """Which balancer holds the floating address; None when none does, or when none that has a majority answers."""
+async def glance(reach: Reach, topology: Topology) -> ClusterView | None:
+    """The cluster as the first balancer that has a majority sees it; None when none does."""
     for machine in topology.balancers:
         try:
             view = await seen_by(reach, machine.name)
         except (TransportError, NotYet):
             continue
         if view.quorate:
-            return view.holders[0] if len(view.holders) == 1 else None
+            return view
     return None
+
+
+async def holder(reach: Reach, topology: Topology) -> str | None:
+    """Which balancer holds the floating address; None when none does, or when none that has a majority answers."""
+    view = await glance(reach, topology)
+    return view.holder if view is not None else None

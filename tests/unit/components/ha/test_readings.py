@@ -48,11 +48,16 @@ def test_no_statistics_are_not_taken_for_some() -> None:
 
 
 def test_pacemaker_s_view() -> None:
-    assert status.parse(said.monitor()) == status.ClusterView(True, ("lb1", "lb2"), ("lb2",), ("lb1", "lb2"), ())
+    assert status.parse(said.monitor()) == status.ClusterView(True, ("lb1", "lb2"), ("lb2",), ("lb1", "lb2"), (), "lb1")
 
 
 def test_an_address_on_two_balancers_is_seen() -> None:
-    assert status.parse(said.monitor(holders=("lb1", "lb2"))).holders == ("lb1", "lb2")
+    seen = status.parse(said.monitor(holders=("lb1", "lb2")))
+    assert (seen.holders, seen.holder) == (("lb1", "lb2"), None)
+
+
+def test_while_a_leader_is_elected_there_is_none() -> None:
+    assert status.parse(said.monitor().replace(' name="lb1" id="1" with', " with")).leader == ""
 
 
 def test_failed_actions_are_seen() -> None:

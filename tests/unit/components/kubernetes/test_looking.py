@@ -231,60 +231,6 @@ def test_a_node_at_another_version_is_seen(topology: Topology, run: Run) -> None
         run(named(newer, "nodes").probe(world))
 
 
-def pod(namespace: str, image: str, **labels: str) -> dict[str, Any]:
-    return {
-        "metadata": {"name": f"of-{namespace}", "namespace": namespace, "labels": labels},
-        "spec": {"containers": [{"image": image}]},
-    }
-
-
-def running(*pods: dict[str, Any]) -> FakeTransport:
-    """A cluster with these pods, that understands the selectors the check uses."""
-
-    def selected(call: Call) -> Completed:
-        options = dict(word.removeprefix("--").partition("=")[::2] for word in call.argv if word.startswith("--"))
-        key, _, values = options.get("selector", "").replace(" in ", "=").partition("=")
-        wanted = values.strip("()").split(",")
-        found = [
-            one
-            for one in pods
-            if options.get("namespace", one["metadata"]["namespace"]) == one["metadata"]["namespace"]
-            and (not key or one["metadata"]["labels"].get(key) in wanted)
-        ]
-        return Completed(0, json.dumps({"items": found}).encode(), b"")
-
-    reach = FakeTransport()
-    reach.on("*", "kubectl", then=selected)
-    return reach
-
-
-MINER = "quay.io/evil/miner:1"
-
-
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        pod("kube-system", MINER, **{"k8s-app": "kube-dns"}),
-        pod("kube-system", MINER, tier="control-plane"),
-        pod("kube-flannel", MINER),
-        pod("groundplane-verify-0a1b", MINER, app="probe"),
-    ],
-)
-def test_a_foreign_image_is_seen(topology: Topology, run: Run, foreign: dict[str, Any]) -> None:
-    honest = pod("kube-system", topology.software.images[5], **{"k8s-app": "kube-proxy"})
-    with pytest.raises(NotYet, match=r"runs quay\.io"):
-        run(named(topology, "images").probe(running(honest, foreign)))
-
-
-def test_users_own_pods_may_run_anything(topology: Topology, run: Run) -> None:
-    reach = running(
-        pod("kube-system", topology.software.images[5], **{"k8s-app": "kube-dns"}),
-        pod("kube-system", MINER, **{"k8s-app": "metrics"}),
-        pod("shop", MINER, app="probe"),
-    )
-    assert "1 pods" in run(named(topology, "images").probe(reach))
-
-
 def test_an_api_server_that_writes_nothing_down_is_seen(topology: Topology, run: Run) -> None:
     reach = FakeTransport()
     reach.on("*", "sh", answers="/var/log/kubernetes/audit/audit.log\n")

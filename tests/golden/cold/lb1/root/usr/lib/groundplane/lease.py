@@ -1,0 +1,267 @@
+"""The lease on the floating address: a balancer that hangs loses it by the kernel's own clock.
+
+Nothing here can switch a hung machine off, yet its kernel would go on answering for the address while the other
+balancer takes it over. So the kernel lets ARP and IP for the address in only while a set of nftables holds it, and
+entries of that set expire after a moment. This program renews the entry for as long as Corosync's token goes round and
+this side has the majority. Where it, Corosync or the whole machine stops, the entry runs out before the others can
+have agreed that this member is gone.
+
+It runs on balancers as it stands, with Python's standard library alone (``lease.py --help``). Pacemaker's agent makes
+the file ``armed`` when the address starts here. When this side was cut off for so long that another may have taken
+over, the program takes the file and the address away, and Pacemaker decides anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+TICK = 0.06
+TABLE = "groundplane-lease"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What Corosync says. ``tokens`` counts tokens received, so it says when one arrived last only by having grown.
+
+    ``others`` are the other members that are joined, each with how often it joined.
+    """
+
+    quorate: bool
+    tokens: int
+    others: frozenset[tuple[int, int]]
+
+
+@dataclass
+class Lease:
+    """Decides how long the address may still be answered for; pure, all times in seconds of one monotonic clock.
+
+    ``length`` must be less than the shortest time in which the other members can agree that this one is gone.
+    """
+
+    length: float
+    _asked: float | None = None  # when Corosync was asked last
+    _tokens: int = -1
+    _proven: float | None = None  # a token is known to have arrived after this moment, in a majority
+    _others: frozenset[tuple[int, int]] = frozenset()
+
+    def forget(self) -> None:
+        """The address doesn't run here."""
+        self._asked = self._proven = None
+
+    def renew(self, now: float, proof: Proof | None) -> float | None:
+        """Return the seconds granted from ``now`` (0: none now), None when another may have taken the address over."""
+        if proof is None:
+            self._asked = None
+            return 0.0
+        since, arrived = self._asked, self._tokens != proof.tokens
+        self._asked, self._tokens = now, proof.tokens
+        if since is None or not arrived or not proof.quorate:
+            return 0.0
+        # The token came after the previous question: that moment is what is known for sure.
+        left = self.length - (now - since)
+        if left <= 0:
+            return 0.0
+        if self._proven is not None and since - self._proven > self.length and proof.others - self._others:
+            return None
+        self._proven, self._others = since, proof.others
+        return left
+
+
+class Corosync:
+    """Asks the local Corosync through its own libraries (cmap_get(3), quorum_getquorate(3)).
+
+    A call doesn't return while Corosync hangs, which is as good as a no: nothing is renewed meanwhile.
+    """
+
+    _OK = 1  # CS_OK
+    _STATS = 1  # CMAP_MAP_STATS
+
+    def __init__(self, others: tuple[int, ...]) -> None:
+        self._nodes = others
+        self._cmap = ctypes.CDLL("libcmap.so.4")
+        self._quorum = ctypes.CDLL("libquorum.so.5")
+        self._handles: tuple[ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64] | None = None
+
+    def ask(self) -> Proof | None:
+        """Return what it says now, None when it can't be asked."""
+        if self._handles is None and not self._connect():
+            return None
+        assert self._handles is not None
+        settings, statistics, quorum = self._handles
+        quorate = ctypes.c_int(0)
+        tokens = self._number(statistics, "stats.srp.orf_token_rx")
+        if tokens is None or self._quorum.quorum_getquorate(quorum, ctypes.byref(quorate)) != self._OK:
+            self._disconnect()
+            return None
+        others = {
+            (node, self._number(settings, f"runtime.members.{node}.join_count") or 0)
+            for node in self._nodes
+            if self._text(settings, f"runtime.members.{node}.status") == "joined"
+        }
+        return Proof(quorate=bool(quorate.value), tokens=tokens, others=frozenset(others))
+
+    def _connect(self) -> bool:
+        settings, statistics, quorum = ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_uint64(0)
+        kind, callbacks = ctypes.c_uint32(0), (ctypes.c_void_p * 2)()
+        if self._cmap.cmap_initialize(ctypes.byref(settings)) != self._OK:
+            return False
+        if self._cmap.cmap_initialize_map(ctypes.byref(statistics), self._STATS) != self._OK:
+            self._cmap.cmap_finalize(settings)
+            return False
+        if self._quorum.quorum_initialize(ctypes.byref(quorum), callbacks, ctypes.byref(kind)) != self._OK:
+            self._cmap.cmap_finalize(settings)
+            self._cmap.cmap_finalize(statistics)
+            return False
+        self._handles = settings, statistics, quorum
+        return True
+
+    def _disconnect(self) -> None:
+        if self._handles is not None:
+            settings, statistics, quorum = self._handles
+            self._cmap.cmap_finalize(settings)
+            self._cmap.cmap_finalize(statistics)
+            self._quorum.quorum_finalize(quorum)
+            self._handles = None
+
+    def _value(self, handle: ctypes.c_uint64, key: str) -> bytes | None:
+        room = ctypes.create_string_buffer(64)
+        size, kind = ctypes.c_size_t(len(room)), ctypes.c_int(0)
+        got = self._cmap.cmap_get(handle, key.encode(), room, ctypes.byref(size), ctypes.byref(kind))
+        return room.raw[: size.value] if got == self._OK else None
+
+    def _number(self, handle: ctypes.c_uint64, key: str) -> int | None:
+        value = self._value(handle, key)
+        return None if value is None else int.from_bytes(value, sys.byteorder)
+
+    def _text(self, handle: ctypes.c_uint64, key: str) -> str:
+        return (self._value(handle, key) or b"").split(b"\0")[0].decode(errors="replace")
+
+
+class Gate:
+    """The kernel's side: what is let in for the address (nft(8), netdev family, so that ARP is seen too)."""
+
+    def __init__(self, address: str, card: str) -> None:
+        self._address = address
+        self._card = card
+        self._nft = ctypes.CDLL("libnftables.so.1")
+        self._nft.nft_ctx_new.restype = ctypes.c_void_p
+        self._nft.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+        self._context = ctypes.c_void_p(self._nft.nft_ctx_new(0))
+        self._nft.nft_ctx_buffer_output(self._context)
+        self._nft.nft_ctx_buffer_error(self._context)
+
+    def install(self) -> None:
+        """Let nothing in for the address until ``open``. Raises OSError when the kernel refuses."""
+        table, address = f"netdev {TABLE}", self._address
+        self._run(
+            f"add table {table}",
+            f"delete table {table}",
+            f"add table {table}",
+            f"add set {table} held {{ type ipv4_addr; flags timeout; }}",
+            f'add chain {table} incoming {{ type filter hook ingress device "{self._card}" priority -500; }}',
+            f"add rule {table} incoming ether type arp arp daddr ip {address} arp daddr ip != @held drop",
+            f"add rule {table} incoming ip daddr {address} ip daddr != @held drop",
+        )
+
+    def open(self, seconds: float) -> None:
+        """Let it in for that long, counted from now. Flushing first works where an entry's time can't be changed."""
+        entry = f"{{ {self._address} timeout {max(1, int(seconds * 1000))}ms }}"
+        self._run(f"flush set netdev {TABLE} held", f"add element netdev {TABLE} held {entry}")
+
+    def close(self) -> None:
+        self._run(f"flush set netdev {TABLE} held")
+
+    def _run(self, *commands: str) -> None:
+        if self._nft.nft_run_cmd_from_buffer(self._context, "\n".join(commands).encode()) != 0:
+            raise OSError(str(self._nft.nft_ctx_get_error_buffer(self._context), "utf-8", "replace").strip())
+
+
+@dataclass
+class Keeper:
+    """One round of the loop: ask, decide, set the gate. ``drop`` takes the address off the card."""
+
+    lease: Lease
+    gate: Gate
+    ask: Callable[[], Proof | None]
+    armed: Path
+    drop: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    _open: bool = False
+
+    def round(self) -> None:
+        if not self.armed.exists():
+            self.lease.forget()
+            self._shut()
+            return
+        now = self.clock()
+        granted = self.lease.renew(now, self.ask())
+        if granted is None:
+            self._shut()
+            self.lease.forget()
+            self.drop()
+            self.armed.unlink(missing_ok=True)
+            print("cut off for too long: the address may have been taken over, so it is given up here", flush=True)
+        elif granted:
+            granted -= self.clock() - now
+            if granted > 0:
+                self.gate.open(granted)
+                self._open = True
+            if self.clock() - now > granted:  # held up in between: what was opened may be open for too long
+                self._shut()
+
+    def _shut(self) -> None:
+        if self._open:
+            self.gate.close()
+            self._open = False
+
+
+def _ready() -> None:
+    """Tell systemd that the gate stands (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect("\0" + path[1:] if path.startswith("@") else path)
+            notify.send(b"READY=1")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Keeps a lease on the floating address.")
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--card", required=True)
+    parser.add_argument("--length", type=int, required=True, help="of the lease, in milliseconds")
+    parser.add_argument("--armed", type=Path, required=True, help="the file that says the address runs here")
+    parser.add_argument("--other", type=int, action="append", default=[], help="another member's number in Corosync")
+    options = parser.parse_args()
+
+    def drop() -> None:
+        command = ["ip", "address", "delete", f"{options.address}/32", "dev", options.card]
+        subprocess.run(command, check=False, capture_output=True)
+
+    def end(_: int, __: FrameType | None) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    options.armed.unlink(missing_ok=True)
+    gate = Gate(options.address, options.card)
+    gate.install()
+    corosync = Corosync(tuple(options.other))
+    keeper = Keeper(Lease(options.length / 1000), gate, corosync.ask, options.armed, drop)
+    _ready()
+    while True:
+        keeper.round()
+        time.sleep(TICK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What the pair of balancers is for: faults that stop neither the machine nor its network, and one that parts the two.
+
+Each test leaves a platform at rest to the next.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from groundplane.components.pacemaker.checks import macs
+from tests.lab.conftest import Platform
+from tests.lab.waiting import wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+FLOATING = "10.80.0.10"
+BALANCERS = ("lb1", "lb2")
+AT_REST = ("pacemaker", "quorum", "quorum-vote", "floating-address", "haproxy-backends", "api-reachable")
+SOON = 90  # seconds: what takes three on an idle computer
+
+
+def holder(platform: Platform) -> str:
+    found: str = platform.json("status")["floating_holder"]
+    return found
+
+
+def other(balancer: str) -> str:
+    return next(name for name in BALANCERS if name != balancer)
+
+
+def with_the_address(platform: Platform) -> list[str]:
+    """The balancers that have the floating address on their card, whether or not they answer for it."""
+    return [name for name in BALANCERS if f" {FLOATING}/" in platform.ssh(name, "ip", "-brief", "address")]
+
+
+def asking(platform: Platform, seconds: int) -> subprocess.Popen[str]:
+    """An arping that asks the LAN once a second who has the floating address."""
+    return platform.start("ssh", "worker1", "--", "arping", "-b", "-c", str(seconds), "-I", "lan0", FLOATING)
+
+
+def answers(said: str) -> list[str]:
+    """The MAC address in each answer, in order."""
+    return re.findall(r"reply from [0-9.]+ \[([0-9A-Fa-f:]+)\]", said)
+
+
+def test_an_haproxy_that_hangs_loses_the_address(platform: Platform) -> None:
+    first = holder(platform)
+    platform.ssh(first, "systemctl", "kill", "--kill-whom=all", "--signal=STOP", "haproxy.service")
+    wait_for(f"{first} gives the address away", lambda: holder(platform) == other(first), SOON)
+    platform.kubectl("get", "--raw", "/readyz")
+    platform.run("verify", *AT_REST)
+    state = platform.ssh(first, "systemctl", "show", "--property=ActiveState", "--value", "haproxy.service")
+    assert state.strip() == "active", "Pacemaker starts it anew, as a hot standby"
+
+
+def test_balancers_that_do_not_see_each_other_are_never_both_active(platform: Platform) -> None:
+    """Both still see the gateway, whose vote decides between them."""
+    with asking(platform, 12) as arping, parted(platform):
+        said, _ = arping.communicate(timeout=120)
+        wait_for("one alone has the address", lambda: len(with_the_address(platform)) == 1, SOON)
+        platform.kubectl("get", "--raw", "/readyz")
+        [active] = with_the_address(platform)
+        passive = platform.ssh(other(active), "corosync-quorumtool", "-s", check=False)
+        assert re.search(r"^Quorate:\s+No", passive, re.MULTILINE), passive
+    heard = answers(said)
+    asked = re.search(r"Sent (\d+) probes", said)
+    assert asked is not None, said
+    assert 0 < len(heard) <= int(asked[1]), f"two answered one question:\n{said}"
+    moves = sum(before != after for before, after in pairwise(heard))
+    assert moves <= 1, f"the address went back and forth:\n{said}"
+    platform.run("verify", *AT_REST)
+
+
+@contextmanager
+def parted(platform: Platform) -> Iterator[None]:
+    """Isolated ports of a bridge reach all others but each other, bridge(8)."""
+    lan = f"gp-{platform.name}"
+
+    def isolated(state: str) -> None:
+        for name in BALANCERS:
+            subprocess.run(["bridge", "-n", lan, "link", "set", "dev", f"l-{name}", "isolated", state], check=True)
+
+    isolated("on")
+    try:
+        yield
+    finally:
+        isolated("off")
+
+
+def test_without_the_third_vote_the_address_stays(platform: Platform) -> None:
+    first = holder(platform)
+    platform.ssh("gateway", "systemctl", "stop", "corosync-qnetd.service")
+    try:
+        wait_for("the vote is gone", lambda: "2 of 3 votes" in platform.json("status")["quorum"], SOON)
+        with asking(platform, 5) as arping:
+            said, _ = arping.communicate(timeout=120)
+        assert len(macs(said)) == 1, said
+        assert with_the_address(platform) == [first]
+        assert holder(platform) == first
+    finally:
+        platform.ssh("gateway", "systemctl", "start", "corosync-qnetd.service")
+    platform.run("verify", *AT_REST)
+
+
+def test_machines_are_held_to_the_memory_of_the_file(platform: Platform) -> None:
+    for machine, limit in (("gateway", 1 << 30), ("lb1", 512 << 20), ("worker1", 3 << 30)):
+        folder = memory_group(platform.name, machine)
+        file = next(path for name in ("memory.max", "memory.limit_in_bytes") if (path := folder / name).is_file())
+        assert int(file.read_text()) == limit, machine
+        network = Path(f"/run/netns/gp-{platform.name}.{machine}").stat().st_ino
+        held = {pid for group in folder.rglob("cgroup.procs") for pid in group.read_text().split()}
+        assert held, machine
+        free = processes_of(network) - held
+        assert not free & processes_of(network), f"{machine}: processes {free} are beyond its limit"
+
+
+def processes_of(network: int) -> set[str]:
+    """The processes in the network namespace with that number."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it ended while we looked
+            if entry.name.isdigit() and (entry / "ns/net").stat().st_ino == network:
+                found.add(entry.name)
+    return found
+
+
+def memory_group(lab: str, machine: str) -> Path:
+    """The machine's group in the hierarchy that has the memory controller: version 1's own, or the only one."""
+    root = Path("/sys/fs/cgroup")
+    places = [root / "memory" / "groundplane" / lab / machine, root / "groundplane" / lab / machine]
+    return next(place for place in places if place.is_dir())

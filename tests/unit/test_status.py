@@ -1,0 +1,88 @@
+"""The platform at a glance, from machines that answer as real ones did, and from some that don't."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from tests.golden.laid_out import cases
+from tests.unit.components.ha import said
+from tests.unit.components.kubernetes.test_looking import MEMBERS, STATUS
+
+from groundplane.components.versions import Version
+from groundplane.errors import Unreachable
+from groundplane.machines.base import MachineStatus, Power, Provider
+from groundplane.state.step import Completed
+from groundplane.status import PlatformStatus, gather
+from groundplane.topology.model import Topology
+from groundplane.transport.fake import Call, FakeTransport
+
+PROGRAMS = "HAProxy|3.0.11-1+deb13u5\nCorosync|3.1.9\nPacemaker|3.0.0\n"
+STANDBY = "Corosync|3.1.9\nPacemaker|3.0.0\n"
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return cases()["lab"]
+
+
+@dataclass
+class Running:
+    """As much of a provider as the status asks for: all machines run."""
+
+    topology: Topology
+    transport: FakeTransport = field(default_factory=FakeTransport)
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        return tuple(MachineStatus(machine.name, Power.RUNNING) for machine in self.topology.machines)
+
+
+def answering(topology: Topology) -> Running:
+    def shell(call: Call) -> Completed:
+        if "etcdctl" in call.argv[2]:
+            return Completed(0, f"{STATUS}\n{MEMBERS}\n".encode(), b"")
+        if "openssl" in call.argv[2]:
+            return Completed(0, b"/etc/x.crt|notAfter=Nov  3 18:39:25 2036 GMT\n", b"")
+        return Completed(0, (PROGRAMS if call.machine == "lb1" else STANDBY).encode(), b"")
+
+    provider = Running(topology)
+    node = {
+        "metadata": {"name": "cp1"},
+        "status": {"nodeInfo": {"kubeletVersion": "v1.37.2", "containerRuntimeVersion": "containerd://2.4.2"}},
+    }
+    provider.transport.on("*", "crm_mon", answers=said.monitor())
+    provider.transport.on("*", "corosync-quorumtool", answers=said.quorum())
+    provider.transport.on("*", "kubectl", answers=json.dumps({"items": [node]}))
+    provider.transport.on("*", "sh", then=shell)
+    return provider
+
+
+def look(provider: Running) -> PlatformStatus:
+    return asyncio.run(gather(provider.topology, cast(Provider, provider)))
+
+
+def test_leaders_and_versions_of_what_runs(topology: Topology) -> None:
+    seen = look(answering(topology))
+    assert (seen.floating_holder, seen.pacemaker_leader) == ("lb2", "lb1")
+    assert seen.versions == (
+        Version("lb1", "HAProxy", "3.0.11-1+deb13u5"),
+        Version("lb1", "Corosync", "3.1.9"),
+        Version("lb1", "Pacemaker", "3.0.0"),
+        Version("lb2", "Corosync", "3.1.9"),
+        Version("lb2", "Pacemaker", "3.0.0"),
+        *(Version(name, "etcd", "3.7.3") for name in ("cp1", "cp2", "cp3")),
+        Version("cp1", "containerd", "2.4.2"),
+    )
+    assert {certificate.machine for certificate in seen.certificates} == {one.name for one in topology.machines}
+
+
+def test_who_does_not_answer_is_left_out(topology: Topology) -> None:
+    provider = answering(topology)
+    for program in ("crm_mon", "sh", "corosync-quorumtool"):
+        provider.transport.on("lb1", program, raises=Unreachable("no answer", where="lb1"))
+    seen = look(provider)
+    assert seen.pacemaker_leader == "lb1", "the other one tells"
+    assert {version.machine for version in seen.versions} == {"lb2", "cp1", "cp2", "cp3"}
