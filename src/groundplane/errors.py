@@ -14,6 +14,7 @@
     │  ├─ Unreachable
     │  ├─ CommandFailed
     │  └─ CommandTimeout
+    ├─ ApplyError         a machine could not be looked at, or not be brought to its desired state
     ├─ StepError          a cluster-wide step did not take hold
     ├─ ConditionTimeout   something did not come true before its deadline
     └─ Interrupted        the user asked to stop
@@ -93,6 +94,10 @@ class CommandFailed(TransportError):
 
 class CommandTimeout(TransportError):
     """A command on a machine did not end in time and was stopped."""
+
+
+class ApplyError(GroundplaneError):
+    """A machine could not be looked at, or not be brought to its desired state; the agent on it says why."""
 
 
 class StepError(GroundplaneError):

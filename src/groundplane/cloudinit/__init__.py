@@ -2,6 +2,5 @@
 
 from groundplane.cloudinit.render import HIDDEN, render_seed, render_tree
 from groundplane.cloudinit.seed import Seed
-from groundplane.cloudinit.user_data import SYSCTL_FILE
 
-__all__ = ["HIDDEN", "SYSCTL_FILE", "Seed", "render_seed", "render_tree"]
+__all__ = ["HIDDEN", "Seed", "render_seed", "render_tree"]

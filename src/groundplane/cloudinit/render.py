@@ -8,8 +8,9 @@ from hashlib import sha256
 
 from groundplane.cloudinit.network import network_config
 from groundplane.cloudinit.seed import Seed
-from groundplane.cloudinit.user_data import SYSCTL_FILE, sysctl_content, user_data
+from groundplane.cloudinit.user_data import manifest_file, user_data
 from groundplane.cloudinit.yaml import scalar
+from groundplane.state.derived import all_files
 from groundplane.state.model import File, MachineState
 from groundplane.topology.model import Machine, Topology
 
@@ -42,10 +43,8 @@ def render_tree(
         tree[f"{machine.name}/seed/meta-data"] = seed.meta_data
         tree[f"{machine.name}/seed/user-data"] = seed.user_data
         tree[f"{machine.name}/seed/network-config"] = seed.network_config
-        for file in shown.files:
+        for file in (*all_files(shown), manifest_file(shown)):
             tree[f"{machine.name}/root{file.path}"] = file.content
-        if shown.sysctls:
-            tree[f"{machine.name}/root{SYSCTL_FILE}"] = sysctl_content(shown.sysctls)
     return dict(sorted(tree.items()))
 
 

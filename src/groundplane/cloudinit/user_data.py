@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from posixpath import dirname
 
 from groundplane.cloudinit.yaml import content, scalar
-from groundplane.state.model import File, MachineState, Sysctl, Unit
+from groundplane.state.derived import (
+    MANIFEST,
+    SYSCTL_FILE,
+    all_files,
+    all_mounts,
+    all_units,
+    manifest_content,
+    manifest_of,
+    mount_unit,
+)
+from groundplane.state.model import File, MachineState, Unit, User, Volume
 from groundplane.topology.model import Machine, Topology
-
-SYSCTL_FILE = "/etc/sysctl.d/60-groundplane.conf"
-"""Where a machine's ``Sysctl`` resources lie."""
 
 FIRST_BOOT_TARGET = "groundplane-first-boot.target"
 FIRST_BOOT_DONE = "/var/lib/groundplane/first-boot-done"
@@ -59,17 +67,15 @@ def _head(topology: Topology, machine: Machine) -> list[str]:
 
 
 def _files(state: MachineState) -> tuple[File, ...]:
-    extra = []
-    if state.sysctls:
-        extra.append(File(SYSCTL_FILE, sysctl_content(state.sysctls)))
-    if started := _started(state.units):
+    extra = [manifest_file(state)]
+    if started := _started(all_units(state)):
         extra.append(_first_boot_target(started))
-    return tuple(sorted((*state.files, *extra), key=lambda file: file.path))
+    return tuple(sorted((*all_files(state), *extra), key=lambda file: file.path))
 
 
-def sysctl_content(sysctls: Iterable[Sysctl]) -> bytes:
-    """``/etc/sysctl.d`` text of the settings, in their order."""
-    return "".join(f"{sysctl.key} = {sysctl.value}\n" for sysctl in sysctls).encode()
+def manifest_file(state: MachineState) -> File:
+    """The account of what is ours on the machine, as the agent would write it."""
+    return File(MANIFEST, manifest_content(manifest_of(state)))
 
 
 def _entry(file: File) -> list[str]:
@@ -108,14 +114,36 @@ def _first_boot_target(started: tuple[str, ...]) -> File:
 def _commands(state: MachineState) -> list[str]:
     """The shell lines of ``runcmd``. One that fails ends the script, and with it ``cloud-init status`` is an error."""
     commands = ["set -eu"]
+    commands += [_user(user) for user in state.users]
+    commands += [command for volume in state.volumes for command in _volume(volume)]
+    if mounts := [mount_unit(mount.path) for mount in all_mounts(state)]:
+        # Before any folder is made that should lie on one of them.
+        commands += ["systemctl daemon-reload", _line("systemctl", "start", *mounts)]
     commands += [
         _line("install", "-d", "-m", f"{folder.mode:04o}", "-o", folder.owner, "-g", folder.group, folder.path)
         for folder in state.directories
     ]
     commands += [_line("install", "-d", "-m", f"{folder.mode:04o}", folder.path) for folder in state.data_folders]
+    for link in state.links:
+        commands += [_line("mkdir", "-p", dirname(link.path)), _line("ln", "-sfnT", link.target, link.path)]
     if state.sysctls:
         commands.append(_line("sysctl", "--quiet", f"--load={SYSCTL_FILE}"))
-    return commands + _unit_commands(state.units)
+    return commands + _unit_commands(all_units(state))
+
+
+def _user(user: User) -> str:
+    """Like the agent's: cloud-config's own ``users`` come after early files, and would not know of packages' groups."""
+    kind = ("--system", "--no-create-home") if user.system else ("--create-home",)
+    groups = ("--groups", ",".join(user.groups)) if user.groups else ()
+    return _line("useradd", *kind, "--user-group", "--home", user.home, "--shell", user.shell, *groups, user.name)
+
+
+def _volume(volume: Volume) -> list[str]:
+    size = ("--size", f"{volume.size_bytes}b", "--name", volume.name)
+    return [
+        _line("lvcreate", "--yes", "--wipesignatures", "n", *size, volume.group),
+        _line(f"mkfs.{volume.filesystem}", volume.device),
+    ]
 
 
 def _unit_commands(units: tuple[Unit, ...]) -> list[str]:

@@ -7,11 +7,15 @@ from groundplane.state.model import (
     Directory,
     File,
     Fragment,
+    Link,
     MachineState,
+    Mount,
     Package,
     Resource,
     Sysctl,
     Unit,
+    User,
+    Volume,
 )
 from groundplane.state.step import Completed, Reach, Step
 
@@ -22,12 +26,16 @@ __all__ = [
     "Directory",
     "File",
     "Fragment",
+    "Link",
     "MachineState",
+    "Mount",
     "Package",
     "Reach",
     "Resource",
     "Step",
     "Sysctl",
     "Unit",
+    "User",
+    "Volume",
     "compose",
 ]

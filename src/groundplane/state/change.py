@@ -70,3 +70,41 @@ class Done:
     problem: str = ""
     hint: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One Change that must not be carried out: what should be put in place is wrong, or something is in the way.
+
+    While a machine refuses one Change, none of its Changes is carried out.
+    """
+
+    change: Change
+    problem: str
+    hint: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a look at a machine brought: its Changes in the order they would be carried out, and those of them that
+    it refuses."""
+
+    changes: tuple[Change, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The agent could not do its work at all; ``problem``, ``hint`` and ``detail`` as in ``Done``."""
+
+    problem: str
+    hint: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The agent's last word: it came to its end. Without it, it was cut off."""
+
+    changes: int

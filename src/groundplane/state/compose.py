@@ -12,11 +12,15 @@ from groundplane.state.model import (
     Directory,
     File,
     Fragment,
+    Link,
     MachineState,
+    Mount,
     Package,
     Resource,
     Sysctl,
     Unit,
+    User,
+    Volume,
 )
 
 
@@ -32,10 +36,14 @@ def compose(machine: str, fragments: Iterable[Fragment]) -> MachineState:
         sysctls=_unique(machine, entries, Sysctl, lambda sysctl: sysctl.key),
         artifacts=_unique(machine, entries, Artifact, lambda artifact: artifact.path),
         data_folders=_unique(machine, entries, DataFolder, lambda folder: folder.path),
+        mounts=_unique(machine, entries, Mount, lambda mount: mount.path),
+        users=_unique(machine, entries, User, lambda user: user.name),
+        links=_unique(machine, entries, Link, lambda link: link.path),
+        volumes=_unique(machine, entries, Volume, lambda volume: f"{volume.group}/{volume.name}"),
     )
 
 
-R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder)
+R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
 
 
 def _unique(machine: str, entries: list[tuple[str, Resource]], kind: type[R], key: Callable[[R], str]) -> tuple[R, ...]:

@@ -14,6 +14,9 @@ class File:
 
     ``initial``: only where a component needs a starting point that it owns and rewrites itself afterwards
     (Pacemaker's CIB): written when absent, never compared.
+
+    ``check`` is the argv of a program that must accept the content (status 0) before it is put in place; the word
+    ``{}`` stands for the candidate's path, a file of the same name in a private folder.
     """
 
     path: str
@@ -23,6 +26,7 @@ class File:
     group: str = "root"
     secret: bool = False
     initial: bool = False
+    check: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,54 @@ class DataFolder:
     mode: int = 0o755
 
 
-Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system mounted at ``path``, now and at every boot. ``options`` are mount(8)'s, without commas."""
+
+    source: str
+    path: str
+    type: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A local account without a password, with a group of its name. ``groups`` are those it belongs to besides."""
+
+    name: str
+    system: bool = True
+    home: str = "/nonexistent"
+    shell: str = "/usr/sbin/nologin"
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link at ``path`` whose text is ``target``."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A logical volume (LVM) of at least ``size_bytes`` with a file system on it, mounted at ``path`` if that is given.
+
+    It is made, and grown while it is in use; never shrunk, and never removed unasked.
+    """
+
+    group: str
+    name: str
+    size_bytes: int
+    filesystem: str = "ext4"
+    path: str | None = None
+
+    @property
+    def device(self) -> str:
+        return f"/dev/{self.group}/{self.name}"
+
+
+Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder | Mount | User | Link | Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +156,7 @@ class MachineState:
     sysctls: tuple[Sysctl, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     data_folders: tuple[DataFolder, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    users: tuple[User, ...] = ()
+    links: tuple[Link, ...] = ()
+    volumes: tuple[Volume, ...] = ()

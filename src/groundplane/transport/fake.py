@@ -12,7 +12,7 @@ earlier. A command nobody scripted is an AssertionError: a fake that answers any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from groundplane.errors import CommandFailed
@@ -99,10 +99,26 @@ class FakeTransport:
     ) -> Completed:
         return self._answer(Call(machine, tuple(argv), stdin, timeout, check))
 
+    async def stream(
+        self, machine: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 600
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of the scripted answer; then, as of a real command, the failure if it has a status."""
+        call = Call(machine, tuple(argv), stdin, timeout)
+        completed = self._completed(call)
+        for line in completed.stdout.splitlines():
+            yield line
+        _require(call, completed)
+
     def interactive(self, machine: str, argv: Sequence[str]) -> int:
         return self._answer(Call(machine, tuple(argv), check=False)).status
 
     def _answer(self, call: Call) -> Completed:
+        completed = self._completed(call)
+        if call.check:
+            _require(call, completed)
+        return completed
+
+    def _completed(self, call: Call) -> Completed:
         self.calls.append(call)
         matching = [
             ((len(rule.prefix), rule.machine != ANY, number), rule)
@@ -111,15 +127,17 @@ class FakeTransport:
         ]
         if not matching:
             raise AssertionError(f"nobody scripted this on {call.machine}: {' '.join(call.argv)}")
-        completed = max(matching, key=lambda pair: pair[0])[1].answer(call)
-        if call.check and completed.status != 0:
-            raise CommandFailed(
-                f"{' '.join(call.argv)} ended with status {completed.status}",
-                status=completed.status,
-                where=call.machine,
-                detail=completed.stderr.decode(errors="replace"),
-            )
-        return completed
+        return max(matching, key=lambda pair: pair[0])[1].answer(call)
+
+
+def _require(call: Call, completed: Completed) -> None:
+    if completed.status != 0:
+        raise CommandFailed(
+            f"{' '.join(call.argv)} ended with status {completed.status}",
+            status=completed.status,
+            where=call.machine,
+            detail=completed.stderr.decode(errors="replace"),
+        )
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 TAIL: Final = 20  # lines of stderr kept for an error
 _REAPING: Final = 5.0  # seconds for a killed command to be reaped
 _ATTEMPTS: Final = 5  # a booting systemd moves itself between groups while we try to join it
+
+_LONGEST_LINE: Final = 16 << 20  # bytes of one line that can be listened to
 
 _NOT_JOINED: Final = 125
 _ENTER: Final = f"""\
@@ -78,19 +80,49 @@ class NspawnTransport:
         for attempt in range(1, _ATTEMPTS + 1):
             leader = self._leader(machine)
             done = await self._attempt(machine, leader, argv, stdin, timeout)
-            joined = not (done.status == _NOT_JOINED and done.stderr.startswith(b"groundplane: cannot join"))
-            if joined and (done.status == 0 or self._locate(machine) == leader or not _nsenter_failed(done)):
+            if not self._moved(machine, leader, done, attempt):
                 break
-            if attempt == _ATTEMPTS or self._locate(machine) is None:
-                raise Unreachable("the machine went away", where=machine, detail=_tail(done.stderr))
-        if check and done.status != 0:
-            raise CommandFailed(
-                f"{_shown(argv)} ended with status {done.status}",
-                status=done.status,
-                where=machine,
-                detail=_tail(done.stderr) or _tail(done.stdout),
-            )
+        if check:
+            _require(machine, argv, done)
         return done
+
+    async def stream(
+        self, machine: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 600
+    ) -> AsyncGenerator[bytes, None]:
+        """See ``transport.base.Transport``."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        for attempt in range(1, _ATTEMPTS + 1):
+            leader = self._leader(machine)
+            said = False
+            process = await self._start(machine, leader, argv, stdin)
+            assert process.stdout is not None  # pipes were asked for
+            assert process.stderr is not None
+            feeding = asyncio.create_task(_feed(process, stdin))
+            complaints = asyncio.create_task(process.stderr.read())
+            try:
+                while line := await _next_line(process.stdout, deadline):
+                    said = True
+                    yield line.rstrip(b"\n")
+                async with asyncio.timeout_at(deadline):
+                    done = Completed(await process.wait(), b"", await complaints)
+            except TimeoutError as late:
+                raise _late(machine, argv, timeout) from late
+            finally:
+                feeding.cancel()
+                complaints.cancel()
+                await end(process)
+            if said or not self._moved(machine, leader, done, attempt):
+                _require(machine, argv, done)
+                return
+
+    def _moved(self, machine: str, leader: Leader, done: Completed, attempt: int) -> bool:
+        """Whether the machine moved between finding and entering it, so that the command never began."""
+        joined = not (done.status == _NOT_JOINED and done.stderr.startswith(b"groundplane: cannot join"))
+        if joined and (done.status == 0 or self._locate(machine) == leader or not _nsenter_failed(done)):
+            return False
+        if attempt == _ATTEMPTS or self._locate(machine) is None:
+            raise Unreachable("the machine went away", where=machine, detail=_tail(done.stderr))
+        return True
 
     def interactive(self, machine: str, argv: Sequence[str]) -> int:
         """Run ``argv`` (empty: a login shell) with this process's terminal; return its status."""
@@ -112,32 +144,64 @@ class NspawnTransport:
     async def _attempt(
         self, machine: str, leader: Leader, argv: Sequence[str], stdin: bytes, timeout: float
     ) -> Completed:
+        process = await self._start(machine, leader, argv, stdin)
         try:
-            process = await asyncio.create_subprocess_exec(
+            async with asyncio.timeout(timeout):
+                stdout, stderr = await process.communicate(stdin or None)
+        except TimeoutError as late:
+            await end(process)
+            raise _late(machine, argv, timeout) from late
+        except BaseException:
+            await end(process)
+            raise
+        assert process.returncode is not None  # communicate() waited for it
+        return Completed(process.returncode, stdout, stderr)
+
+    async def _start(
+        self, machine: str, leader: Leader, argv: Sequence[str], stdin: bytes
+    ) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
                 *enter(leader, argv),
                 stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=dict(ENVIRONMENT),
                 start_new_session=True,
+                limit=_LONGEST_LINE,
             )
         except OSError as error:
             raise TransportError(
                 f"the command can't be started on this computer: {error.strerror}", where=machine
             ) from error
-        try:
-            async with asyncio.timeout(timeout):
-                stdout, stderr = await process.communicate(stdin or None)
-        except TimeoutError as late:
-            await end(process)
-            raise CommandTimeout(
-                f"{_shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped"
-            ) from late
-        except BaseException:
-            await end(process)
-            raise
-        assert process.returncode is not None  # communicate() waited for it
-        return Completed(process.returncode, stdout, stderr)
+
+
+async def _feed(process: asyncio.subprocess.Process, stdin: bytes) -> None:
+    """Write ``stdin`` and close it. A command that doesn't read to the end says itself why."""
+    if process.stdin is not None:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(stdin)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _next_line(stdout: asyncio.StreamReader, deadline: float) -> bytes:
+    async with asyncio.timeout_at(deadline):
+        return await stdout.readline()
+
+
+def _require(machine: str, argv: Sequence[str], done: Completed) -> None:
+    if done.status != 0:
+        raise CommandFailed(
+            f"{_shown(argv)} ended with status {done.status}",
+            status=done.status,
+            where=machine,
+            detail=_tail(done.stderr) or _tail(done.stdout),
+        )
+
+
+def _late(machine: str, argv: Sequence[str], timeout: float) -> CommandTimeout:
+    return CommandTimeout(f"{_shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped")
 
 
 def enter(leader: Leader, argv: Sequence[str]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             Package("dnsmasq"),
             # The names of running machines must outlive the gateway: they follow from the leases.
             DataFolder("/var/lib/misc"),
-            File(CONFIG, config.encode()),
+            File(CONFIG, config.encode(), check=("dnsmasq", "--test", "-C", "{}")),
             File(DROP_IN, drop_in.encode()),
             Unit("dnsmasq.service", reads=(CONFIG, DROP_IN)),
         ),

@@ -29,7 +29,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         "nftables",
         (
             Package("nftables"),
-            File(CONFIG, config.encode(), mode=0o755),
+            File(CONFIG, config.encode(), mode=0o755, check=("nft", "-c", "-f", "{}")),
             # Reloaded, never restarted: its stop empties every table, and connections would pass unfiltered.
             Unit("nftables.service", reads=(CONFIG,), reloads=True),
             # Without an uplink there is nothing to forward to. Said in both cases, so that taking the uplink away

@@ -1,0 +1,106 @@
+"""Carries out what files and units stand on: accounts, volumes, mounts, links and folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from groundplane.agent import files, systemd
+from groundplane.agent.accounts import accounts
+from groundplane.agent.problem import Problem
+from groundplane.agent.run import Run
+from groundplane.state.change import Action, Change, Kind
+from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
+
+
+def lay(run: Run) -> None:
+    for change in run.changes:
+        if change.kind in _DOERS:
+            with run.carrying_out(change):
+                _DOERS[change.kind](run, change)
+
+
+def _user(run: Run, change: Change) -> None:
+    from groundplane.agent import users
+
+    user = next(user for user in run.state.users if user.name == change.key)
+    (users.make if change.action is Action.CREATE else users.alter)(run.machine, user)
+
+
+def _volume(run: Run, change: Change) -> None:
+    from groundplane.agent import volumes
+
+    volume = next(volume for volume in run.state.volumes if f"{volume.group}/{volume.name}" == change.key)
+    found = run.seen.volumes.get(change.key)
+    if found is None:
+        volumes.make(run.machine, volume)
+    elif not found.filesystem:
+        volumes.fill(run.machine, volume)
+    elif found.filesystem != volume.filesystem:
+        raise Problem(
+            f"{volume.device} holds {found.filesystem}, not {volume.filesystem}",
+            hint="its data would be lost: copy it elsewhere and remove the volume (lvremove), then this again",
+        )
+    else:
+        volumes.grow(run.machine, volume)
+
+
+def _mount(run: Run, change: Change) -> None:
+    """Lay the mount's unit and have it mounted that way; if it can't be, the unit is as it was before."""
+    mount = next(mount for mount in all_mounts(run.state) if mount.path == change.key)
+    path, unit = mount_file(mount), mount_unit(mount.path)
+    kept = files.keep(run.machine, path)
+    files.put(run.machine, path, mount_content(mount), 0o644, os.geteuid(), os.getegid())
+    try:
+        systemd.demand(run.machine, "daemon-reload")
+        systemd.demand(run.machine, "enable", unit)
+        systemd.demand(run.machine, "restart", unit)
+    except Problem:
+        files.put_back(run.machine, path, kept)
+        systemd.act(run.machine, "daemon-reload")
+        raise
+    files.forget_kept(run.machine, path)
+
+
+def _link(run: Run, change: Change) -> None:
+    if change.action is Action.REMOVE:
+        files.discard(run.machine, change.key)
+    else:
+        files.link(run.machine, change.key, next(link.target for link in run.state.links if link.path == change.key))
+
+
+def _directory(run: Run, change: Change) -> None:
+    folder = next(folder for folder in run.state.directories if folder.path == change.key)
+    known = accounts(run.machine)
+    owner = (known.user(folder.owner), known.group(folder.group))
+    with files.telling(f"{folder.path} can't be made as it should be"):
+        files.folders(run.machine, folder.path)
+        os.chown(run.machine.at(folder.path), *owner)
+        os.chmod(run.machine.at(folder.path), folder.mode)
+
+
+def _data_folder(run: Run, change: Change) -> None:
+    folder = next(folder for folder in run.state.data_folders if folder.path == change.key)
+    with files.telling(f"{folder.path} can't be made as it should be"):
+        files.folders(run.machine, folder.path)
+        os.chmod(run.machine.at(folder.path), folder.mode)
+
+
+def _artifact(run: Run, change: Change) -> None:
+    """A program of the bundle comes with the machine: the provider lays the bundle below its root tree."""
+    raise Problem(
+        f"{change.key}, a program of the software bundle, is not as it came with the machine ({change.why})",
+        hint="power the machine off and on again with groundplane, which lays the bundle anew; if a program of "
+        "another's lies over it, remove that on the machine",
+    )
+
+
+_DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {
+    Kind.USER: _user,
+    Kind.VOLUME: _volume,
+    Kind.MOUNT: _mount,
+    Kind.LINK: _link,
+    Kind.DIRECTORY: _directory,
+    Kind.DATA_FOLDER: _data_folder,
+    Kind.ARTIFACT: _artifact,
+}

@@ -1,0 +1,57 @@
+"""What the kernel tells and is told through /proc: its settings, and what is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from groundplane.agent.files import telling
+from groundplane.agent.machine import Machine
+from groundplane.agent.observed import MountSeen
+from groundplane.state.model import Sysctl
+
+
+def settings(machine: Machine, wanted: Iterable[Sysctl]) -> dict[str, str]:
+    """The present values of ``wanted``; a setting this kernel doesn't have is left out."""
+    found = {}
+    for sysctl in wanted:
+        try:
+            with open(machine.at(_path(sysctl.key)), encoding="ascii") as file:
+                found[sysctl.key] = plain(file.read())
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found[sysctl.key] = f"not readable ({error.strerror})"
+    return found
+
+
+def plain(value: str) -> str:
+    """A value with single spaces: the kernel puts tabs between numbers."""
+    return " ".join(value.split())
+
+
+def set_one(machine: Machine, sysctl: Sysctl) -> None:
+    path = _path(sysctl.key)
+    with telling(f"{sysctl.key} can't be set to {sysctl.value}"), open(machine.at(path), "w", encoding="ascii") as file:
+        file.write(sysctl.value)
+
+
+def _path(key: str) -> str:
+    """sysctl.d(5): dots separate, and a slash stands for a dot inside a name."""
+    return "/proc/sys/" + key.translate(str.maketrans("./", "/."))
+
+
+def mounts(machine: Machine) -> dict[str, MountSeen]:
+    """What is mounted where, the uppermost of each place; proc_pid_mountinfo(5)."""
+    found = {}
+    with telling("what is mounted can't be read"), open(machine.at("/proc/self/mountinfo"), encoding="utf-8") as file:
+        for line in file:
+            place, _, rest = line.partition(" - ")
+            kind, source = rest.split()[:2]
+            found[_unescaped(place.split()[4])] = MountSeen(_unescaped(source), kind)
+    return found
+
+
+def _unescaped(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text

@@ -1,0 +1,70 @@
+"""Looks at a machine, as far as its desired state has to do with it. Changes nothing.
+
+Programs are asked first and answer while the files are read: one question for all packages, one for all units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from groundplane.agent import kernel, packages, systemd
+from groundplane.agent.accounts import Accounts, accounts
+from groundplane.agent.files import entry
+from groundplane.agent.machine import Machine
+from groundplane.agent.observed import Entry, MountSeen, Observed, VolumeSeen
+from groundplane.agent.ours import read_manifest, read_pending
+from groundplane.state.derived import MANIFEST, Manifest, all_files, all_mounts, all_units
+from groundplane.state.model import MachineState
+
+
+def observe(machine: Machine, state: MachineState) -> Observed:
+    """The machine as it is; Problem where it can't be known."""
+    manifest, pending = read_manifest(machine), read_pending(machine)
+    names = sorted({*(unit.name for unit in all_units(state)), *manifest.units, *manifest.masked})
+    units = systemd.ask(machine, names) if names else None
+    wanted = [package.name for package in state.packages]
+    installed = packages.ask(machine, wanted) if wanted else None
+    known = accounts(machine)
+    return Observed(
+        entries=_entries(machine, state, manifest, known),
+        sysctls=kernel.settings(machine, state.sysctls),
+        mounts=_mounts(machine, state),
+        users=known.seen,
+        volumes=_volumes(machine, state),
+        manifest=manifest,
+        pending=pending,
+        packages=packages.answer(installed.wait()) if installed else frozenset(),
+        units=systemd.answer(machine, names, units.wait()) if units else {},
+    )
+
+
+def _entries(machine: Machine, state: MachineState, manifest: Manifest, known: Accounts) -> Mapping[str, Entry]:
+    looked_at = {
+        **dict.fromkeys(_others(state, manifest), False),
+        **{file.path: not file.initial for file in all_files(state)},
+        MANIFEST: True,
+    }
+    found = ((path, entry(machine, path, known, read=read)) for path, read in looked_at.items())
+    return {path: each for path, each in found if each is not None}
+
+
+def _others(state: MachineState, manifest: Manifest) -> Iterable[str]:
+    """Paths that matter by what lies there, not by its content."""
+    yield from manifest.files
+    yield from manifest.links
+    for group in (state.directories, state.data_folders, state.links):
+        yield from (resource.path for resource in group)
+    for artifact in state.artifacts:
+        yield artifact.path
+
+
+def _mounts(machine: Machine, state: MachineState) -> Mapping[str, MountSeen]:
+    return kernel.mounts(machine) if all_mounts(state) else {}
+
+
+def _volumes(machine: Machine, state: MachineState) -> Mapping[str, VolumeSeen]:
+    if not state.volumes:
+        return {}
+    from groundplane.agent import volumes  # most machines have none
+
+    return volumes.seen(machine, state.volumes)
