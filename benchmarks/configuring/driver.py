@@ -7,9 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from groundplane.rollout.link import AgentLink
-
 from configuring.work import WORK, Work
+from groundplane.rollout.link import AgentLink
 from groundplane.state.model import Directory, File, Link, MachineState, Package, Sysctl, Unit, User
 from groundplane.transport.ssh import SshTransport
 from groundplane.transport.target import Target
@@ -50,7 +49,8 @@ async def main(targets: dict[str, Target]) -> None:
 
 
 async def one(link: AgentLink, wanted: MachineState) -> None:
-    if await link.observe(wanted):
+    found = await link.observe(wanted)
+    if found.changes or found.refused:
         done = await link.bring(wanted)
         print(f"{wanted.machine}: {len(done)} changed")
     else:
