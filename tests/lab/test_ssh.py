@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
+from groundplane.errors import ApplyError, CommandFailed, CommandTimeout, TransportError, Unreachable
+from groundplane.rollout.link import AgentLink
+from groundplane.state import MachineState
 from groundplane.transport.base import Transport
 from groundplane.transport.ssh import GRACE, SESSIONS, SshTransport
 from groundplane.transport.target import Target
@@ -52,11 +54,17 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("sshd")
+    with running(tmp_path_factory.mktemp("sshd")) as found:
+        yield found
+
+
+@contextmanager
+def running(folder: Path, more: str = "") -> Iterator[Server]:
+    """An sshd with keys of its own in ``folder``, and ``more`` lines in its configuration."""
     for name in ("host_ed25519", "host_rsa", "user_ed25519", "stranger_ed25519"):
         make_key(folder / name, kind=name.partition("_")[2])
     port = free_port()
-    (folder / "sshd_config").write_text(CONFIGURATION.format(port=port, folder=folder))
+    (folder / "sshd_config").write_text(CONFIGURATION.format(port=port, folder=folder) + more)
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd's unprivileged part lives; Debian's unit makes it
     public = (folder / "host_ed25519.pub").read_bytes()
     target = Target(LOOPBACK, b"[%s]:%d " % (LOOPBACK.encode(), port) + public, port, key=folder / "user_ed25519")
@@ -285,6 +293,18 @@ def test_a_lost_connection_is_told_and_the_next_command_connects_anew(server: Se
         assert (await ssh.run("cp1", ["echo", "back"])).text == "back"
 
     within(server.transport(), work)
+
+
+def test_a_machine_without_python_is_told_by_the_link(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("env", "sh"):
+        (programs / name).symlink_to(f"/usr/bin/{name}")
+    with running(tmp_path, f"SetEnv PATH={programs}\n") as bare, pytest.raises(ApplyError) as caught:
+        within(bare.transport(), lambda ssh: AgentLink(ssh).observe(MachineState("cp1")))
+    assert "no Python" in caught.value.what
+    assert "python3" in caught.value.hint
+    assert caught.value.where == "cp1"
 
 
 def test_sitting_at_a_machine_is_left_to_openssh(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
