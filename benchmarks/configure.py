@@ -98,7 +98,7 @@ async def measured(tool: Tool, machines: Lab, folder: Path, firsts: int, runs: i
     for number in range(firsts):
         await machines.renew()
         await expect(tool, machines, done=False)
-        own = folder / f"{tool.name.replace(' ', '-')}-{number}"
+        own = folder / f"tool{TOOLS.index(tool)}-{number}"  # short and plain: sockets and lists of paths go by it
         own.mkdir()
         call = tool.render(machines, own)
         try:

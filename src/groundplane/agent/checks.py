@@ -23,13 +23,40 @@ def refusals(machine: Machine, state: MachineState, seen: Observed, changes: Seq
     for change in changes:
         if change.action is Action.REMOVE:
             continue
-        found = seen.entries.get(change.key)
-        if change.kind in (Kind.FILE, Kind.LINK) and found is not None and found.form is Form.FOLDER:
-            yield Refused(change, f"{change.key} is a folder", hint="move it away on the machine, then this again")
-        elif change.kind in (Kind.DIRECTORY, Kind.DATA_FOLDER) and found is not None and found.form is not Form.FOLDER:
-            yield Refused(change, f"{change.key} is no folder", hint="move it away on the machine, then this again")
+        if refused := _in_the_way(change, seen) or _not_ours_to_mend(state, change, seen):
+            yield refused
         elif change.kind is Kind.FILE and change.key in wanted and wanted[change.key].check:
             yield from _judged(machine, state, wanted[change.key], change, changes)
+
+
+def _in_the_way(change: Change, seen: Observed) -> Refused | None:
+    found = seen.entries.get(change.key)
+    if found is None:
+        return None
+    folder = found.form is Form.FOLDER
+    away = "move it away on the machine, then this again"
+    if change.kind in (Kind.FILE, Kind.LINK) and folder:
+        return Refused(change, f"{change.key} is a folder", hint=away)
+    if change.kind in (Kind.DIRECTORY, Kind.DATA_FOLDER) and not folder:
+        return Refused(change, f"{change.key} is {found.form.value}, not a folder", hint=away)
+    return None
+
+
+def _not_ours_to_mend(state: MachineState, change: Change, seen: Observed) -> Refused | None:
+    """What only somebody else can bring: a program of the bundle, which comes with the machine; data on a volume."""
+    if change.kind is Kind.ARTIFACT:
+        found = seen.entries.get(change.key)
+        if found is None or found.form is not Form.FILE:
+            problem = f"{change.key}, a program of the software bundle, did not come with the machine ({change.why})"
+            hint = "the bundle is laid below a machine's root tree when it starts: power it off and on with groundplane"
+            return Refused(change, problem, hint=hint)
+    if change.kind is Kind.VOLUME and change.key in seen.volumes:
+        volume = next(volume for volume in state.volumes if f"{volume.group}/{volume.name}" == change.key)
+        there = seen.volumes[change.key].filesystem
+        if there not in ("", volume.filesystem):
+            hint = "its data would be lost: copy it elsewhere and remove the volume (lvremove), then this again"
+            return Refused(change, f"{volume.device} holds {there}, not {volume.filesystem}", hint=hint)
+    return None
 
 
 def _judged(

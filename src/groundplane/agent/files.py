@@ -130,6 +130,8 @@ def sync(machine: Machine, folder: str) -> None:
 def keep(machine: Machine, path: str) -> bool:
     """Copy what lies at ``path``, with its owner and mode, to where it can be had back; False if nothing lies there."""
     with telling(f"{path} can't be kept"):
+        if not os.path.lexists(machine.at(path)):
+            return False
         folder = machine.at(KEPT)
         folders(machine, OURS)
         with suppress(FileExistsError):

@@ -36,11 +36,6 @@ def _volume(run: Run, change: Change) -> None:
         volumes.make(run.machine, volume)
     elif not found.filesystem:
         volumes.fill(run.machine, volume)
-    elif found.filesystem != volume.filesystem:
-        raise Problem(
-            f"{volume.device} holds {found.filesystem}, not {volume.filesystem}",
-            hint="its data would be lost: copy it elsewhere and remove the volume (lvremove), then this again",
-        )
     else:
         volumes.grow(run.machine, volume)
 
@@ -87,12 +82,9 @@ def _data_folder(run: Run, change: Change) -> None:
 
 
 def _artifact(run: Run, change: Change) -> None:
-    """A program of the bundle comes with the machine: the provider lays the bundle below its root tree."""
-    raise Problem(
-        f"{change.key}, a program of the software bundle, is not as it came with the machine ({change.why})",
-        hint="power the machine off and on again with groundplane, which lays the bundle anew; if a program of "
-        "another's lies over it, remove that on the machine",
-    )
+    """Only that it may be executed is ours to mend: where it is absent, the Change is refused (``checks``)."""
+    with files.telling(f"{change.key} can't be made executable"):
+        os.chmod(run.machine.at(change.key), 0o755)
 
 
 _DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {

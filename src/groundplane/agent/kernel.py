@@ -15,7 +15,7 @@ def settings(machine: Machine, wanted: Iterable[Sysctl]) -> dict[str, str]:
     found = {}
     for sysctl in wanted:
         try:
-            with open(machine.at(_path(sysctl.key)), encoding="ascii") as file:
+            with open(machine.at(_path(sysctl.key)), encoding="utf-8") as file:
                 found[sysctl.key] = plain(file.read())
         except FileNotFoundError:
             continue
@@ -31,7 +31,7 @@ def plain(value: str) -> str:
 
 def set_one(machine: Machine, sysctl: Sysctl) -> None:
     path = _path(sysctl.key)
-    with telling(f"{sysctl.key} can't be set to {sysctl.value}"), open(machine.at(path), "w", encoding="ascii") as file:
+    with telling(f"{sysctl.key} can't be set to {sysctl.value}"), open(machine.at(path), "w", encoding="utf-8") as file:
         file.write(sysctl.value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from groundplane.agent.checks import refusals
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
 
 def main(mode: str) -> int:
     """``observe`` or ``apply`` what stands on stdin, in lines on stdout."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # an operator who hangs up leaves no half-done work behind
     os.umask(0o022)
+    if mode == "apply":
+        from signal import SIG_IGN, SIGHUP, signal
+
+        signal(SIGHUP, SIG_IGN)  # an operator who hangs up leaves no half-done work behind
     try:
         state = state_from_bytes(sys.stdin.buffer.read())
         work(Machine(), state, say, alone=mode == "apply")

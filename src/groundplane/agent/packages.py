@@ -91,7 +91,7 @@ def _holder(machine: Machine) -> str:
         except OSError:
             continue
     try:
-        with open(machine.at("/proc/locks"), encoding="ascii") as file:
+        with open(machine.at("/proc/locks"), encoding="utf-8") as file:
             rows = [line.split() for line in file]
         # "1: POSIX ADVISORY WRITE 1234 fe:00:5678 0 EOF"; one that waits has "->" in second place.
         pids = [row[4] for row in rows if row[1] != "->" and int(row[5].rpartition(":")[2]) in nodes]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -94,7 +93,9 @@ class _Spawned:
         late = not poll.poll(self.timeout * 1000)
         os.close(handle)
         if late:
-            os.killpg(self.pid, signal.SIGKILL)
+            from signal import SIGKILL  # costs its import, and hardly any program is late
+
+            os.killpg(self.pid, SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         stdout, stderr = _drained(self.out), _drained(self.err)
         if late:

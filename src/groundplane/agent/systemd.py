@@ -112,7 +112,8 @@ def settled(machine: Machine, names: Sequence[str]) -> dict[str, UnitSeen]:
     }
 
 
-def journal(machine: Machine, name: str) -> str:
-    """The unit's last lines in the journal, for an error."""
-    ran = machine.runner.run(("journalctl", f"--unit={name}", f"--lines={LINES}", "--no-pager", "--output=short"))
+def journal(machine: Machine, name: str, since: float) -> str:
+    """The unit's last lines in the journal from a time on (seconds since 1970), for an error."""
+    argv = ("journalctl", f"--unit={name}", f"--since=@{int(since)}", f"--lines={LINES}", "--no-pager", "--quiet")
+    ran = machine.runner.run(argv)
     return ran.words if ran.status == 0 else ""

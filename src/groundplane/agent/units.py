@@ -46,9 +46,7 @@ def take_up(run: Run, replacement: Replacement) -> None:
         raise Stopped
     for done in replacement.untold:
         run.tell(done)
-    for file in replacement.pending.files:
-        files.forget_kept(run.machine, file.path)
-    write_pending(run.machine, Pending())
+    _settle(run, replacement.pending)
 
 
 def _stale(run: Run) -> bool:
@@ -77,7 +75,7 @@ def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
         return {}
     names = [change.key for change in chosen]
     before = run.seen.units
-    begin = run.machine.monotonic()
+    begin, since = run.machine.monotonic(), run.machine.now()
     if failed := [name for name in names if before.get(name, UnitSeen()).active == "failed"]:
         systemd.act(run.machine, "reset-failed", *failed)  # one that failed often would not be started at all
     ran = systemd.act(run.machine, "restart", *names)
@@ -90,7 +88,7 @@ def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
             run.tell(Done(change, seconds))
         else:
             state = f"{unit.active} ({unit.sub})" if not unit.runs else "still as it was"
-            detail = systemd.journal(run.machine, change.key) or ran.words
+            detail = systemd.journal(run.machine, change.key, since) or ran.words
             problems[change] = Problem(f"{change.key} did not {change.action.value}: it is {state}", detail=detail)
     return problems
 
@@ -101,13 +99,13 @@ def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
     for change in changes:
         if change.action is not Action.RELOAD:
             continue
-        begin = run.machine.monotonic()
+        begin, since = run.machine.monotonic(), run.machine.now()
         ran = systemd.act(run.machine, "reload", change.key)
         unit = systemd.settled(run.machine, [change.key])[change.key]
         if ran.status == 0 and unit.runs:
             run.tell(Done(change, run.machine.monotonic() - begin))
         else:
-            detail = systemd.journal(run.machine, change.key) or ran.words
+            detail = systemd.journal(run.machine, change.key, since) or ran.words
             problems[change] = Problem(
                 f"{change.key} did not take up what it reads: it is {unit.active}", detail=detail
             )
@@ -122,16 +120,18 @@ def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed:
     for file in back:
         files.put_back(run.machine, file.path, file.kept)
     running = _again(run, [named[change.key] for change in changes], back) if back else {}
+    for change, problem in failed.items():
+        run.failed(change, 0.0, Problem(problem.what, hint=_hint(change, back, running), detail=problem.detail))
     paths = {file.path for file in back}
     for done in replacement.untold:
         undone = "put back as it was: a unit that reads it failed with it" if done.change.key in paths else ""
         run.tell(replace(done, problem=undone))
-    for change, problem in failed.items():
-        run.failed(change, 0.0, Problem(problem.what, hint=_hint(change, back, running), detail=problem.detail))
-    for file in back:
-        files.forget_kept(run.machine, file.path)
-    rest = tuple(file for file in replacement.pending.files if file not in back)
-    for file in rest:
+    _settle(run, replacement.pending)
+
+
+def _settle(run: Run, pending: Pending) -> None:
+    """Nothing is pending any more, whatever came of it."""
+    for file in pending.files:
         files.forget_kept(run.machine, file.path)
     write_pending(run.machine, Pending())
 

@@ -32,10 +32,8 @@ FIRST_BOOT_DONE = "/var/lib/groundplane/first-boot-done"
 
 def user_data(topology: Topology, machine: Machine, state: MachineState) -> bytes:
     """The seed's ``user-data``. Whoever reads it should recognise a cloud-config they could have written."""
-    lines = _head(topology, machine)
-    if files := _files(state):
-        lines += ["", "write_files:"]
-    for file in files:
+    lines = [*_head(topology, machine), "", "write_files:"]
+    for file in _files(state):
         lines += _entry(file)
     lines += ["", "runcmd:"]
     lines += [f"  - {scalar(command)}" for command in _commands(state)]

@@ -1,7 +1,7 @@
 """The agent as it is sent: one zip of its sources, the same bytes for the same sources.
 
 On the machine it is unpacked into a folder named by its digest, so that Python keeps what it compiles beside it: a look
-at a machine then takes half the time that it takes from the zip itself.
+at a machine then takes a third less than from the zip itself.
 """
 
 from __future__ import annotations
@@ -30,19 +30,28 @@ from groundplane.agent.main import main
 sys.exit(main(sys.argv[1]))
 """
 
+OUTDATED: Final = 24 * 3600
+"""Seconds after which another version's folder is nobody's: no run lasts as long."""
+
 INSTALL: Final = f"""\
 import sys
 if sys.version_info < {OLDEST_PYTHON!r}:
     sys.stderr.write("Python " + sys.version.split()[0])
     sys.exit({TOO_OLD})
-import hashlib, io, os, shutil, zipfile
+import hashlib, io, os, shutil, time, zipfile
 digest, data = sys.argv[1], sys.stdin.buffer.read()
 if hashlib.sha256(data).hexdigest() != digest:
     sys.exit("what arrived is not what was sent")
-os.umask(0o077)
+os.umask(0o022)
 place = os.path.join({FOLDER!r}, digest)
 fresh = place + "." + str(os.getpid())
 try:
+    os.makedirs({FOLDER!r}, exist_ok=True)
+    os.chmod({FOLDER!r}, 0o700)
+    for name in os.listdir({FOLDER!r}):
+        other = os.path.join({FOLDER!r}, name)
+        if os.stat(other).st_mtime < time.time() - {OUTDATED}:
+            shutil.rmtree(other, ignore_errors=True)
     zipfile.ZipFile(io.BytesIO(data)).extractall(fresh)
     os.sync()
     shutil.rmtree(place, ignore_errors=True)

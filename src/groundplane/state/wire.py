@@ -9,15 +9,21 @@ from __future__ import annotations
 import json
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable
-from dataclasses import fields
-from typing import TypeVar, cast
+from dataclasses import fields, is_dataclass
 
 from groundplane.state import change, model
 
-VERSION = 1
+TYPE_CHECKING = False  # typing's own costs its import, and the agent starts often
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
 
-T = TypeVar("T")
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T")
+    Record = TypeVar("Record", bound=DataclassInstance)
+
+VERSION = 1
 
 Event = change.Change | change.Refused | change.Done | change.Failed | change.Ended
 
@@ -45,37 +51,33 @@ def event_to_line(event: Event) -> bytes:
 
 def event_from_line(line: bytes) -> Event:
     document = _object(_parsed(line), ("event", "of"), "the event")
-    kind = _EVENTS.get(_checked(document["event"], str, "the event"))
-    if kind is None:
-        raise WireError(f"there is no event {document['event']}")
-    return cast(Event, _read(kind, document["of"]))
-
-
-_EVENTS: dict[str, type[object]] = {
-    kind.__name__: kind for kind in (change.Change, change.Refused, change.Done, change.Failed, change.Ended)
-}
+    name = _checked(document["event"], str, "the event")
+    if name not in _EVENTS:
+        raise WireError(f"there is no event {name}")
+    return _EVENTS[name](document["of"])
 
 
 def _parsed(data: bytes) -> object:
     try:
-        return cast(object, json.loads(data))
+        document: object = json.loads(data)
     except ValueError as error:
         raise WireError("this is no JSON") from error
+    return document
 
 
 def _write(value: object) -> object:
     """A value of the vocabulary as JSON's types. What a field's type is decides how it is read back."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value
     if isinstance(value, bytes):
         return b2a_base64(value, newline=False).decode()
     if isinstance(value, tuple):
         return [_write(item) for item in value]
-    return {part.name: _write(getattr(value, part.name)) for part in fields(value)}  # type: ignore[arg-type]
+    if is_dataclass(value):
+        return {part.name: _write(getattr(value, part.name)) for part in fields(value)}
+    return value
 
 
-def _read(kind: type[T], value: object) -> T:
-    parts = fields(kind)  # type: ignore[arg-type]
+def _read(kind: type[Record], value: object) -> Record:
+    parts = fields(kind)
     document = _object(value, tuple(part.name for part in parts), kind.__name__)
     # Annotations are text here, whatever Python's version: both modules say "from __future__ import annotations".
     return kind(**{part.name: _reader(str(part.type))(document[part.name]) for part in parts})
@@ -83,9 +85,9 @@ def _read(kind: type[T], value: object) -> T:
 
 def _object(value: object, keys: tuple[str, ...], what: str) -> dict[str, object]:
     document = _checked(value, dict, what)
-    if tuple(sorted(document)) != tuple(sorted(keys)):
+    if sorted(document) != sorted(keys):
         raise WireError(f"{what} has the keys {', '.join(sorted(document))}, not {', '.join(sorted(keys))}")
-    return cast("dict[str, object]", document)
+    return document
 
 
 def _checked(value: object, kind: type[T], what: str) -> T:
@@ -106,7 +108,7 @@ def _reader(annotation: str) -> Callable[[object], object]:
     return _READERS[annotation]
 
 
-def _of(kind: type[object]) -> Callable[[object], object]:
+def _of(kind: type[Record]) -> Callable[[object], Record]:
     return lambda value: _read(kind, value)
 
 
@@ -164,4 +166,12 @@ _READERS: dict[str, Callable[[object], object]] = {
             model.Volume,
         )
     },
+}
+
+_EVENTS: dict[str, Callable[[object], Event]] = {
+    "Change": _of(change.Change),
+    "Refused": _of(change.Refused),
+    "Done": _of(change.Done),
+    "Failed": _of(change.Failed),
+    "Ended": _of(change.Ended),
 }

@@ -13,7 +13,8 @@ from tests.golden.laid_out import cases
 from groundplane.cloudinit import HIDDEN, render_seed, render_tree
 from groundplane.cloudinit.user_data import FIRST_BOOT_DONE
 from groundplane.image.inputs import TREE
-from groundplane.state import DataFolder, Directory, File, MachineState, Sysctl, Unit
+from groundplane.state import DataFolder, Directory, File, Link, MachineState, Sysctl, Unit, User, Volume
+from groundplane.state.derived import MANIFEST, manifest_content, manifest_of
 from groundplane.topology import Topology
 
 CASES = cases()
@@ -107,9 +108,9 @@ def test_units_start_as_one_transaction_of_this_boot_alone() -> None:
     assert wanted == ["Wants=now.service"]
 
 
-def test_a_state_without_anything_makes_a_seed_without_anything() -> None:
+def test_a_state_without_anything_makes_a_seed_that_only_says_so() -> None:
     _, user, _ = seed(state=MachineState("cp1"))
-    assert "write_files" not in user
+    assert [file["path"] for file in user["write_files"]] == [MANIFEST]
     assert user["runcmd"] == ["set -eu", "systemctl daemon-reload", f"install -D -m 0644 /dev/null {FIRST_BOOT_DONE}"]
 
 
@@ -159,6 +160,7 @@ def test_tree_has_every_file_of_every_machine() -> None:
         "cp1/root/etc/cluster/key",
         "cp1/root/etc/hosts",
         "cp1/root/etc/sysctl.d/60-groundplane.conf",
+        "cp1/root/var/lib/groundplane/manifest.json",
         "cp1/seed/meta-data",
         "cp1/seed/network-config",
         "cp1/seed/user-data",
@@ -171,3 +173,33 @@ def test_tree_hides_secrets_in_the_seed_too() -> None:
     assert made["cp1/root/etc/cluster/key"] == HIDDEN
     assert b"AAE=" not in made["cp1/seed/user-data"]
     assert HIDDEN.strip() in made["cp1/seed/user-data"]
+
+
+def test_what_the_agent_calls_ours_is_accounted_for_at_first_boot() -> None:
+    _, user, _ = seed()
+    by_path = {file["path"]: file for file in user["write_files"]}
+    assert by_path[MANIFEST]["content"].encode() == manifest_content(manifest_of(STATE))
+    assert by_path[MANIFEST]["permissions"] == "0644"
+
+
+def test_accounts_volumes_mounts_and_links_come_before_what_needs_them() -> None:
+    state = replace(
+        STATE,
+        users=(User("etcd", groups=("adm",)),),
+        volumes=(Volume("vg", "data", 1 << 30, "xfs", "/srv"),),
+        links=(Link("/etc/l", "/etc/hosts"),),
+    )
+    _, user, _ = seed(state=state)
+    commands = user["runcmd"]
+    beginnings = [
+        "useradd ",
+        "lvcreate ",
+        "mkfs.xfs ",
+        "systemctl start srv.mount",
+        "install -d -m 0700 -o etcd",
+        "ln ",
+    ]
+    places = [next(at for at, line in enumerate(commands) if line.startswith(each)) for each in beginnings]
+    assert places == sorted(places)
+    assert "/etc/systemd/system/srv.mount" in [file["path"] for file in user["write_files"]]
+    assert any(line.startswith("systemctl enable") and "srv.mount" in line for line in commands)

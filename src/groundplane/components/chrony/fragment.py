@@ -24,7 +24,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment:
         "chrony",
         (
             Package("chrony"),
-            File(CONFIG, config.encode()),
+            File(CONFIG, config.encode(), check=("chronyd", "-p", "-f", "{}")),
             File(OPTIONS, options.encode()),
             File(DROP_IN, drop_in.encode()),
             Unit("chrony.service", reads=(CONFIG, OPTIONS, DROP_IN)),

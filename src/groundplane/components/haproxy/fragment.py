@@ -44,7 +44,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         resources=(
             Package("haproxy"),
             Package("socat"),  # the check asks the statistics socket with it
-            File(CONFIG, config.encode(), check=("haproxy", "-c", "-q", "-f", "{}")),
+            File(CONFIG, config.encode(), check=("haproxy", "-c", "-f", "{}")),
             File(KUBERNETES_CA, topology.secrets.kubernetes_ca.certificate),
             File("/etc/systemd/system/haproxy.service.d/groundplane.conf", drop_in.encode()),
             Unit(UNIT, enabled=False, active=None, reads=(CONFIG, KUBERNETES_CA), reloads=True),

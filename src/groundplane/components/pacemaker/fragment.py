@@ -53,7 +53,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
                 secret=True,
             ),
             File(OPTIONS, environment.get_template("pacemaker.default.j2").render().encode()),
-            File(f"{AGENTS}/haproxy", agent.encode(), mode=0o755),
+            File(f"{AGENTS}/haproxy", agent.encode(), mode=0o755, check=("sh", "-n", "{}")),
             File(drop_in_path, environment.get_template("pacemaker.service.conf.j2").render().encode()),
             Unit(UNIT, reads=(KEY, OPTIONS, drop_in_path)),
             *(_lease(topology, machine) if len(topology.balancers) > 1 else ()),
@@ -78,7 +78,7 @@ def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
         Package("nftables"),
         Package("python3"),
         File(LEASE_PROGRAM, Path(__file__).with_name("lease.py").read_bytes(), mode=0o755),
-        File(f"{AGENTS}/floating-address", agent.encode(), mode=0o755),
+        File(f"{AGENTS}/floating-address", agent.encode(), mode=0o755, check=("sh", "-n", "{}")),
         File(unit_path, unit.encode()),
         Unit(LEASE_UNIT, reads=(LEASE_PROGRAM, unit_path)),
     )

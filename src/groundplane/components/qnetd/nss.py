@@ -23,7 +23,8 @@ CLIENT_NICKNAME = "Cluster Cert"
 
 def script() -> File:
     """The script that makes a database of PEM files."""
-    return File(SCRIPT, templates(__file__).get_template("nss-database.sh").render().encode(), mode=0o755)
+    content = templates(__file__).get_template("nss-database.sh").render().encode()
+    return File(SCRIPT, content, mode=0o755, check=("sh", "-n", "{}"))
 
 
 def pem_files(folder: str, authority: KeyPair, pair: KeyPair) -> tuple[File, ...]:

@@ -1,0 +1,437 @@
+"""The agent's whole work on a temporary root, with a systemd that follows the rules of the real one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from groundplane.agent import files, lock
+from groundplane.agent.machine import Machine
+from groundplane.agent.main import work
+from groundplane.agent.problem import Problem
+from groundplane.agent.runner import NOT_FOUND, Ran, Running
+from groundplane.state.change import Change, Done, Ended, Refused
+from groundplane.state.derived import MANIFEST
+from groundplane.state.model import (
+    Artifact,
+    DataFolder,
+    Directory,
+    File,
+    Link,
+    MachineState,
+    Package,
+    Sysctl,
+    Unit,
+    User,
+)
+from groundplane.state.wire import Event
+
+CONF = File("/etc/x.conf", b"good 1\n")
+KEY = File("/etc/x.key", b"hunter2 is the key\n", mode=0o600, secret=True)
+DROP_IN = File("/etc/systemd/system/x.service.d/a.conf", b"[Service]\n")
+UNIT = Unit("x.service", reads=(CONF.path, KEY.path))
+STATE = MachineState("m", files=(DROP_IN, CONF, KEY), units=(UNIT,))
+
+
+@dataclass
+class Systemd:
+    """Enough of systemctl, dpkg-query and the checkers. A unit runs if ``runs`` says so when it is (re)started."""
+
+    known: tuple[str, ...] = ("x.service", "y.service")
+    runs: Callable[[str], bool] = lambda _: True
+    active: dict[str, int] = field(default_factory=dict)
+    enabled: set[str] = field(default_factory=set)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    answers: dict[str, Ran] = field(default_factory=dict)
+    killed_at: str = ""
+    clock: float = 100.0
+
+    def start(self, argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] | None = None) -> Running:
+        return _Over(self.run(argv))
+
+    def run(self, argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] | None = None) -> Ran:
+        self.calls.append(tuple(argv))
+        if self.killed_at and self.killed_at in argv:
+            raise KeyboardInterrupt  # nothing in the agent catches it, as nothing catches SIGKILL
+        if argv[0] != "systemctl":
+            return self.answers.get(argv[0], Ran(NOT_FOUND, "", f"{argv[0]}: No such file or directory"))
+        verb, names = argv[1], [word for word in argv[2:] if not word.startswith("--")]
+        if verb == "show":
+            return Ran(0, "\n\n".join(self._shown(name) for name in names) + "\n")
+        for name in names:
+            self._do(verb, name)
+        return Ran(0)
+
+    def _do(self, verb: str, name: str) -> None:
+        self.clock += 1
+        if verb in ("enable", "disable"):
+            (self.enabled.add if verb == "enable" else self.enabled.discard)(name)
+        elif verb == "stop" or (verb == "restart" and not self.runs(name)):
+            self.active.pop(name, None)
+        elif verb == "restart":
+            self.active[name] = int(self.clock * 1e6)
+
+    def _shown(self, name: str) -> str:
+        return "\n".join(
+            (
+                f"LoadState={'loaded' if name in self.known else 'not-found'}",
+                f"ActiveState={'active' if name in self.active else 'inactive'}",
+                f"SubState={'running' if name in self.active else 'dead'}",
+                f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}",
+                "Type=notify",
+                "NeedDaemonReload=no",
+                "InactiveEnterTimestampMonotonic=50000000",
+                f"ActiveEnterTimestampMonotonic={self.active.get(name, 0)}",
+                "NRestarts=0",
+            )
+        )
+
+    def did(self, *beginning: str) -> list[tuple[str, ...]]:
+        return [call for call in self.calls if call[: len(beginning)] == beginning]
+
+
+@dataclass(frozen=True)
+class _Over:
+    ran: Ran
+
+    def wait(self) -> Ran:
+        return self.ran
+
+
+@dataclass
+class Ground:
+    """A temporary machine, and what its agent said in the last run."""
+
+    root: Path
+    systemd: Systemd = field(default_factory=Systemd)
+    said: list[Event] = field(default_factory=list)
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(str(self.root), self.systemd, now=lambda: 1000.0, monotonic=lambda: 100.0)
+
+    def apply(self, state: MachineState) -> list[Event]:
+        return self._work(state, alone=True)
+
+    def look(self, state: MachineState) -> list[Event]:
+        return self._work(state, alone=False)
+
+    def _work(self, state: MachineState, *, alone: bool) -> list[Event]:
+        self.systemd.calls.clear()
+        self.said = []
+        work(self.machine, state, self.said.append, alone=alone)
+        return self.said
+
+    def read(self, path: str) -> bytes:
+        return (self.root / path.lstrip("/")).read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self.root / path.lstrip("/"))
+
+    def problems(self) -> dict[str, Done]:
+        return {event.change.key: event for event in self.said if isinstance(event, Done) and event.problem}
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    found = Ground(tmp_path)
+    found.write("/etc/passwd", f"root:x:{os.geteuid()}:0:root:/root:/bin/bash\n".encode())
+    found.write("/etc/group", f"root:x:{os.getegid()}:\n".encode())
+    return found
+
+
+def with_conf(content: bytes) -> MachineState:
+    return replace(STATE, files=(DROP_IN, replace(CONF, content=content), KEY))
+
+
+def bad_conf(ground: Ground) -> Callable[[str], bool]:
+    return lambda _: b"bad" not in ground.read(CONF.path)
+
+
+def test_brings_a_bare_machine_to_its_state_and_then_finds_nothing(ground: Ground) -> None:
+    said = ground.apply(STATE)
+    assert not ground.problems()
+    assert isinstance(said[-1], Ended)
+    assert ground.read(CONF.path) == CONF.content
+    assert (ground.root / "etc/x.key").stat().st_mode & 0o7777 == 0o600
+    assert json.loads(ground.read(MANIFEST))["units"] == ["x.service"]
+    assert ground.systemd.did("systemctl", "daemon-reload")
+    assert ground.look(STATE) == [Ended(0)]
+    assert ground.apply(STATE) == [Ended(0)]
+    assert not ground.exists("/var/lib/groundplane/pending.json")
+    assert not ground.exists(files.KEPT)
+
+
+def test_units_restart_once_and_together_for_all_they_read(ground: Ground) -> None:
+    state = replace(STATE, units=(UNIT, Unit("y.service", reads=("/etc",))))
+    ground.apply(state)
+    key = replace(KEY, content=b"another key entirely\n")
+    ground.apply(replace(state, files=(DROP_IN, replace(CONF, content=b"good 2\n"), key)))
+    assert ground.systemd.did("systemctl", "restart") == [("systemctl", "restart", "x.service", "y.service")]
+    assert not ground.systemd.did("systemctl", "daemon-reload")[1:]
+
+
+def test_a_unit_that_fails_has_what_it_reads_put_back(ground: Ground) -> None:
+    ground.apply(STATE)
+    ground.systemd.runs = bad_conf(ground)
+    ground.systemd.answers["journalctl"] = Ran(0, "x[1]: line 1: no such thing: bad 2\n")
+    ground.apply(with_conf(b"bad 2\n"))
+    assert ground.read(CONF.path) == CONF.content
+    assert "x.service" in ground.systemd.active
+    failed = ground.problems()
+    assert set(failed) == {CONF.path, "x.service"}
+    assert "no such thing" in failed["x.service"].detail
+    assert "runs again with /etc/x.conf as before" in failed["x.service"].hint
+    assert ground.look(STATE) == [Ended(0)]
+    assert not ground.exists(files.KEPT)
+
+
+def test_a_new_file_that_breaks_a_running_unit_goes_again(ground: Ground) -> None:
+    ground.apply(STATE)
+    extra = File("/etc/systemd/system/x.service.d/b.conf", b"bad")
+    unit = replace(UNIT, reads=(*UNIT.reads, extra.path))
+    ground.systemd.runs = lambda _: not ground.exists(extra.path)
+    ground.apply(replace(STATE, files=(DROP_IN, extra, CONF, KEY), units=(unit,)))
+    assert not ground.exists(extra.path)
+    assert "x.service" in ground.systemd.active
+    assert len(ground.systemd.did("systemctl", "daemon-reload")) == 2
+
+
+def test_a_unit_that_never_ran_keeps_its_new_files(ground: Ground) -> None:
+    ground.systemd.runs = lambda _: False
+    ground.apply(STATE)
+    assert set(ground.problems()) == {"x.service"}
+    assert ground.read(CONF.path) == CONF.content
+    ground.systemd.runs = lambda _: True
+    ground.apply(STATE)
+    assert not ground.problems()
+    assert ground.look(STATE) == [Ended(0)]
+
+
+def test_secrets_stay_out_of_what_is_said(ground: Ground) -> None:
+    ground.apply(STATE)
+    ground.systemd.runs = lambda _: b"hunter3" not in ground.read(KEY.path)
+    ground.systemd.answers["journalctl"] = Ran(0, "cannot parse: hunter3 is the key\n")
+    key = replace(KEY, content=b"hunter3 is the key\n", check=("checker", "{}"))
+    ground.systemd.answers["checker"] = Ran(0)
+    state = replace(STATE, files=(DROP_IN, CONF, key))
+    ground.apply(state)
+    assert ground.problems()["x.service"].detail == "cannot parse: ***"
+    ground.systemd.answers["checker"] = Ran(1, "", "line 1: hunter3 is the key")
+    ground.look(state)
+    assert [event.detail for event in ground.said if isinstance(event, Refused)] == ["line 1: ***"]
+    assert not [event for event in ground.said if isinstance(event, Change) and event.diff]
+
+
+def test_a_run_killed_before_the_restart_is_finished_by_the_next(ground: Ground) -> None:
+    ground.apply(STATE)
+    ground.systemd.killed_at = "restart"
+    with pytest.raises(KeyboardInterrupt):
+        ground.apply(with_conf(b"good 2\n"))
+    ground.systemd.killed_at = ""
+    kept = ground.root / files.KEPT.lstrip("/")
+    assert (kept / "etc/x.conf").read_bytes() == CONF.content
+    assert kept.stat().st_mode & 0o777 == 0o700
+    (found, _) = ground.look(with_conf(b"good 2\n"))
+    assert isinstance(found, Change)
+    assert (found.key, found.why) == ("x.service", "has not taken up what it reads since that changed")
+    ground.apply(with_conf(b"good 2\n"))
+    assert ground.look(with_conf(b"good 2\n")) == [Ended(0)]
+    assert not kept.exists()
+
+
+def test_a_run_killed_before_the_restart_can_still_be_undone(ground: Ground) -> None:
+    ground.apply(STATE)
+    ground.systemd.killed_at = "restart"
+    with pytest.raises(KeyboardInterrupt):
+        ground.apply(with_conf(b"bad 2\n"))
+    ground.systemd.killed_at, ground.systemd.runs = "", bad_conf(ground)
+    ground.apply(with_conf(b"bad 3\n"))
+    assert ground.read(CONF.path) == CONF.content
+    assert "x.service" in ground.systemd.active
+
+
+def test_a_reload_that_fails_is_undone_as_well(ground: Ground) -> None:
+    state = replace(STATE, units=(replace(UNIT, reloads=True),))
+    ground.apply(state)
+    ground.systemd.killed_at = ""
+    run = ground.systemd.run
+
+    def failing(argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] | None = None) -> Ran:
+        done = run(argv, timeout, extra)
+        return Ran(1, "", "Job failed") if argv[1:2] == ("reload",) else done
+
+    ground.systemd.run = failing  # type: ignore[method-assign]
+    ground.apply(replace(with_conf(b"bad 2\n"), units=state.units))
+    assert "did not take up" in ground.problems()["x.service"].problem
+    assert ground.read(CONF.path) == CONF.content
+
+
+def test_a_file_its_program_does_not_accept_touches_nothing(ground: Ground) -> None:
+    ground.apply(STATE)
+    seen: list[str] = []
+    state = with_conf(b"nonsense\n")
+    state = replace(state, files=(*state.files[:1], replace(state.files[1], check=("checker", "-f", "{}")), KEY))
+    ground.systemd.answers["checker"] = Ran(1, "", f"{ground.root}{lock.RUN}/check-{os.getpid()}/x.conf:1: what?")
+    for act in (ground.look, ground.apply):
+        refused = [event for event in act(state) if isinstance(event, Refused)]
+        seen += [f"{event.problem}: {event.detail}" for event in refused]
+        assert ground.systemd.did("checker")[0][2].endswith("/x.conf")
+        assert not ground.systemd.did("systemctl", "restart")
+    assert seen == ["checker does not accept /etc/x.conf: /etc/x.conf:1: what?"] * 2
+    assert ground.read(CONF.path) == CONF.content
+    assert sorted(path.name for path in (ground.root / lock.RUN.lstrip("/")).iterdir()) == ["agent.lock"]
+
+
+def test_a_checker_that_is_not_there_refuses_unless_its_package_is_to_come(ground: Ground) -> None:
+    state = MachineState("m", files=(replace(CONF, check=("checker", "{}")),))
+    assert [event.problem for event in ground.look(state) if isinstance(event, Refused)] == [
+        "checker, which checks it, is not on the machine"
+    ]
+    ground.systemd.answers["dpkg-query"] = Ran(1, "")
+    more = replace(state, packages=(Package("checker"),))
+    assert not [event for event in ground.look(more) if isinstance(event, Refused)]
+
+
+def test_a_file_that_names_another_one_to_come_is_not_judged_alone(ground: Ground) -> None:
+    conf = replace(CONF, content=b"key /etc/x.key\n", check=("checker", "{}"))
+    ground.systemd.answers["checker"] = Ran(1, "", "no such file: /etc/x.key")
+    assert not [event for event in ground.look(replace(STATE, files=(conf, KEY))) if isinstance(event, Refused)]
+    assert [event for event in ground.look(replace(STATE, files=(conf,))) if isinstance(event, Refused)]
+
+
+def test_what_is_in_the_way_or_missing_is_refused(ground: Ground) -> None:
+    (ground.root / "etc/x.conf").mkdir()
+    ground.write("/srv", b"a file")
+    state = MachineState("m", files=(CONF,), directories=(Directory("/srv"),), artifacts=(Artifact("a", "/opt/a"),))
+    refused = {event.change.key: event.problem for event in ground.apply(state) if isinstance(event, Refused)}
+    assert refused["/etc/x.conf"] == "/etc/x.conf is a folder"
+    assert refused["/srv"] == "/srv is a file, not a folder"
+    assert "did not come with the machine" in refused["/opt/a"]
+    assert not [event for event in ground.said if isinstance(event, Done)]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "make room on the machine's disk"), (errno.EROFS, "mounted read-only")],
+)
+def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    ground.apply(STATE)
+    write = files._write
+
+    def full(place: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+        if content.startswith(b"new key"):
+            raise OSError(number, os.strerror(number))
+        write(place, content, mode, uid, gid)
+
+    state = replace(with_conf(b"good 2\n"), files=(CONF, replace(KEY, content=b"new key, long\n")))
+    state = replace(state, files=(DROP_IN, replace(CONF, content=b"good 2\n"), state.files[1]))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_write", full)
+        ground.apply(state)
+    assert words in ground.problems()[KEY.path].hint
+    assert ground.read(CONF.path) == CONF.content
+    assert sorted(path.name for path in (ground.root / "etc").glob(".*")) == []
+    ground.apply(state)
+    assert ground.look(state) == [Ended(0)]
+
+
+def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(ground: Ground) -> None:
+    ground.apply(replace(STATE, links=(Link("/etc/l", "/etc/x.conf"),)))
+    ground.write("/etc/foreign.conf", b"mine")
+    ground.apply(MachineState("m", files=(KEY,)))
+    assert [ground.exists(path) for path in (CONF.path, "/etc/l", KEY.path, "/etc/foreign.conf")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert "x.service" not in ground.systemd.active
+    assert ground.look(MachineState("m", files=(KEY,))) == [Ended(0)]
+
+
+def test_a_link_at_a_files_place_is_replaced_and_not_followed(ground: Ground) -> None:
+    ground.write("/etc/target", b"foreign")
+    (ground.root / "etc/x.conf").symlink_to("target")
+    ground.apply(MachineState("m", files=(CONF,)))
+    assert ground.read("/etc/target") == b"foreign"
+    assert not (ground.root / "etc/x.conf").is_symlink()
+
+
+def test_folders_links_and_kernel_settings(ground: Ground) -> None:
+    ground.write("/proc/sys/net/ipv4/ip_forward", b"0\n")
+    ground.write("/proc/sys/net/ipv4/conf/eth0.1/x", b"1\t2\n")
+    state = MachineState(
+        "m",
+        directories=(Directory("/srv/a/b", 0o750),),
+        data_folders=(DataFolder("/var/lib/data", 0o700),),
+        links=(Link("/etc/l", "there"),),
+        sysctls=(Sysctl("net.ipv4.conf.eth0/1.x", "1 2"), Sysctl("net.ipv4.ip_forward", "1")),
+    )
+    ground.apply(state)
+    assert not ground.problems()
+    assert ground.read("/proc/sys/net/ipv4/ip_forward") == b"1"
+    assert (ground.root / "srv/a/b").stat().st_mode & 0o7777 == 0o750
+    assert (ground.root / "srv/a").stat().st_mode & 0o7777 == 0o755
+    assert os.readlink(ground.root / "etc/l") == "there"
+    assert ground.look(state) == [Ended(0)]
+
+
+def test_an_owner_nobody_bears_is_a_clear_problem(ground: Ground) -> None:
+    ground.apply(MachineState("m", files=(replace(CONF, owner="nobody-yet"),)))
+    assert ground.problems()[CONF.path].problem == "there is no user nobody-yet"
+    assert not ground.exists(CONF.path)
+
+
+def test_packages_are_installed_in_one_call_and_start_nothing_themselves(ground: Ground) -> None:
+    ground.systemd.answers["dpkg-query"] = Ran(1, "curl ii \nold rc \n")
+    ground.systemd.answers["apt-get"] = Ran(100, "", "E: Could not get lock /var/lib/dpkg/lock-frontend.")
+    ground.write("/var/lib/dpkg/lock-frontend", b"")
+    inode = (ground.root / "var/lib/dpkg/lock-frontend").stat().st_ino
+    ground.write("/proc/locks", f"1: POSIX  ADVISORY  WRITE 77 fe:00:{inode} 0 EOF\n".encode())
+    ground.write("/proc/77/comm", b"unattended-upgr\n")
+    ground.apply(MachineState("m", packages=(Package("curl"), Package("old"), Package("socat"))))
+    (call,) = ground.systemd.did("apt-get")
+    assert call[call.index("--") + 1 :] == ("old", "socat")
+    assert "unattended-upgr (process 77) has held apt's lock" in ground.problems()["socat"].problem
+    assert not ground.exists("/usr/sbin/policy-rc.d")
+
+
+def test_users_are_made_and_altered(ground: Ground) -> None:
+    ground.write("/etc/passwd", ground.read("/etc/passwd") + b"old:x:7:7::/home/old:/bin/sh\n")
+    ground.systemd.answers |= {"useradd": Ran(0), "usermod": Ran(0)}
+    ground.apply(MachineState("m", users=(User("new", groups=("adm",)), User("old"))))
+    (made,) = ground.systemd.did("useradd")
+    assert made[-3:] == ("--groups", "adm", "new")
+    assert ground.systemd.did("usermod")
+
+
+@pytest.mark.parametrize("path", [MANIFEST, "/var/lib/groundplane/pending.json"])
+def test_what_a_newer_version_or_a_broken_disk_left_is_refused(ground: Ground, path: str) -> None:
+    ground.apply(STATE)
+    for content, words in ((b'{"version": 99}', "of version 99"), (b"{", "damaged"), (b'{"version": 1}', "damaged")):
+        ground.write(path, content)
+        with pytest.raises(Problem, match=words):
+            ground.apply(STATE)
+
+
+def test_two_cannot_change_a_machine_at_once_but_two_may_look(ground: Ground) -> None:
+    with lock.held(ground.machine, alone=False):
+        assert ground.look(STATE)
+        with pytest.raises(Problem, match="somebody else's groundplane"):
+            ground.apply(STATE)
+    with lock.held(ground.machine, alone=True), pytest.raises(Problem, match=f"process {os.getpid()} there"):
+        ground.look(STATE)
