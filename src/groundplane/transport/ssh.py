@@ -86,8 +86,8 @@ class SshTransport:
         check: bool = True,
     ) -> Completed:
         """See ``state.step.Reach``. ``stdin`` is written and closed; it appears nowhere else."""
-        deadline = asyncio.get_running_loop().time() + timeout
         async with self._started(machine, argv, stdin, timeout) as process:
+            deadline = asyncio.get_running_loop().time() + timeout
             stdout, stderr = await _until(deadline, asyncio.gather(process.stdout.read(), process.stderr.read()))
             await _until(deadline, process.wait_closed())
             done = Completed(_status(machine, argv, process), stdout, stderr)
@@ -102,8 +102,8 @@ class SshTransport:
 
         One who stops listening stops the command (with ``aclosing``, at once).
         """
-        deadline = asyncio.get_running_loop().time() + timeout
         async with self._started(machine, argv, stdin, timeout) as process:
+            deadline = asyncio.get_running_loop().time() + timeout
             complaints = asyncio.create_task(_end_of(process.stderr))
             try:
                 rest = b""

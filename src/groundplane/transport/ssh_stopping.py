@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from groundplane.transport.nspawn import ENVIRONMENT
+
 MARK: Final = "GROUNDPLANE_COMMAND"
 _STEP: Final = 0.1  # seconds between two looks
 
@@ -31,8 +33,9 @@ done
 
 
 def marked(mark: str, argv: Sequence[str]) -> str:
-    """The command line for the far end's shell, whichever that is, that runs ``argv`` under ``mark``."""
-    return "exec " + shlex.join(("env", f"{MARK}={mark}", *argv))
+    """The command line for the far end's shell, whichever that is, that runs ``argv`` under ``mark``, in the language
+    that commands have on every kind of machine."""
+    return "exec " + shlex.join(("env", f"{MARK}={mark}", f"LANG={ENVIRONMENT['LANG']}", *argv))
 
 
 def stop(mark: str, grace: float) -> str:

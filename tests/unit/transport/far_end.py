@@ -121,7 +121,9 @@ class FarConnection:
         return stopping
 
     def _begin(self, words: list[str]) -> Command:
-        begun = Command(words[2:], words[1].removeprefix(f"{MARK}="))
+        mark, language, *argv = words[1:]
+        assert language == "LANG=C.UTF-8", "commands have one language on every kind of machine"
+        begun = Command(argv, mark.removeprefix(f"{MARK}="))
         self.end.begun.append(begun)
 
         async def script() -> None:

@@ -218,6 +218,17 @@ def test_too_late_is_stopped_there(virtual_time: Callable[[Coroutine[Any, Any, A
     assert len(set(end.stopped)) == 2
 
 
+def test_waiting_for_a_connection_takes_nothing_from_a_commands_time(
+    virtual_time: Callable[[Coroutine[Any, Any, Any]], Any],
+) -> None:
+    class Slow(FarEnd):
+        async def open(self, target: Target) -> FarConnection:
+            await asyncio.sleep(10)
+            return await super().open(target)
+
+    assert virtual_time(driven(Slow(echo), lambda ssh: ssh.run("cp1", ["true"], timeout=5))).status == 0
+
+
 def test_what_can_not_be_stopped_is_told(virtual_time: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
     end = FarEnd(never, unstoppable=True)
 
