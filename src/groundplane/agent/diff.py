@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from groundplane.agent import diff_units
 from groundplane.agent.diff_files import content_changes, entry_changes, removals, rewritten
 from groundplane.agent.kernel import plain
-from groundplane.agent.observed import Form, Observed
+from groundplane.agent.observed import Form, Observed, UnitSeen
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import (
     MANIFEST,
@@ -21,6 +21,7 @@ from groundplane.state.derived import (
     manifest_of,
     mount_content,
     mount_file,
+    mount_unit,
 )
 from groundplane.state.model import File, MachineState, Mount, User, Volume
 
@@ -94,6 +95,9 @@ def _mount(mount: Mount, seen: Observed) -> Iterator[Change]:
         return
     if found.type.removeprefix("fuse.") != mount.type.removeprefix("fuse."):
         yield Change(Kind.MOUNT, mount.path, Action.UPDATE, f"{found.type} is mounted there, not {mount.type}")
+        return
+    if seen.units.get(mount_unit(mount.path), UnitSeen()).enablement not in diff_units.AT_BOOT:
+        yield Change(Kind.MOUNT, mount.path, Action.UPDATE, "not mounted at boot")
         return
     yield from content_changes(Kind.MOUNT, mount.path, File(mount_file(mount), mount_content(mount)), seen)
 

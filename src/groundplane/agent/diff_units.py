@@ -9,7 +9,7 @@ from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import UNIT_FOLDER, all_mounts, mount_unit
 from groundplane.state.model import MachineState, Unit
 
-_AT_BOOT = ("enabled", "static", "alias", "generated", "indirect", "transient")
+AT_BOOT = ("enabled", "static", "alias", "generated", "indirect", "transient")
 """States in which nothing more can be enabled; systemctl(1), ``is-enabled``."""
 
 
@@ -45,7 +45,7 @@ def _switches(unit: Unit, found: UnitSeen) -> Iterator[Change]:
         return
     if masked:
         yield Change(Kind.UNIT, unit.name, Action.UNMASK, "masked")
-    if unit.enabled and found.enablement not in _AT_BOOT:
+    if unit.enabled and found.enablement not in AT_BOOT:
         why = "there is no such unit" if found.load == "not-found" else found.enablement or "not enabled"
         yield Change(Kind.UNIT, unit.name, Action.ENABLE, why)
     if not unit.enabled and found.enablement in ("enabled", "enabled-runtime"):

@@ -23,11 +23,12 @@ TOO_LONG = 4 << 20
 """Bytes beyond which a file that lies where a configuration should isn't read: it differs anyway."""
 
 
-def entry(machine: Machine, path: str, known: Accounts, *, read: bool = False) -> Entry | None:
-    """What lies at ``path``; None if nothing does. ``read``: with a regular file's content."""
+def entry(machine: Machine, path: str, known: Accounts, *, read: bool = False, follow: bool = False) -> Entry | None:
+    """What lies at ``path``; None if nothing does. ``read``: with a regular file's content. ``follow``: where a link
+    at ``path`` leads."""
     place = machine.at(path)
     try:
-        found = os.lstat(place)
+        found = os.stat(place) if follow else os.lstat(place)
     except (FileNotFoundError, NotADirectoryError):
         return None
     form = _form(found.st_mode)

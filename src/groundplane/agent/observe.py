@@ -44,7 +44,9 @@ def _entries(machine: Machine, state: MachineState, manifest: Manifest, known: A
         **{file.path: not file.initial for file in all_files(state)},
         MANIFEST: True,
     }
-    found = ((path, entry(machine, path, known, read=read)) for path, read in looked_at.items())
+    # A folder may well lie elsewhere, behind a link; a file that is ours may not.
+    folders = {*(folder.path for folder in state.directories), *(folder.path for folder in state.data_folders)}
+    found = ((path, entry(machine, path, known, read=read, follow=path in folders)) for path, read in looked_at.items())
     return {path: each for path, each in found if each is not None}
 
 

@@ -88,7 +88,4 @@ def _words(path: str, document: dict[str, object], key: str) -> tuple[str, ...]:
 
 
 def _damaged(path: str) -> Problem:
-    return Problem(
-        f"{path} is damaged",
-        hint=f"move it away: groundplane then takes nothing on this machine for its own until the next apply ({path})",
-    )
+    return Problem(f"{path} is damaged", hint="move it away on the machine, then run the same command again")

@@ -19,6 +19,8 @@ from groundplane.state.change import Action, Change, Done, Kind
 from groundplane.state.derived import MANIFEST, all_files
 from groundplane.state.model import Unit
 
+TAKING_UP = (Action.START, Action.RESTART, Action.RELOAD)
+
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
@@ -87,8 +89,7 @@ def _names(run: Run, action: Action) -> tuple[str, ...]:
 def _taking_up(run: Run) -> list[Unit]:
     """The units that start, restart or reload once the files are in place."""
     units = run.units()
-    actions = (Action.START, Action.RESTART, Action.RELOAD)
-    return [units[change.key] for change in run.of(Kind.UNIT) if change.action in actions]
+    return [units[change.key] for change in run.of(Kind.UNIT) if change.action in TAKING_UP]
 
 
 def _abandoned(run: Run, temporaries: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from groundplane.agent.observed import UnitSeen
 from groundplane.agent.ours import write_pending
 from groundplane.agent.pending import Pending, Replaced
 from groundplane.agent.problem import Problem
-from groundplane.agent.replacing import Replacement
+from groundplane.agent.replacing import TAKING_UP, Replacement
 from groundplane.agent.run import Run, Stopped
 from groundplane.state.change import Action, Change, Done, Kind
 from groundplane.state.model import Unit
@@ -36,7 +36,7 @@ def take_up(run: Run, replacement: Replacement) -> None:
     """Have every unit as it should be, with the files that were just replaced."""
     named = run.units()
     changes = [change for change in run.of(Kind.UNIT) if change.key in named]
-    if changes or _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
+    if _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
         _reload_units(run)
     for action in _SWITCHES:
         _together(run, action, changes)
@@ -119,7 +119,8 @@ def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed:
     back = [file for file in replacement.pending.files if _blamed(run, file, culprits)]
     for file in back:
         files.put_back(run.machine, file.path, file.kept)
-    running = _again(run, [named[change.key] for change in changes], back) if back else {}
+    took_up = [named[change.key] for change in changes if change.action in TAKING_UP]
+    running = _again(run, took_up, back) if back else {}
     for change, problem in failed.items():
         run.failed(change, 0.0, Problem(problem.what, hint=_hint(change, back, running), detail=problem.detail))
     paths = {file.path for file in back}
@@ -147,15 +148,19 @@ def _blamed(run: Run, file: Replaced, culprits: Sequence[Unit]) -> bool:
 
 
 def _again(run: Run, units: Sequence[Unit], back: Sequence[Replaced]) -> Mapping[str, UnitSeen]:
-    """Restart whatever took up one of the files that were put back; how those units are now."""
-    names = [
-        unit.name for unit in units if any(concerns(unit, file.path) for file in back) and unit.active is not False
-    ]
-    names = sorted(set(names))
+    """Have whatever took up one of the files that were put back take them up again; how those units are now."""
+    concerned = [unit for unit in units if any(concerns(unit, file.path) for file in back)]
+    names = [unit.name for unit in concerned]
     if _concern_systemd(file.path for file in back):
         _reload_units(run)
-    systemd.act(run.machine, "reset-failed", *names)
-    systemd.act(run.machine, "restart", *names)
+    now = systemd.seen(run.machine, names)
+    reload = [unit.name for unit in concerned if unit.reloads and now[unit.name].runs]
+    restart = [name for name in names if name not in reload]
+    if reload:
+        systemd.act(run.machine, "reload", *reload)
+    if restart:
+        systemd.act(run.machine, "reset-failed", *restart)
+        systemd.act(run.machine, "restart", *restart)
     return systemd.settled(run.machine, names)
 
 

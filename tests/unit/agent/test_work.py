@@ -41,10 +41,12 @@ STATE = MachineState("m", files=(DROP_IN, CONF, KEY), units=(UNIT,))
 
 @dataclass
 class Systemd:
-    """Enough of systemctl, dpkg-query and the checkers. A unit runs if ``runs`` says so when it is (re)started."""
+    """Enough of systemctl, dpkg-query and the checkers. A unit runs if ``runs`` says so when it is (re)started, and
+    reloads well if ``reloads`` does."""
 
     known: tuple[str, ...] = ("x.service", "y.service")
     runs: Callable[[str], bool] = lambda _: True
+    reloads: Callable[[str], bool] = lambda _: True
     active: dict[str, int] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
     calls: list[tuple[str, ...]] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Systemd:
             return Ran(0, "\n\n".join(self._shown(name) for name in names) + "\n")
         for name in names:
             self._do(verb, name)
+        if verb == "reload" and not all(self.reloads(name) for name in names):
+            return Ran(1, "", "Job failed")
         return Ran(0)
 
     def _do(self, verb: str, name: str) -> None:
@@ -265,16 +269,10 @@ def test_a_run_killed_before_the_restart_can_still_be_undone(ground: Ground) -> 
 def test_a_reload_that_fails_is_undone_as_well(ground: Ground) -> None:
     state = replace(STATE, units=(replace(UNIT, reloads=True),))
     ground.apply(state)
-    ground.systemd.killed_at = ""
-    run = ground.systemd.run
-
-    def failing(argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] | None = None) -> Ran:
-        done = run(argv, timeout, extra)
-        return Ran(1, "", "Job failed") if argv[1:2] == ("reload",) else done
-
-    ground.systemd.run = failing  # type: ignore[method-assign]
+    ground.systemd.reloads = bad_conf(ground)
     ground.apply(replace(with_conf(b"bad 2\n"), units=state.units))
     assert "did not take up" in ground.problems()["x.service"].problem
+    assert not ground.systemd.did("systemctl", "restart")
     assert ground.read(CONF.path) == CONF.content
 
 
@@ -387,6 +385,16 @@ def test_folders_links_and_kernel_settings(ground: Ground) -> None:
     assert (ground.root / "srv/a/b").stat().st_mode & 0o7777 == 0o750
     assert (ground.root / "srv/a").stat().st_mode & 0o7777 == 0o755
     assert os.readlink(ground.root / "etc/l") == "there"
+    assert ground.look(state) == [Ended(0)]
+
+
+def test_a_folder_may_lie_behind_a_link(ground: Ground) -> None:
+    (ground.root / "data").mkdir(mode=0o755)
+    (ground.root / "srv").symlink_to("data")
+    state = MachineState("m", data_folders=(DataFolder("/srv", 0o700),))
+    ground.apply(state)
+    assert (ground.root / "data").stat().st_mode & 0o7777 == 0o700
+    assert (ground.root / "srv").is_symlink()
     assert ground.look(state) == [Ended(0)]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import hashlib
 import io
+import sys
 import zipfile
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from groundplane.errors import ApplyError, CommandFailed, Unreachable
-from groundplane.rollout.agent import TOO_OLD, agent
+from groundplane.rollout.agent import INSTALL, OLDEST_PYTHON, TOO_OLD, agent
 from groundplane.rollout.link import AgentLink
 from groundplane.state.change import Action, Change, Done, Ended, Failed, Findings, Kind, Refused
 from groundplane.state.model import File, MachineState
@@ -153,6 +155,23 @@ def test_the_agent_is_whole_and_the_same_every_time() -> None:
     assert names == sorted(names)
     assert {"__main__.py", "groundplane/agent/main.py", "groundplane/state/model.py"} <= set(names)
     assert not [name for name in names if "compose" in name or "errors" in name]
+
+
+def test_the_agent_is_python_3_10_and_the_standard_library() -> None:
+    archive = zipfile.ZipFile(io.BytesIO(agent().data))
+    names = archive.namelist()
+    for name in names:
+        tree = ast.parse(archive.read(name), name, feature_version=OLDEST_PYTHON)
+        for module in {each for node in ast.walk(tree) for each in _imported(node)}:
+            inside = any(f"{module.replace('.', '/')}{end}" in names for end in (".py", "/__init__.py"))
+            assert inside or module.partition(".")[0] in {*sys.stdlib_module_names, "_typeshed"}, f"{name}: {module}"
+    ast.parse(INSTALL, feature_version=(3, 4))
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 def test_streaming_fails_as_running_does_but_after_its_lines() -> None:

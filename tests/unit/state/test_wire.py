@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from groundplane.state.change import Action, Change, Done, Ended, Failed, Kind, Refused
@@ -25,6 +25,8 @@ from groundplane.state.model import (
     Volume,
 )
 from groundplane.state.wire import Event, WireError, event_from_line, event_to_line, state_from_bytes, state_to_bytes
+
+steady = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 KINDS = (File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
 
@@ -62,11 +64,13 @@ events = some.one_of(
 )
 
 
+@steady
 @given(states)
 def test_a_state_comes_out_as_it_went_in(state: MachineState) -> None:
     assert state_from_bytes(state_to_bytes(state)) == state
 
 
+@steady
 @given(events)
 def test_an_event_comes_out_as_it_went_in_on_one_line(event: Event) -> None:
     line = event_to_line(event)
