@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,18 @@ import asyncssh
 
 from configuring.work import MACHINES, WORK
 from groundplane import image
-from groundplane.cloudinit import render_seed
+from groundplane.cloudinit import Seed
 from groundplane.events import silent
 from groundplane.machines.base import Blueprint, Material
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.machines.lab.traits import traits
 from groundplane.spec.model import ClusterSpec
-from groundplane.state import File, MachineState, Unit
+from groundplane.state import MachineState
 from groundplane.topology import lay_out
 from groundplane.topology.model import Machine, Topology
 from groundplane.topology.pki import make_secrets
 from groundplane.transport.target import Target
+from groundplane.verify.condition import wait_until
 
 PACKAGES: Final = ("python3-apt", *WORK.packages)
 """What the machines are born with: nothing in their network could give it later. python3-apt is Ansible's wish."""
@@ -76,10 +78,12 @@ class Lab:
 
     async def _renew(self, machine: Machine) -> None:
         await self._provider.remove(machine.name)
-        state = self._first_state(machine)
-        seed = replace(render_seed(self._topology, machine, state), network_config=self._network(machine))
-        await self._provider.ensure(machine.name, Blueprint(state, seed))
+        await self._provider.ensure(machine.name, Blueprint(MachineState(machine.name), self._seed(machine)))
         await self._provider.wait_ready(machine.name, deadline=READY)
+        await wait_until("its SSH server answers", partial(self._answers, machine.name), deadline=READY)
+
+    async def _answers(self, machine: str) -> None:
+        await self._provider.transport.run(machine, ("ssh-keyscan", "-T", "1", "127.0.0.1"), timeout=5)
 
     async def _inspect(self, machine: str) -> Finding:
         argv = ("python3", "-c", INSPECTION.read_text(encoding="utf-8"))
@@ -87,29 +91,35 @@ class Lab:
         found = json.loads(done.stdout)
         return Finding(tuple(found["problems"]), found["touched"])
 
-    def _first_state(self, machine: Machine) -> MachineState:
+    def _seed(self, machine: Machine) -> Seed:
+        """What any cloud would give a machine: a name, keys, an address. Nothing of it is any tool's own."""
         hosts = "127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for name, at in sorted(self.addresses.items()))
-        return MachineState(
-            machine=machine.name,
-            files=(
-                File("/etc/hosts", hosts.encode()),
-                File("/etc/ssh/ssh_host_ed25519_key", self._host_key.export_private_key(), 0o600, secret=True),
-                File("/root/.ssh/authorized_keys", self.key.with_suffix(".pub").read_bytes(), 0o600),
-            ),
-            units=(Unit("ssh.service"),),
+        user_data = {
+            "hostname": machine.name,
+            "manage_etc_hosts": False,
+            "users": [],
+            "disable_root": False,
+            "ssh_pwauth": False,
+            "ssh_keys": {},
+            "locale": False,
+            "apt": {"preserve_sources_list": True},
+            "write_files": [
+                _file("/etc/hosts", hosts, "0644"),
+                _file("/etc/ssh/ssh_host_ed25519_key", self._host_key.export_private_key().decode(), "0600"),
+                _file("/root/.ssh/authorized_keys", self.key.with_suffix(".pub").read_text(), "0600"),
+            ],
+            "runcmd": ["systemctl enable --now ssh.service"],
+        }
+        interface = {
+            "match": {"macaddress": machine.mac},
+            "set-name": self._topology.lan.interface,
+            "addresses": [f"{machine.address}/{self._topology.lan.range.prefixlen}"],
+        }
+        return Seed(
+            meta_data=f"instance-id: {machine.name}\n".encode(),
+            user_data=b"#cloud-config\n" + json.dumps(user_data).encode(),
+            network_config=json.dumps({"version": 2, "ethernets": {self._topology.lan.interface: interface}}).encode(),
         )
-
-    def _network(self, machine: Machine) -> bytes:
-        """A fixed address: none of these machines serves the others."""
-        lines = (
-            "version: 2",
-            "ethernets:",
-            f"  {self._topology.lan.interface}:",
-            f'    match: {{macaddress: "{machine.mac}"}}',
-            f"    set-name: {self._topology.lan.interface}",
-            f'    addresses: ["{machine.address}/{self._topology.lan.range.prefixlen}"]',
-        )
-        return "\n".join((*lines, "")).encode()
 
     def _write_keys(self) -> None:
         user = asyncssh.generate_private_key("ssh-ed25519")
@@ -118,6 +128,10 @@ class Lab:
         user.write_public_key(str(self.key.with_suffix(".pub")))
         public = self._host_key.export_public_key().decode()
         self.known_hosts.write_text("".join(f"{address} {public}" for address in self.addresses.values()))
+
+
+def _file(path: str, content: str, mode: str) -> dict[str, str]:
+    return {"path": path, "content": content, "permissions": mode}
 
 
 async def base_image(cache: Path) -> Path:
