@@ -83,7 +83,8 @@ class Lab:
         await wait_until("its SSH server answers", partial(self._answers, machine.name), deadline=READY)
 
     async def _answers(self, machine: str) -> None:
-        await self._provider.transport.run(machine, ("ssh-keyscan", "-T", "1", "127.0.0.1"), timeout=5)
+        connect = "import socket; socket.create_connection(('127.0.0.1', 22), 1)"
+        await self._provider.transport.run(machine, ("python3", "-c", connect), timeout=5)
 
     async def _inspect(self, machine: str) -> Finding:
         argv = ("python3", "-c", INSPECTION.read_text(encoding="utf-8"))
