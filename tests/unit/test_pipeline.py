@@ -214,7 +214,7 @@ def test_an_invalid_file_that_names_no_standing_platform_is_refused(place: Place
 def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
     place.build()
     place.write(INVALID)
-    for recipe in (pipeline.up(place.options), pipeline.plan(place.options)):
+    for recipe in (pipeline.up(place.options), pipeline.plan(place.options), pipeline.apply(place.options)):
         with pytest.raises(InvalidCluster):
             asyncio.run(recipe)
 

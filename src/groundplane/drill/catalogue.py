@@ -7,7 +7,7 @@ from typing import Final
 from groundplane.drill import acts
 from groundplane.drill.model import Drill, Need, Promise, Refused
 from groundplane.drill.signs import BALANCER_UNITS, HAPROXY_GONE, MEMBERSHIP, NODE_UNITS, SERVERS
-from groundplane.errors import GroundplaneError, MachineError
+from groundplane.errors import MachineError, UsageError
 from groundplane.topology.model import Topology
 
 ALL: Final = "all"
@@ -199,11 +199,11 @@ DRILLS: Final = (
 
 
 def drill_named(name: str) -> Drill:
-    """The drill of that name; GroundplaneError naming all of them where there is none."""
+    """The drill of that name; UsageError naming all of them where there is none."""
     for drill in DRILLS:
         if drill.name == name:
             return drill
-    raise GroundplaneError(f"there is no drill {name}", hint=f"there are: {', '.join(drill.name for drill in DRILLS)}")
+    raise UsageError(f"there is no drill {name}", hint=f"there are: {', '.join(drill.name for drill in DRILLS)}")
 
 
 def lacking(drill: Drill, topology: Topology) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Final
 
 from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
 from groundplane.state.step import Completed
+from groundplane.transport.words import shown, tail
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "HOME": "/root",
@@ -27,7 +27,6 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "SHELL": "/bin/bash",
     "USER": "root",
 }
-TAIL: Final = 20  # lines of stderr kept for an error
 _REAPING: Final = 5.0  # seconds for a killed command to be reaped
 _ATTEMPTS: Final = 5  # a booting systemd moves itself between groups while we try to join it
 
@@ -121,7 +120,7 @@ class NspawnTransport:
         if joined and (done.status == 0 or self._locate(machine) == leader or not _nsenter_failed(done)):
             return False
         if attempt == _ATTEMPTS or self._locate(machine) is None:
-            raise Unreachable("the machine went away", where=machine, detail=_tail(done.stderr))
+            raise Unreachable("the machine went away", where=machine, detail=tail(done.stderr))
         return True
 
     def interactive(self, machine: str, argv: Sequence[str]) -> int:
@@ -193,15 +192,15 @@ async def _next_line(stdout: asyncio.StreamReader, deadline: float) -> bytes:
 def _require(machine: str, argv: Sequence[str], done: Completed) -> None:
     if done.status != 0:
         raise CommandFailed(
-            f"{_shown(argv)} ended with status {done.status}",
+            f"{shown(argv)} ended with status {done.status}",
             status=done.status,
             where=machine,
-            detail=_tail(done.stderr) or _tail(done.stdout),
+            detail=tail(done.stderr) or tail(done.stdout),
         )
 
 
 def _late(machine: str, argv: Sequence[str], timeout: float) -> CommandTimeout:
-    return CommandTimeout(f"{_shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped")
+    return CommandTimeout(f"{shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped")
 
 
 def enter(leader: Leader, argv: Sequence[str]) -> tuple[str, ...]:
@@ -251,12 +250,3 @@ def descendants(pid: int, *, proc: Path = Path("/proc")) -> tuple[int, ...]:
         found += below
         waiting += below
     return tuple(found)
-
-
-def _shown(argv: Sequence[str]) -> str:
-    text = shlex.join(argv)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _tail(output: bytes) -> str:
-    return "\n".join(output.decode(errors="replace").strip().splitlines()[-TAIL:])

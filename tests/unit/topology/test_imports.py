@@ -26,6 +26,12 @@ def test_nothing_heavy_at_import(path: Path) -> None:
         assert not _imported(node) & HEAVY
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_ssh_library_is_loaded_by_who_connects(path: Path) -> None:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        assert "asyncssh" not in _imported(node)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path: Path) -> None:
     """``spec`` knows nothing of ours but errors, ``topology`` only ``spec`` besides."""

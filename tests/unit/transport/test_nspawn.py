@@ -10,6 +10,7 @@ from groundplane.errors import CommandFailed, Unreachable
 from groundplane.state.step import Completed
 from groundplane.transport import nspawn
 from groundplane.transport.nspawn import Leader, NspawnTransport, descendants, enter
+from groundplane.transport.words import TAIL
 
 LEADER = Leader(42, 7, (Path("/cg/memory/m/cgroup.procs"), Path("/cg/cpu/m/cgroup.procs")))
 
@@ -54,7 +55,7 @@ def test_a_failed_command_shows_its_last_words() -> None:
     assert caught.value.status == 3
     assert "kubeadm init" in caught.value.what
     assert caught.value.detail.splitlines()[-1] == "line 99"
-    assert len(caught.value.detail.splitlines()) == nspawn.TAIL
+    assert len(caught.value.detail.splitlines()) == TAIL
 
 
 def test_a_failure_that_may_be_one_is_given_back() -> None:

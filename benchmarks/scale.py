@@ -1,0 +1,174 @@
+"""What a plan costs for 100, 300 and 1,000 machines, and what an apply costs that touches one of them. Simulated.
+
+    .venv/bin/python benchmarks/scale.py [--runs 3] [--sizes 100,300,1000]
+
+The machines are the shipped fake transport's: each keeps what it was last brought to and answers as the agent would,
+so what is measured is the operator's side alone: reading the file, designing, writing the requests, reading
+the answers. Each run is a process of its own. Prints medians and, beside them, what we mean to reach; judges nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from design import cluster_file
+
+if TYPE_CHECKING:
+    from groundplane.rollout.link import AgentLink
+    from groundplane.state.change import Change
+    from groundplane.state.model import MachineState
+    from groundplane.state.step import Completed
+    from groundplane.state.wire import Event
+    from groundplane.transport.fake import Call
+
+LARGEST: Final = 1000
+GOALS: Final = {"plan, s": 3.0, "most memory, MiB": 500.0}
+"""For the largest size: at most this."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--sizes", default=f"100,300,{LARGEST}")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--once", type=int, help="measure this size in this process and print JSON")
+    arguments = parser.parse_args()
+    if arguments.once:
+        print(json.dumps(one_run(arguments.once)))
+        return
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    show({size: [in_a_process(size) for _ in range(arguments.runs)] for size in sizes})
+
+
+def in_a_process(size: int) -> dict[str, float]:
+    again = [sys.executable, __file__, "--once", str(size)]
+    found: dict[str, float] = json.loads(subprocess.run(again, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
+def one_run(count: int) -> dict[str, float]:
+    """Seconds, MiB and numbers of one size."""
+    begin = time.perf_counter()
+    states = designed(count)
+    return asyncio.run(measured(states, time.perf_counter() - begin))
+
+
+def designed(count: int) -> tuple[MachineState, ...]:
+    """From the file to every machine's state, imports and all: what the command line would do."""
+    from groundplane.bundle.versions import known_versions
+    from groundplane.design import design
+    from groundplane.spec import load
+    from groundplane.topology import Traits, lay_out
+    from groundplane.topology.pki import make_secrets
+
+    spec = load(cluster_file(count), name="benchmark", versions=known_versions())
+    return design(lay_out(spec, make_secrets(spec), Traits())).states
+
+
+async def measured(states: tuple[MachineState, ...], designing: float) -> dict[str, float]:
+    """Plan for machines that are as they should be; then change one machine's state, plan, and apply."""
+    from groundplane.rollout.link import AgentLink
+    from groundplane.transport.fake import FakeTransport
+
+    fake = FakeTransport()
+    simulated = Simulated(states)
+    fake.on("*", then=simulated.answer)
+    link = AgentLink(fake)
+
+    planning = time.perf_counter()
+    assert await differing(link, states) == []
+    planned = time.perf_counter()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before the fake has kept more calls
+    assert len(fake.calls) == len(states), "a machine where nothing differs takes one round trip"
+    fake.calls.clear()
+
+    wanted = (*states[:-1], touched(states[-1]))
+    found = await differing(link, wanted)
+    assert [state.machine for state in found] == [wanted[-1].machine]
+    fake.calls.clear()
+    applying = time.perf_counter()
+    for state in found:
+        await link.bring(state)
+    applied = time.perf_counter()
+    acted = len(fake.calls)
+    assert await differing(link, wanted) == []
+    return {
+        "file to design, s": designing,
+        "looking at all, s": planned - planning,
+        "plan, s": designing + planned - planning,
+        "most memory, MiB": memory,
+        "acting on the one that differs, ms": (applied - applying) * 1000,
+        "machines acted on": acted,
+    }
+
+
+async def differing(link: AgentLink, states: tuple[MachineState, ...]) -> list[MachineState]:
+    """The states of the machines that aren't in theirs, all looked at at the same time."""
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(link.observe(state)) for state in states]
+    return [state for state, look in zip(states, looks, strict=True) if look.result().changes]
+
+
+def touched(state: MachineState) -> MachineState:
+    """The same with one file's content changed."""
+    file, *others = state.files
+    return replace(state, files=(replace(file, content=file.content + b"# changed\n"), *others))
+
+
+class Simulated:
+    """The agent's answers, of machines that differ from what is wanted in files alone. A machine keeps the request by
+    which it was brought to its state: the same one again finds nothing to do."""
+
+    def __init__(self, states: tuple[MachineState, ...]) -> None:
+        from groundplane.state.wire import state_to_bytes
+
+        self.brought_by = {state.machine: state_to_bytes(state) for state in states}
+
+    def answer(self, call: Call) -> Completed:
+        from groundplane.state.change import Done, Ended
+        from groundplane.state.step import Completed
+        from groundplane.state.wire import event_to_line
+
+        changes = tuple(self._changes(call)) if call.stdin != self.brought_by[call.machine] else ()
+        events: list[Event] = [*changes]
+        if call.argv[-1] == "apply":
+            events += [Done(change, 0.0) for change in changes]
+            self.brought_by[call.machine] = call.stdin
+        events.append(Ended(len(changes)))
+        return Completed(0, b"\n".join(map(event_to_line, events)), b"")
+
+    def _changes(self, call: Call) -> Iterator[Change]:
+        from groundplane.state.change import Action, Change, Kind
+        from groundplane.state.wire import state_from_bytes
+
+        wanted, there = state_from_bytes(call.stdin), state_from_bytes(self.brought_by[call.machine])
+        known = {file.path: file for file in there.files}
+        for file in wanted.files:
+            if known.get(file.path) != file:
+                yield Change(Kind.FILE, file.path, Action.UPDATE, "content differs")
+
+
+def show(runs: dict[int, list[dict[str, float]]]) -> None:
+    names = list(next(iter(runs.values()))[0])
+    print(f"{'machines':36}" + "".join(f"{size:>12,}" for size in runs))
+    medians = {
+        size: {name: statistics.median(run[name] for run in own) for name in names} for size, own in runs.items()
+    }
+    for name in names:
+        aim = f"   the aim at {LARGEST:,}: at most {GOALS[name]:g}" if name in GOALS else ""
+        print(f"{name:36}" + "".join(f"{medians[size][name]:>12.2f}" for size in runs) + aim)
+    each = "".join(f"{medians[size]['plan, s'] / size * 1000:>12.2f}" for size in runs)
+    print(f"{'plan for each machine, ms':36}{each}   linear where it doesn't grow")
+
+
+if __name__ == "__main__":
+    main()
