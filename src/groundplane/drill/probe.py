@@ -45,12 +45,13 @@ class Watch:
     writes: list[Write] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     ended: float = 0.0
+    clock: Callable[[], float] = monotonic
 
     async def served(self, *, since: float, seconds: float, deadline: float) -> None:
         """Wait until clients have been served for ``seconds``, after ``since``. Raises ConditionTimeout."""
 
         async def probe() -> None:
-            now = monotonic()
+            now = self.clock()
             writing = [write.sample for write in self.writes]
             if now - since < seconds:
                 raise NotYet("it is too early to say")
