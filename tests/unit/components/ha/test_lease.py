@@ -64,9 +64,10 @@ def test_the_other_one_gone_it_goes_on() -> None:
     lease.renew(10.0, proof(1))
     assert lease.renew(10.1, proof(2))
     lease.renew(10.9, proof(2, quorate=False, others=frozenset()))
-    assert lease.renew(11.0, proof(3, others=frozenset()))
+    assert lease.renew(11.0, proof(3, others=frozenset())) == 0.0
+    assert lease.renew(11.3, proof(4, others=frozenset()))
     # It comes back: seen without a gap, so nothing was taken over meanwhile.
-    assert lease.renew(11.1, proof(4, others=frozenset({(2, 2)})))
+    assert lease.renew(11.4, proof(5, others=frozenset({(2, 2)})))
 
 
 def test_a_pause_without_any_change_of_members_is_forgiven() -> None:
@@ -74,7 +75,33 @@ def test_a_pause_without_any_change_of_members_is_forgiven() -> None:
     lease.renew(10.0, proof(1))
     assert lease.renew(10.1, proof(2))
     assert lease.renew(11.0, proof(9)) == 0.0
-    assert lease.renew(11.1, proof(10))
+    assert lease.renew(11.1, proof(10)) == 0.0
+    assert lease.renew(11.2, proof(11)) == 0.0
+    assert lease.renew(11.3, proof(11)) == 0.0  # tokens are up to 100 ms apart
+    assert lease.renew(11.4, proof(12))
+    assert lease.renew(11.5, proof(13))
+
+
+def test_tokens_that_waited_for_a_machine_that_hung_prove_nothing() -> None:
+    """They arrive at once, while its Corosync still believes in the ring of before: the other may have the address."""
+    lease = Lease(LENGTH)
+    lease.renew(10.0, proof(1))
+    assert lease.renew(10.1, proof(2))
+    assert lease.renew(20.0, proof(2)) == 0.0
+    assert lease.renew(20.06, proof(7)) == 0.0
+    for tick in range(1, 8):
+        assert lease.renew(20.06 + tick * 0.06, proof(7)) == 0.0
+    assert lease.renew(20.6, proof(8, others=frozenset({(2, 2)}))) is None
+
+
+def test_nor_do_they_when_it_hangs_again() -> None:
+    lease = Lease(LENGTH)
+    lease.renew(10.0, proof(1))
+    assert lease.renew(10.1, proof(2))
+    assert lease.renew(20.0, proof(2)) == 0.0
+    assert lease.renew(20.06, proof(7)) == 0.0
+    assert lease.renew(30.0, proof(7)) == 0.0
+    assert lease.renew(30.06, proof(9)) == 0.0
 
 
 @dataclass

@@ -27,6 +27,9 @@ from pathlib import Path
 from types import FrameType
 
 TICK = 0.06
+AGAIN = 0.3
+"""Seconds for which tokens must have gone round after a pause. A machine that hung finds tokens of a ring that is gone
+waiting for it: they come all at once, are answered by nobody, and prove nothing."""
 TABLE = "groundplane-lease"
 
 
@@ -54,27 +57,33 @@ class Lease:
     _tokens: int = -1
     _proven: float | None = None  # a token is known to have arrived after this moment, in a majority
     _others: frozenset[tuple[int, int]] = frozenset()
+    _again: float | None = None  # since when tokens have been arriving after a pause
 
     def forget(self) -> None:
         """The address doesn't run here."""
-        self._asked = self._proven = None
+        self._asked = self._proven = self._again = None
 
     def renew(self, now: float, proof: Proof | None) -> float | None:
         """Return the seconds granted from ``now`` (0: none now), None when another may have taken the address over."""
         if proof is None:
-            self._asked = None
+            self._asked = self._again = None
             return 0.0
         since, arrived = self._asked, self._tokens != proof.tokens
         self._asked, self._tokens = now, proof.tokens
-        if since is None or not arrived or not proof.quorate:
+        # A token came after the previous question: that moment is what is known for sure.
+        left = 0.0 if since is None else self.length - (now - since)
+        if left <= 0 or not proof.quorate:
+            self._again = None
+        if since is None or left <= 0 or not arrived or not proof.quorate:
             return 0.0
-        # The token came after the previous question: that moment is what is known for sure.
-        left = self.length - (now - since)
-        if left <= 0:
-            return 0.0
-        if self._proven is not None and since - self._proven > self.length and proof.others - self._others:
-            return None
-        self._proven, self._others = since, proof.others
+        if self._proven is not None and since - self._proven > self.length:
+            if proof.others - self._others:
+                return None
+            if self._again is None:
+                self._again = now
+            if now - self._again < AGAIN:
+                return 0.0
+        self._proven, self._others, self._again = since, proof.others, None
         return left
 
 
