@@ -128,12 +128,18 @@ class Scene:
 
     # ---- breaking -----------------------------------------------------------------------------------------------
 
+    def begin(self, words: str) -> None:
+        """Say what is being broken from this moment on, or only tried, as something that has to be refused."""
+        self.acts.append(words)
+        if self.began is None:
+            self.began = monotonic()
+
     async def command(self, machine: Machine, words: str, *argv: str, undo: Sequence[str] = ()) -> None:
         """Break something with a command on the machine; ``undo`` is the command that mends it."""
         reach = self.ground.reach
         if undo:
             self._later(f"mend {machine.name}", lambda: _run(reach, machine.name, undo))
-        self._begin(f"{machine.name}: {words}")
+        self.begin(f"{machine.name}: {words}")
         await reach.run(machine.name, argv, timeout=30)
 
     async def offer(self, machine: Machine, path: str, spoil: Callable[[bytes], bytes]) -> None:
@@ -146,19 +152,19 @@ class Scene:
         names = [machine.name for machine in machines]
         self._later(f"switch {', '.join(names)} on", lambda: self._power_on(names))
         self._off.update(names)
-        self._begin(f"{', '.join(names)}: power cut")
+        self.begin(f"{', '.join(names)}: power cut")
         await asyncio.gather(*(self.ground.provider.stop(name, force=True) for name in names))
 
     async def freeze(self, machine: Machine) -> None:
         """Let everything on the machine hang."""
         self._later(f"thaw {machine.name}", lambda: self.ground.faults.thaw(machine.name))
-        self._begin(f"{machine.name}: every process stands still")
+        self.begin(f"{machine.name}: every process stands still")
         await self.ground.faults.freeze(machine.name)
 
     async def cut(self, machine: Machine, peer: Machine | None = None) -> None:
         """Cut the machine's network, to one peer or to everybody."""
         self._later(f"mend the network of {machine.name}", self.ground.faults.mend)
-        self._begin(f"{machine.name}: cut off from {peer.name if peer is not None else 'everybody'}")
+        self.begin(f"{machine.name}: cut off from {peer.name if peer is not None else 'everybody'}")
         await self.ground.faults.cut(machine.name, peer.name if peer is not None else "")
 
     async def mend(self) -> bool:
@@ -190,11 +196,6 @@ class Scene:
     def _later(self, words: str, undo: Undo) -> None:
         # Before the fault: an undo of what didn't happen does nothing, a fault without one stays.
         self._undoes.append((words, undo))
-
-    def _begin(self, words: str) -> None:
-        self.acts.append(words)
-        if self.began is None:
-            self.began = monotonic()
 
 
 async def _run(reach: Reach, machine: str, argv: Sequence[str]) -> None:

@@ -28,8 +28,8 @@ WHOLE: Final = ("quorum", "pacemaker", "haproxy-backends", "etcd", "nodes", "con
 """The checks that say whether the platform is whole; quick enough to be asked while clients are being watched."""
 AT_ONCE: Final = 2
 """How many of them may be asked at a time then: clients of a computer that is busy with checks wait for them."""
-ALREADY: Final = 20.0
-"""Seconds a platform may take to be found whole before anything is broken."""
+ALREADY: Final = 60.0
+"""Seconds a platform may take to be found whole before anything is broken: it may just have been started."""
 STEADY: Final = 1.0
 """Seconds for which clients must have been served before a fault, and again after it."""
 COMING_BACK: Final = 60.0
