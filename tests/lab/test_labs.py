@@ -39,7 +39,7 @@ def second(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
     try:
         yield here
     finally:
-        here.run("down", "--yes", check=False)
+        here.run("down", "--yes")
 
 
 def test_ctrl_c_stops_in_order_and_up_goes_on(second: Platform) -> None:
