@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from groundplane.rollout.link import AgentLink
 
 from groundplane import pipeline
 from groundplane.errors import ApplyError
+from groundplane.rollout.link import AgentLink
 from groundplane.state.change import Action, Kind
 from groundplane.state.model import File, MachineState, Package, Unit
 from groundplane.transport.base import Transport

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -257,3 +259,20 @@ def test_namespaces_of_machines_the_topology_forgot_are_found(make_topology: Mak
     assert network.machines() == ("cp1", "old")
     asyncio.run(network.remove())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gp-demo-two.cp1", "mine"]
+
+
+def test_a_namespace_out_of_reach_keeps_no_lab_from_going(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int) -> Callable[[Path, bool], None]:
+        def unlink(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(number, os.strerror(number), str(path))
+
+        return unlink
+
+    network = Network(make_topology(), folder=tmp_path)
+    monkeypatch.setattr(Path, "unlink", refuse(errno.EBUSY))
+    asyncio.run(network.remove())
+    monkeypatch.setattr(Path, "unlink", refuse(errno.EROFS))
+    with pytest.raises(OSError, match="Read-only"):
+        asyncio.run(network.remove())

@@ -31,7 +31,7 @@ class View:
     size: int  # bytes of its database
     errors: tuple[str, ...]
     members: tuple[Member, ...]
-    version: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

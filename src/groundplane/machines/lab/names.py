@@ -118,7 +118,10 @@ class Folders:
 
 
 def mounted(path: Path, mountinfo: str) -> bool:
-    """Whether something is mounted exactly at ``path``. ``mountinfo``: text of /proc/self/mountinfo."""
-    return any(
-        len(fields := line.split(" ")) > 4 and unescape(fields[4]) == str(path) for line in mountinfo.splitlines()
-    )
+    """Whether something is mounted exactly at ``path`` and can be reached there: not what a later mount on a folder
+    above has covered. ``mountinfo``: text of /proc/self/mountinfo, which lists both.
+    """
+    lines = (line.split(" ") for line in mountinfo.splitlines())
+    mounts = [(fields[1], Path(unescape(fields[4]))) for fields in lines if len(fields) > 4]
+    covered = {below for below, point in mounts if point in path.parents}
+    return any(point == path and below not in covered for below, point in mounts)

@@ -10,6 +10,7 @@ Who pulls a cable by hand (``ip -n gp-<lab> link set l-<machine> down``) has it 
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -262,7 +263,13 @@ class Network:
         path = self._folder / name
         while mounted(path, _mountinfo()):
             await self._run(("umount", str(path)))
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # The first `ip netns add` of a computer lays a second mount over the whole folder. Where mounts don't
+            # propagate, the namespaces from before stay mounted below it, out of reach until that mount goes.
+            if error.errno != errno.EBUSY:
+                raise
 
     async def _links(self, namespace: str) -> dict[str, Link]:
         return parse_links(
