@@ -144,7 +144,7 @@ class Scene:
 
     async def offer(self, machine: Machine, path: str, spoil: Callable[[bytes], bytes]) -> None:
         """Begin an apply in which the machine's file is spoilt; ``refusals`` keeps why it was refused."""
-        self._begin(f"{machine.name}: an apply brings a spoilt {path}")
+        self.begin(f"{machine.name}: an apply brings a spoilt {path}")
         self.refusals[machine.name] = await self.ground.offer(machine.name, path, spoil(self.content(machine, path)))
 
     async def power_off(self, *machines: Machine) -> None:
