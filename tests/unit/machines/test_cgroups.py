@@ -182,7 +182,8 @@ def test_version_1_puts_prompt_machines_first_and_lends_them_real_time(make_host
     groups.create("demo/cp1", LIMITS)
     groups.create("demo/lb1", replace(LIMITS, prompt=True))
     budgets = [(cpu / "groundplane" / name / "cpu.rt_runtime_us").read_text() for name in ("", "demo", "demo/lb1")]
-    assert budgets == ["900000", "300000", "100000"]
+    assert budgets == ["90000", "45000", "15000"]
+    assert (cpu / "groundplane/demo/lb1/cpu.rt_period_us").read_text() == "100000"
     assert (cpu / "groundplane/demo/cp1/cpu.rt_runtime_us").read_text() == "0"
     assert (cpu / "groundplane/demo/lb1/cpu.shares").read_text() == "4096"
     assert not (cpu / "groundplane/demo/cp1/cpu.shares").exists()

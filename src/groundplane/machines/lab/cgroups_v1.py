@@ -30,7 +30,11 @@ from groundplane.machines.lab.hierarchy import (
 SYSTEMD: Final = "name=systemd"
 WEIGHT: Final = 1024  # cpu.shares of a group that asks for none
 RT_RUNTIME: Final = "cpu.rt_runtime_us"
-REAL_TIME: Final = 100_000  # microseconds of each second that a prompt group may run in real time
+RT_PERIOD: Final = "cpu.rt_period_us"
+REAL_TIME: Final = 15_000
+"""Microseconds of each period that a prompt group may run in real time. One that has used them up stands still until the
+next period, so a period must be a small part of what the balancers take for a death."""
+REAL_TIME_PERIOD: Final = 100_000
 UNIFIED: Final = ""
 """The key of the version 2 hierarchy that a hybrid host mounts besides; it has no controllers, but ``cgroup.kill``."""
 
@@ -72,11 +76,12 @@ class CgroupsV1:
             (parent / "cpu.shares").write_text(str(WEIGHT * PROMPTER), encoding="ascii")
         if limits.prompt:
             (folder / "cpu.shares").write_text(str(WEIGHT * PROMPTER), encoding="ascii")
-            budgets = ((folder.parent.parent, REAL_TIME * 9), (folder.parent, REAL_TIME * 3), (folder, REAL_TIME))
+            budgets = ((folder.parent.parent, REAL_TIME * 6), (folder.parent, REAL_TIME * 3), (folder, REAL_TIME))
             for path, budget in budgets:
                 # With more labs than the budget reaches for, the later ones do without.
                 with suppress(OSError):
                     if (path / RT_RUNTIME).exists():
+                        (path / RT_PERIOD).write_text(str(REAL_TIME_PERIOD), encoding="ascii")
                         (path / RT_RUNTIME).write_text(str(budget), encoding="ascii")
 
     def outer(self, group: str) -> tuple[Path, ...]:
