@@ -124,8 +124,7 @@ async def expect(tool: Tool, machines: Lab, *, done: bool) -> dict[str, dict[str
     """Inspect every machine; Failed where the work is not done, or (``done`` False) where any of it is done but for
     what the machines are born with. Returns when each thing was last touched."""
     findings = await machines.inspect()
-    # Packages lie in the image, and these units' switches are the only other things that may hold by themselves.
-    born_with = len(WORK.packages)
+    born_with = len(WORK.packages)  # they lie in the image: nothing in this network could give them later
     for machine, finding in findings.items():
         if done and finding.problems:
             raise Failed(f"{tool.name} left {machine} undone: {'; '.join(finding.problems)}")
