@@ -132,7 +132,51 @@ def test_version_2_finds_the_manager_and_enters_where_the_leader_is(make_host: M
     groups = detect(root)
     assert groups.managers(GROUP) == (21,)
     assert groups.processes(GROUP) == (21, 22)
-    assert groups.entrances(22) == (base / "inner/payload/init.scope/cgroup.procs",)
+    assert groups.entrances(22) == (base / "inner/payload/entered/cgroup.procs",)
+    assert (base / "inner/payload/entered").is_dir()
+
+
+def test_version_2_enters_a_systemd_that_has_not_settled_where_it_is(make_host: MakeHost) -> None:
+    root = make_host(2)
+    payload = root / "sys/fs/cgroup/groundplane/demo/cp1/inner/payload"
+    payload.mkdir(parents=True)
+    (root / "proc/22").mkdir()
+    (root / "proc/22/cgroup").write_text("0::/groundplane/demo/cp1/inner/payload\n")
+    assert detect(root).entrances(22) == (payload / "cgroup.procs",)
+    assert not list(payload.iterdir())
+
+
+def test_version_2_does_not_bring_a_machine_s_groups_back(make_host: MakeHost) -> None:
+    root = make_host(2)
+    (root / "proc/22").mkdir()
+    (root / "proc/22/cgroup").write_text("0::/groundplane/demo/cp1/inner/payload/init.scope\n")
+    with pytest.raises(FileNotFoundError):  # it ended while it was looked for
+        detect(root).entrances(22)
+    assert not (root / "sys/fs/cgroup/groundplane").exists()
+
+
+@pytest.mark.parametrize(("held", "refused"), [(1 << 20, False), ((3 << 30) + (1 << 20), True)])
+def test_version_2_refuses_a_limit_below_the_memory_in_use(make_host: MakeHost, held: int, refused: bool) -> None:
+    root = make_host(2)
+    base = root / "sys/fs/cgroup"
+    for folder in ("groundplane", "groundplane/demo", "groundplane/demo/cp1"):
+        (base / folder).mkdir()
+        (base / folder / "cgroup.controllers").write_text("memory\n")
+        (base / folder / "cgroup.subtree_control").write_text("memory\n")
+    machine = base / "groundplane/demo/cp1"
+    (machine / "memory.max").write_text("max")
+    cache = {"active_file": 2 << 30, "inactive_file": 1 << 30, "slab_reclaimable": 5}
+    (machine / "memory.current").write_text(f"{held + sum(cache.values())}\n")
+    (machine / "memory.stat").write_text("".join(f"{key} {value}\n" for key, value in cache.items()))
+    groups = detect(root)
+    if refused:
+        with pytest.raises(OSError, match="3073 MiB of memory are in use, 3072 are to be the limit") as caught:
+            groups.create(GROUP, LIMITS)
+        assert caught.value.errno == errno.EBUSY
+        assert (machine / "memory.max").read_text() == "max"
+    else:
+        groups.create(GROUP, LIMITS)
+        assert (machine / "memory.max").read_text() == str(3 << 30)
 
 
 def test_version_2_usage(make_host: MakeHost) -> None:
@@ -195,13 +239,16 @@ def test_version_2_puts_prompt_machines_first(make_host: MakeHost) -> None:
         (root / "sys/fs/cgroup" / folder).mkdir()
         (root / "sys/fs/cgroup" / folder / "cgroup.controllers").write_text("cpu memory pids\n")
         (root / "sys/fs/cgroup" / folder / "cgroup.subtree_control").write_text("")
-    weight = root / "sys/fs/cgroup/groundplane/demo/lb1/cpu.weight"
+    weights = [root / "sys/fs/cgroup/groundplane" / name / "cpu.weight" for name in ("", "demo", "demo/lb1")]
     groups = detect(root)
     groups.create("demo/lb1", replace(LIMITS, prompt=True))
-    assert not weight.exists()  # a host that gives the group no such controller
-    weight.touch()
+    assert not any(weight.exists() for weight in weights)  # a host that gives the groups no such controller
+    for weight in weights:
+        weight.write_text("100")
+    groups.create("demo/lb1", LIMITS)
+    assert [weight.read_text() for weight in weights] == ["400", "400", "100"]  # the lab itself always counts
     groups.create("demo/lb1", replace(LIMITS, prompt=True))
-    assert weight.read_text() == "400"
+    assert weights[2].read_text() == "400"
 
 
 def test_version_2_is_taken_although_a_controller_of_version_1_is_mounted(make_host: MakeHost) -> None:

@@ -3,6 +3,15 @@
 A machine's group therefore has two children: ``outer`` for the process that starts the container, and ``inner`` for
 systemd-nspawn, which makes ``supervisor`` and ``payload`` of it for itself and for the container's systemd. The
 machine's group carries the limits. See the kernel's Documentation/admin-guide/cgroup-v2.rst.
+
+    groundplane/<lab>/<machine>   the limits
+    ├─ outer                      the shells around systemd-nspawn
+    └─ inner
+       ├─ supervisor              systemd-nspawn
+       └─ payload                 what the machine takes for the whole hierarchy
+          ├─ init.scope           its systemd
+          ├─ system.slice …       its services, and the kubelet's kubepods.slice
+          └─ entered              commands run in the machine from outside
 """
 
 from __future__ import annotations
@@ -29,9 +38,12 @@ from groundplane.machines.lab.hierarchy import (
 
 CONTROLLERS: Final = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 """What a kubelet wants to see in its own hierarchy; those the host has are handed down."""
-
-
 WEIGHT: Final = 100  # cpu.weight of a group that asks for none
+MANAGER_SCOPE: Final = "init.scope"
+"""Where a systemd keeps itself, below the root of what it manages (systemd.special(7))."""
+ENTERED: Final = "entered"
+RECLAIMABLE: Final = ("active_file", "inactive_file", "slab_reclaimable")
+"""Lines of ``memory.stat`` that the kernel gives up before it kills anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,10 @@ class CgroupsV2:
             _hand_down(folder)
         (folder / "outer").mkdir(exist_ok=True)
         if limits.memory is not None:
-            (folder / "memory.max").write_text(str(limits.memory), encoding="ascii")
+            _limit_memory(folder, limits.memory)
+        # Without a weight of its own a whole lab counts as much as one of the host's slices, or one process outside.
+        for parent in (folder.parent.parent, folder.parent):
+            _set(parent / "cpu.weight", str(WEIGHT * PROMPTER))
         if limits.cpus is not None:
             quota = max(1000, round(limits.cpus * PERIOD))
             _set(folder / "cpu.max", f"{quota} {PERIOD}")
@@ -77,8 +92,16 @@ class CgroupsV2:
         return all_processes(self._folder(group))
 
     def entrances(self, pid: int) -> tuple[Path, ...]:
+        """A systemd's commands go beside it, not to it: it takes the kernel's killing of a process in its own group
+        (version 1 tells it of none) for a fault of the machine, and ends whatever else it finds there."""
         path = own_path((self.proc / str(pid) / "cgroup").read_text(encoding="ascii"), "")
-        return () if path is None else (self.mount / path.lstrip("/") / "cgroup.procs",)
+        if path is None:
+            return ()
+        folder = self.mount / path.lstrip("/")
+        if folder.name == MANAGER_SCOPE:
+            folder = folder.with_name(ENTERED)
+            folder.mkdir(exist_ok=True)
+        return (folder / "cgroup.procs",)
 
     def kill(self, group: str) -> None:
         switch = self._folder(group) / "cgroup.kill"
@@ -110,6 +133,17 @@ class CgroupsV2:
 
     def _folder(self, group: str) -> Path:
         return self.mount / OURS / group
+
+
+def _limit_memory(folder: Path, limit: int) -> None:
+    """Version 1 refuses a limit below what is in use; version 2 takes it and kills programs until it holds. So what
+    couldn't be freed otherwise is looked at first, and the refusal is the same: OSError (EBUSY)."""
+    used = read_numbers(folder / "memory.current")
+    statistics = read_keyed(folder / "memory.stat")
+    held = sum(used) - sum(statistics.get(key, 0) for key in RECLAIMABLE)
+    if held > limit:
+        raise OSError(errno.EBUSY, f"{held >> 20} MiB of memory are in use, {limit >> 20} are to be the limit", folder)
+    (folder / "memory.max").write_text(str(limit), encoding="ascii")
 
 
 def _set(path: Path, value: str) -> None:

@@ -62,7 +62,7 @@ class Cgroups(Protocol):
         """Every process in the group or below it."""
 
     def entrances(self, pid: int) -> tuple[Path, ...]:
-        """Files to write ``0`` to, to join the groups that process ``pid`` is in."""
+        """Files to write ``0`` to, for a command that is to run in the machine whose first process is ``pid``."""
 
     def kill(self, group: str) -> None:
         """Ask the kernel to kill everything in the group at once, where it can."""

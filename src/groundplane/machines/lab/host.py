@@ -13,6 +13,7 @@ from typing import Final
 from groundplane.bundle.apt import host_mirrors, keyring
 from groundplane.errors import HostError
 from groundplane.image.removal import MOUNTS, read_mounts, unescape
+from groundplane.machines.lab.bridging import MODULE, filters, loadable
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.kernel import differences
 
@@ -122,6 +123,7 @@ def examine(state: Path) -> tuple[Finding, ...]:
         kernel_settings(),
         replace(keys, remedy=command),
         *network_features(),
+        bridge_filter(),
         memory(),
         space(state),
     )
@@ -202,6 +204,13 @@ def network_features(run: Callable[[Sequence[str]], str] | None = None) -> tuple
         complaint = ask(("unshare", "--net", *command.split()))
         found.append(Finding(name, not complaint, complaint or "present", f"modprobe {name}"))
     return tuple(found)
+
+
+def bridge_filter(root: Path = Path("/")) -> Finding:
+    """Whether neighbours on a node will reach each other through a Service."""
+    present = filters(root)
+    seen = "present" if present else "a lab loads it" if loadable(root) else "not in this kernel"
+    return Finding("bridge filter", present or loadable(root), seen, f"modprobe {MODULE}")
 
 
 def memory(meminfo: Path = Path("/proc/meminfo"), needed: int = 4 << 30) -> Finding:

@@ -11,6 +11,9 @@ after an upgrade. Since ``sh`` is process 1 of a process namespace, whatever end
 of the machine: a killed machine can't live on without its manager. nspawn is started inside the machine's network
 namespace although it is told of it besides: it mounts /sys before it enters that one, and /sys/class/net shows the
 network of whoever mounted it.
+
+Before a machine starts again its group is made anew, once everything has left it: what was run in the machine from
+outside ends with it, but a moment later, or not at all while it is stopped by a terminal.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ mount -t overlay -o index=off,lowerdir=layer:software:base,upperdir=upper,workdi
 while :; do
   for file in $joins; do
     group=${{file%/*}}
-    if [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {{}} \\; ; fi
+    if [ -d "$group" ]; then
+      echo 1 >"$group/cgroup.kill"
+      timeout 10 sh -c "while find '$group' -depth -type d -exec rmdir {{}} +; [ -d '$group' ]; do sleep 0.1; done"
+    fi
     mkdir "$group" || exit 1
   done
   (for file in $joins; do echo 0 >"$file" || exit 1; done; exec "$@")

@@ -29,6 +29,7 @@ from groundplane.image.removal import remove_tree
 from groundplane.image.threads import to_the_end
 from groundplane.machines.base import Blueprint, MachineStatus, Material, Power
 from groundplane.machines.lab import guest, kernel, rootfs
+from groundplane.machines.lab.bridging import filter_bridges
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.containers import Containers
 from groundplane.machines.lab.forwarder import Forwarder
@@ -86,6 +87,7 @@ class LabProvider:
             other = kernel.claim(self._topology.name, self._state)
             if other is not None:
                 raise _taken(other)
+            await filter_bridges()
             with _written("the lab"):
                 private_folder(self._folders.root)
                 guest.write_layer(self._folders.layer)
