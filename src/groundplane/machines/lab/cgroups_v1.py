@@ -32,8 +32,8 @@ WEIGHT: Final = 1024  # cpu.shares of a group that asks for none
 RT_RUNTIME: Final = "cpu.rt_runtime_us"
 RT_PERIOD: Final = "cpu.rt_period_us"
 REAL_TIME: Final = 15_000
-"""Microseconds of each period that a prompt group may run in real time. One that has used them up stands still until the
-next period, so a period must be a small part of what the balancers take for a death."""
+"""Microseconds of each period that a prompt group may run in real time. One that has used them up stands still until
+the next period, so a period must be a small part of what the balancers take for a death."""
 REAL_TIME_PERIOD: Final = 100_000
 UNIFIED: Final = ""
 """The key of the version 2 hierarchy that a hybrid host mounts besides; it has no controllers, but ``cgroup.kill``."""
