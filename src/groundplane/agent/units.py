@@ -23,6 +23,8 @@ from groundplane.state.model import Unit
 _UNIT_FOLDERS = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/usr/local/lib/systemd/")
 _SWITCHES = (Action.MASK, Action.UNMASK, Action.DISABLE, Action.STOP, Action.ENABLE)
 """In this order: nothing starts that must not run, and what was masked can be enabled."""
+_LINKS = (Action.MASK, Action.UNMASK, Action.DISABLE, Action.ENABLE)
+"""Those that only lay or remove links, which systemd reads when it is told to."""
 
 
 def retire(run: Run) -> None:
@@ -36,10 +38,11 @@ def take_up(run: Run, replacement: Replacement) -> None:
     """Have every unit as it should be, with the files that were just replaced."""
     named = run.units()
     changes = [change for change in run.of(Kind.UNIT) if change.key in named]
-    if _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
-        _reload_units(run)
     for action in _SWITCHES:
-        _together(run, action, changes)
+        _together(run, action, changes, *(("--no-reload",) if action in _LINKS else ()))
+    switched = any(change.action in _LINKS for change in changes)
+    if switched or _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
+        _reload_units(run)  # once, after all that systemd has to read anew
     failed = {**_restarted(run, changes), **_reloaded(run, changes)}
     if failed:
         _undo(run, replacement, changes, failed)
@@ -61,11 +64,11 @@ def _reload_units(run: Run) -> None:
     systemd.demand(run.machine, "daemon-reload")
 
 
-def _together(run: Run, action: Action, changes: Sequence[Change]) -> None:
+def _together(run: Run, action: Action, changes: Sequence[Change], *options: str) -> None:
     chosen = [change for change in changes if change.action is action]
     if chosen:
         with run.carrying_out(*chosen):
-            systemd.demand(run.machine, action.value, *(change.key for change in chosen))
+            systemd.demand(run.machine, action.value, *options, *(change.key for change in chosen))
 
 
 def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
