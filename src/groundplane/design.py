@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from groundplane.components.base import Component
 from groundplane.components.catalog import COMPONENTS
 from groundplane.state import MachineState, Step, compose
-from groundplane.state.model import Package, Resource, Sysctl, Unit, User, Volume
+from groundplane.state.model import Address, Package, Resource, Sysctl, Unit, User, Volume
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
 
@@ -104,6 +104,8 @@ def _key(resource: Resource) -> str:
     match resource:
         case Package() | Unit() | User():
             return resource.name
+        case Address():
+            return resource.card
         case Volume():
             return f"{resource.group}/{resource.name}"
         case Sysctl():

@@ -62,6 +62,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
     platform.ssh("cp2", "chmod", "0644", "/etc/kubernetes/pki/sa.key")
     platform.ssh(holder, "sh", "-c", f"echo '# mine' >> {HAPROXY}")
     platform.ssh("worker2", "sysctl", "-qw", "net.ipv4.conf.all.accept_redirects=1")
+    platform.ssh("worker2", "ip", "address", "flush", "dev", "lan0", "scope", "global")
     platform.kubectl("cordon", "worker2")
     platform.ssh("worker2", "sh", "-c", "echo kept > /etc/not-ours")
 
@@ -75,6 +76,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
         (holder, "file", HAPROXY, "update"),
         (holder, "unit", "haproxy.service", "reload"),
         ("worker2", "sysctl", "net.ipv4.conf.all.accept_redirects", "update"),
+        ("worker2", "address", "lan0", "update"),
     } <= found
     assert [step["name"] for step in document["steps"]] == ["schedulable:worker2"]
     edited = next(
@@ -319,16 +321,13 @@ def requests(platform: Platform) -> Iterator[list[str]]:
         "while :; do curl -sk --max-time 5 -o /dev/null -w '%{http_code}\\n' https://10.80.0.10:6443/readyz "
         "|| echo failed; sleep 0.05; done"
     )
-    asking = subprocess.Popen(
-        ["nsenter", f"--net=/run/netns/gp-{name}", "sh", "-c", script], stdout=subprocess.PIPE, text=True
-    )
     failures: list[str] = []
-    try:
-        yield failures
-    finally:
-        asking.terminate()
-        assert asking.stdout is not None
-        answers = asking.stdout.read().split()
-        asking.wait()
-        assert len(answers) > 20, "it must have asked, or it proves nothing"
-        failures += [answer for answer in answers if answer != "200"]
+    argv = ["nsenter", f"--net=/run/netns/gp-{name}", "sh", "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as asking:
+        try:
+            yield failures
+        finally:
+            asking.terminate()
+            answers, _ = asking.communicate()
+        assert len(answers.split()) > 20, "it must have asked, or it proves nothing"
+        failures += [answer for answer in answers.split() if answer != "200"]

@@ -37,6 +37,7 @@ def diff(state: MachineState, seen: Observed) -> tuple[Change, ...]:
         *(change for mount in all_mounts(state) for change in _mount(mount, seen)),
         *entry_changes(state, seen),
         *_artifacts(state, seen),
+        *_addresses(state, seen),
         *diff_units.no_longer_wanted(state, seen),
     )
     removed = tuple(removals(manifest_of(state), seen))
@@ -112,6 +113,12 @@ def _artifacts(state: MachineState, seen: Observed) -> Iterator[Change]:
         elif not found.mode & 0o111:
             why = f"mode {found.mode:04o}: not executable"
             yield Change(Kind.ARTIFACT, artifact.path, Action.UPDATE, why, since=found.changed)
+
+
+def _addresses(state: MachineState, seen: Observed) -> Iterator[Change]:
+    for wanted in state.addresses:
+        if wanted.address not in seen.addresses:
+            yield Change(Kind.ADDRESS, wanted.card, Action.UPDATE, f"{wanted.address} is gone")
 
 
 def _sysctls(state: MachineState, seen: Observed) -> Iterator[Change]:

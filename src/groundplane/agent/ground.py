@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from groundplane.agent import files, systemd
+from groundplane.agent import files, kernel, systemd
 from groundplane.agent.accounts import accounts
 from groundplane.agent.problem import Problem
 from groundplane.agent.run import Run
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
+
+_LEASE = 20.0
+"""Seconds a card may take to have its address after it was set up anew."""
 
 
 def lay(run: Run) -> None:
@@ -87,6 +90,20 @@ def _artifact(run: Run, change: Change) -> None:
         os.chmod(run.machine.at(change.key), 0o755)
 
 
+def _address(run: Run, change: Change) -> None:
+    """Have the network set the card up anew: it asks for its lease again, or lays its own address."""
+    wanted = next(address.address for address in run.state.addresses if address.card == change.key)
+    systemd.network(run.machine, "reconfigure", change.key)
+    end = run.machine.monotonic() + _LEASE
+    while wanted not in kernel.addresses(run.machine):
+        if run.machine.monotonic() > end:
+            raise Problem(
+                f"{change.key} does not get {wanted}",
+                hint="see `networkctl status` on the machine, and `journalctl -u dnsmasq` on the gateway",
+            )
+        run.machine.pause(0.1)
+
+
 _DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {
     Kind.USER: _user,
     Kind.VOLUME: _volume,
@@ -95,4 +112,5 @@ _DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {
     Kind.DIRECTORY: _directory,
     Kind.DATA_FOLDER: _data_folder,
     Kind.ARTIFACT: _artifact,
+    Kind.ADDRESS: _address,
 }

@@ -29,6 +29,7 @@ def observe(machine: Machine, state: MachineState) -> Observed:
         entries=_entries(machine, state, manifest, known),
         sysctls=kernel.settings(machine, state.sysctls),
         mounts=_mounts(machine, state),
+        addresses=kernel.addresses(machine) if state.addresses else frozenset(),
         users=known.seen,
         volumes=_volumes(machine, state),
         manifest=manifest,

@@ -85,7 +85,7 @@ class VolumeSeen:
 class Observed:
     """A machine as it is, as far as its desired state has to do with it. What is absent isn't in the mappings.
 
-    ``users_known`` and ``groups_known`` are all names the machine's accounts have.
+    ``addresses`` are all IPv4 addresses of its own.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -95,5 +95,6 @@ class Observed:
     mounts: Mapping[str, MountSeen] = field(default_factory=dict)
     users: Mapping[str, UserSeen] = field(default_factory=dict)
     volumes: Mapping[str, VolumeSeen] = field(default_factory=dict)
+    addresses: frozenset[str] = frozenset()
     manifest: Manifest = field(default_factory=Manifest)
     pending: Pending = field(default_factory=Pending)

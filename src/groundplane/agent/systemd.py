@@ -95,6 +95,13 @@ def demand(machine: Machine, *words: str) -> None:
         raise Problem(f"systemctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
 
 
+def network(machine: Machine, *words: str) -> None:
+    """``networkctl`` with ``words``, which must end well."""
+    ran = machine.runner.run(("networkctl", *words), timeout=LONGEST)
+    if ran.status != 0:
+        raise Problem(f"networkctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
+
+
 def settled(machine: Machine, names: Sequence[str]) -> dict[str, UnitSeen]:
     """The units a while after they were started: one whose program dies at once has then been seen to."""
     found = seen(machine, names)

@@ -2,6 +2,7 @@
 
 from groundplane.state.compose import compose
 from groundplane.state.model import (
+    Address,
     Artifact,
     DataFolder,
     Directory,
@@ -20,6 +21,7 @@ from groundplane.state.model import (
 from groundplane.state.step import Completed, Reach, Step
 
 __all__ = [
+    "Address",
     "Artifact",
     "Completed",
     "DataFolder",

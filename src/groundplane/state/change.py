@@ -24,6 +24,7 @@ class Kind(str, Enum):  # noqa: UP042  # StrEnum is Python 3.11's, and the agent
     FILE = "file"
     SYSCTL = "sysctl"
     UNIT = "unit"
+    ADDRESS = "address"
 
 
 class Action(str, Enum):  # noqa: UP042

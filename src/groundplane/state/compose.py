@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from groundplane.errors import StateError
 from groundplane.state.model import (
+    Address,
     Artifact,
     DataFolder,
     Directory,
@@ -40,10 +41,11 @@ def compose(machine: str, fragments: Iterable[Fragment]) -> MachineState:
         users=_unique(machine, entries, User, lambda user: user.name),
         links=_unique(machine, entries, Link, lambda link: link.path),
         volumes=_unique(machine, entries, Volume, lambda volume: f"{volume.group}/{volume.name}"),
+        addresses=_unique(machine, entries, Address, lambda address: address.card),
     )
 
 
-R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
+R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, Address)
 
 
 def _unique(machine: str, entries: list[tuple[str, Resource]], kind: type[R], key: Callable[[R], str]) -> tuple[R, ...]:

@@ -133,7 +133,15 @@ class Volume:
         return f"/dev/{self.group}/{self.name}"
 
 
-Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder | Mount | User | Link | Volume
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv4 address that a card must have. Where it comes from (a lease, a file) is the network's own affair."""
+
+    card: str
+    address: str
+
+
+Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder | Mount | User | Link | Volume | Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +168,4 @@ class MachineState:
     users: tuple[User, ...] = ()
     links: tuple[Link, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    addresses: tuple[Address, ...] = ()

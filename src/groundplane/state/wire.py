@@ -153,6 +153,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     **{
         kind.__name__: _of(kind)
         for kind in (
+            model.Address,
             model.Artifact,
             model.DataFolder,
             model.Directory,

@@ -10,6 +10,7 @@ from groundplane.agent.pending import Pending
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import MANIFEST, Manifest, manifest_content, manifest_of
 from groundplane.state.model import (
+    Address,
     Artifact,
     DataFolder,
     Directory,
@@ -216,3 +217,11 @@ def test_every_other_kind_of_resource() -> None:
     ]
     assert {change.key: change.why for change in changes}["u"] == "not in disk"
     assert {change.key: change.why for change in changes}["net.core.y"] == "is 0, not 1"
+
+
+def test_an_address_that_is_gone_is_found() -> None:
+    state = MachineState("m", addresses=(Address("lan0", "10.80.0.21"),))
+    assert diff(state, replace(seen(state), addresses=frozenset({"127.0.0.1", "10.80.0.21"}))) == ()
+    assert diff(state, replace(seen(state), addresses=frozenset({"10.80.0.99"}))) == (
+        Change(Kind.ADDRESS, "lan0", Action.UPDATE, "10.80.0.21 is gone"),
+    )

@@ -19,6 +19,7 @@ from groundplane.agent.runner import NOT_FOUND, Ran, Running
 from groundplane.state.change import Change, Done, Ended, Refused
 from groundplane.state.derived import MANIFEST
 from groundplane.state.model import (
+    Address,
     Artifact,
     DataFolder,
     Directory,
@@ -443,3 +444,22 @@ def test_two_cannot_change_a_machine_at_once_but_two_may_look(ground: Ground) ->
             ground.apply(STATE)
     with lock.held(ground.machine, alone=True), pytest.raises(Problem, match=f"process {os.getpid()} there"):
         ground.look(STATE)
+
+
+TRIE = """Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 10.80.0.{}
+        /32 host LOCAL
+     |-- 10.80.0.255
+        /32 link BROADCAST
+"""
+
+
+def test_a_card_whose_address_is_gone_is_set_up_anew(ground: Ground) -> None:
+    state = MachineState("m", addresses=(Address("lan0", "10.80.0.21"),))
+    ground.write("/proc/net/fib_trie", TRIE.format("99").encode())
+    ground.systemd.answers["networkctl"] = Ran(1, "", "no such card")
+    ground.apply(state)
+    assert "networkctl reconfigure lan0 ended with status 1" in ground.problems()["lan0"].problem
+    ground.write("/proc/net/fib_trie", TRIE.format("21").encode())
+    assert not [event for event in ground.look(state) if isinstance(event, Change) and event.key == "lan0"]

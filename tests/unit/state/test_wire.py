@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from groundplane.state.change import Action, Change, Done, Ended, Failed, Kind, Refused
 from groundplane.state.model import (
+    Address,
     Artifact,
     DataFolder,
     Directory,
@@ -28,7 +29,7 @@ from groundplane.state.wire import Event, WireError, event_from_line, event_to_l
 
 steady = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
-KINDS = (File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
+KINDS = (Address, File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
 
 states = some.builds(
     MachineState,
@@ -38,6 +39,7 @@ states = some.builds(
     packages=some.lists(some.from_type(Package), max_size=3).map(tuple),
     units=some.lists(some.from_type(Unit), max_size=3).map(tuple),
     sysctls=some.lists(some.from_type(Sysctl), max_size=3).map(tuple),
+    addresses=some.lists(some.from_type(Address), max_size=3).map(tuple),
     artifacts=some.lists(some.from_type(Artifact), max_size=3).map(tuple),
     data_folders=some.lists(some.from_type(DataFolder), max_size=3).map(tuple),
     mounts=some.lists(some.from_type(Mount), max_size=3).map(tuple),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.state.model import File, Fragment, Package, Sysctl
+from groundplane.state.model import Address, File, Fragment, Package, Sysctl
 from groundplane.topology.model import Machine, Topology
 
 PLATFORM_CA = "/etc/groundplane/pki/platform-ca.crt"
@@ -41,5 +41,6 @@ def fragment(topology: Topology, machine: Machine) -> Fragment:
             File(PLATFORM_CA, topology.secrets.platform_ca.certificate),
             *(Package(name) for name in PACKAGES),
             *SYSCTLS,
+            Address(topology.lan.interface, str(machine.address)),
         ),
     )
