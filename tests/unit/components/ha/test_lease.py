@@ -153,11 +153,20 @@ def test_the_gate_opens_only_while_the_address_runs_here(tmp_path: Path) -> None
     assert world.gate.opened == []
     world.armed.touch()
     world.round(10.2, proof(3))
+    assert world.gate.opened == [0.3], "what came before the address is proof enough"
     world.round(10.3, proof(4))
-    assert world.gate.opened == [0.3]
+    assert world.gate.opened == [0.3, 0.3]
     world.armed.unlink()
     world.round(10.4, proof(5))
     assert world.gate.closed == 1
+
+
+def test_a_machine_that_hung_before_the_address_came_needs_a_fresh_token(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.round(10.0, proof(1))
+    world.armed.touch()
+    world.round(20.0, proof(2))
+    assert world.gate.opened == []
 
 
 def test_what_was_opened_too_late_is_shut_at_once(tmp_path: Path) -> None:

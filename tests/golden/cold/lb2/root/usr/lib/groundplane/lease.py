@@ -59,8 +59,14 @@ class Lease:
     _others: frozenset[tuple[int, int]] = frozenset()
     _again: float | None = None  # since when tokens have been arriving after a pause
 
+    def watch(self, now: float, proof: Proof | None) -> None:
+        """The address doesn't run here. Should it come, the next token proves what it needs to."""
+        self.forget()
+        if proof is not None:
+            self._asked, self._tokens = now, proof.tokens
+
     def forget(self) -> None:
-        """The address doesn't run here."""
+        """Nothing is proven any more."""
         self._asked = self._proven = self._again = None
 
     def renew(self, now: float, proof: Proof | None) -> float | None:
@@ -210,8 +216,9 @@ class Keeper:
 
     def round(self) -> None:
         if not self.armed.exists():
-            self.lease.forget()
             self._shut()
+            now = self.clock()
+            self.lease.watch(now, self.ask())
             return
         now = self.clock()
         granted = self.lease.renew(now, self.ask())
