@@ -132,7 +132,7 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
         assert platform.boots() == boots
         platform.file.write_text(text.replace("domain: groundplane.internal", "domain: other.internal"))
         fixed = platform.run("plan", check=False)
-        assert fixed.returncode == 1
+        assert fixed.returncode == 2
         assert "network.domain" in fixed.stderr
     finally:
         platform.file.write_text(text)
@@ -255,7 +255,7 @@ def test_the_holder_of_apts_lock_is_waited_for_and_named(
         assert "lock" in (error.what + error.detail + error.hint).lower()
     finally:
         platform.ssh("worker1", "sh", "-c", f"kill $(pgrep -f {shlex.quote('lock-frontend')})", check=False)
-        holder.wait(timeout=60)
+        holder.communicate(timeout=60)
     error = refused(reach, wanted)
     assert "hello" in error.what + error.detail
 
