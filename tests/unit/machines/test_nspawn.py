@@ -47,3 +47,9 @@ def test_the_overlay_is_mounted_in_a_namespace_of_its_own() -> None:
     assert "mount -t overlay" not in outer
     assert "lowerdir=layer:software:base" in supervise
     assert argv[-len(command(CONTAINER)) :] == command(CONTAINER)
+
+
+def test_a_group_is_emptied_before_it_is_made_anew() -> None:
+    supervise = launch(CONTAINER, outer=[], inner=[Path("/cg/inner/cgroup.procs")])[8]
+    steps = [supervise.index(step) for step in ("cgroup.kill", "rmdir", 'mkdir "$group" || exit 1', 'exec "$@"')]
+    assert steps == sorted(steps)
