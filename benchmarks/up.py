@@ -53,6 +53,7 @@ class Figures:
 
     up: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)
+    plan: list[float] = field(default_factory=list)
     validate: list[float] = field(default_factory=list)
     render: list[float] = field(default_factory=list)
     tool_memory: list[float] = field(default_factory=list)
@@ -146,6 +147,7 @@ def one_run(file: Path, folder: Path, idle: float, figures: Figures) -> None:
         for step, seconds in ends(entries).items():
             figures.ended.setdefault(step, []).append(seconds)
         figures.again.append(timed("up", *options))
+        figures.plan.append(timed("plan", *options))
         before, begin = processor_seconds(options), time.monotonic()
         time.sleep(idle)
         after, end = processor_seconds(options), time.monotonic()
@@ -215,6 +217,7 @@ def rows(figures: Figures) -> list[tuple[str, Sequence[float]]]:
     return [
         ("up to a green verify, s", figures.up),
         ("up again, s", figures.again),
+        ("plan, nothing differs, s", figures.plan),
         ("validate, s", figures.validate),
         ("render, s", figures.render),
         ("the tool itself, MiB", [value / 2**20 for value in figures.tool_memory]),
