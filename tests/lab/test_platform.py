@@ -189,7 +189,7 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
     platform.run("down", "--yes")
     for words, machines_too in (
         ("gateway: boot", False),
-        ("cp1: boot", True),
+        (": boot", True),  # of whichever machine takes long enough to be shown at work
         ("cp1: kubeadm-init", True),
         ("cp2: kubeadm-join", False),
         ("cp3: kubeadm-join", True),
