@@ -21,6 +21,7 @@ from groundplane.rollout.link import AgentLink
 from groundplane.state.change import Action, Kind
 from groundplane.state.model import File, MachineState, Package, Unit
 from groundplane.transport.base import Transport
+from groundplane.verify.condition import NotYet, wait_until
 from tests.lab.conftest import Platform
 
 pytestmark = pytest.mark.lab
@@ -269,11 +270,16 @@ def wait_for_lock(platform: Platform) -> None:
 
 def test_two_agents_do_not_work_on_one_machine(platform: Platform, reach: Transport, worker: MachineState) -> None:
     slow = "/etc/systemd/system/change-slow.service"
-    state = with_unit(worker, Unit("change-slow.service", reads=(slow,)), File(slow, oneshot("/bin/sleep 4")))
+    state = with_unit(worker, Unit("change-slow.service", reads=(slow,)), File(slow, oneshot("/bin/sleep 8")))
+
+    async def at_work() -> None:
+        free = await reach.run("worker1", ("flock", "--nonblock", "/run/groundplane/agent.lock", "true"), check=False)
+        if free.status == 0:
+            raise NotYet("nobody works on it")
 
     async def both() -> list[object]:
         first = asyncio.create_task(AgentLink(reach).bring(state))
-        await asyncio.sleep(2)
+        await wait_until("the first agent is at work", at_work, deadline=60, every=0.1)
         second = await asyncio.gather(AgentLink(reach).bring(worker), return_exceptions=True)
         return [*second, await first]
 
@@ -291,13 +297,17 @@ def test_an_agent_that_is_killed_half_way_leaves_what_the_next_one_finishes(
     unit = Unit("change-slow.service", reads=(slow, config))
 
     def wanting(content: bytes) -> MachineState:
-        return with_unit(worker, unit, File(slow, oneshot("/bin/sleep 3")), File(config, content))
+        return with_unit(worker, unit, File(slow, oneshot("/bin/sleep 8")), File(config, content))
 
     bring(reach, wanting(b"one\n"))
 
+    async def replaced() -> None:
+        if (await reach.run("worker1", ("cat", config))).text != "two":
+            raise NotYet("the file is as before")
+
     async def killed() -> None:
         work = asyncio.create_task(AgentLink(reach).bring(wanting(b"two\n")))
-        await asyncio.sleep(1.5)
+        await wait_until("the file is replaced", replaced, deadline=60, every=0.1)
         work.cancel()
         await asyncio.wait([work])
 
