@@ -58,7 +58,7 @@ def install(machine: Machine, names: Sequence[str]) -> None:
 
 
 def _let_services_start(machine: Machine) -> None:
-    """Remove our policy (https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt), no other one."""
+    """Remove our policy (README.policy-rc.d of init-system-helpers), no other one."""
     try:
         with open(machine.at(_POLICY), "rb") as file:
             ours = file.read() == _NOTHING_STARTS
