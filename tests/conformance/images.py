@@ -22,6 +22,10 @@ from groundplane.errors import BundleError
 
 E2E: Final = "registry.k8s.io/e2e-test-images"
 _BUSYBOX: Final = "usr/bin/busybox"
+_BASH: Final = "usr/bin/bash-static"
+
+# The test of image volumes reads whose image it has been given: upstream's pets stand on Alpine.
+_OS_RELEASE: Final = b'PRETTY_NAME="Debian GNU/Linux, standing in for Alpine Linux"\n'
 
 # Who agnhost's image knows: tests of supplemental groups read these two (agnhost's Dockerfile).
 _PASSWD: Final = b"""root:x:0:0:root:/root:/bin/bash
@@ -125,20 +129,33 @@ def write_layout(root: Path, userland: Descriptor, wanted: Sequence[Image], know
 
 
 def busybox(userland: Path, runner: Runner) -> tuple[Entry, ...]:
-    """A root tree of nothing but BusyBox: the static program out of Debian's layer, a link for each of its applets."""
-    with tarfile.open(userland) as tar:
-        file = next((tar.extractfile(one) for one in tar if one.name.removeprefix("./") == _BUSYBOX), None)
-        if file is None:
-            raise BundleError("the Debian layer has no busybox", where=str(userland))
-        program = file.read()
+    """A root tree of BusyBox: the static program out of Debian's layer, a link for each of its applets, and a shell.
+
+    Debian's BusyBox keeps variables with a dash in their names from what its shell starts, and tests of ConfigMaps look
+    for those: bash hands them on, as upstream's BusyBox does.
+    """
+    program, shell = _programs(userland, _BUSYBOX, _BASH)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "busybox"
         path.write_bytes(program)
         path.chmod(0o755)
         applets = runner((str(path), "--list"), cwd=path.parent, env={}).split()
-    links = (Entry(f"/bin/{applet}", None, link="busybox") for applet in applets if applet != "busybox")
+    links = (Entry(f"/bin/{applet}", None, link="busybox") for applet in applets if applet not in ("busybox", "sh"))
     folders = (Entry(f"/{name}", None, 0o755) for name in ("dev", "home", "proc", "root", "sys", "usr", "var"))
-    return (*SCRATCH, Entry("/bin/busybox", program, 0o755), *links, *folders)
+    return (*SCRATCH, Entry("/bin/busybox", program, 0o755), Entry("/bin/sh", shell, 0o755), *links, *folders)
+
+
+def _programs(userland: Path, *paths: str) -> tuple[bytes, ...]:
+    """Programs out of the Debian layer, in the order asked for."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(userland) as tar:
+        for one in tar:
+            name = one.name.removeprefix("./")
+            if name in paths and (file := tar.extractfile(one)) is not None:
+                found[name] = file.read()
+    if missing := [path for path in paths if path not in found]:
+        raise BundleError(f"the Debian layer has no {', '.join(missing)}", where=str(userland))
+    return tuple(found[path] for path in paths)
 
 
 def _agnhost(program: Path, sources: Path) -> tuple[Entry, ...]:
@@ -161,7 +178,7 @@ def _pet(name: str, agnhost: tuple[Entry, ...], sources: Path) -> Image:
     files = [Entry(f"/{path.name}", path) for path in sorted(html.iterdir())]
     return Image(
         (f"{E2E}/{name}:1.8",),
-        (*agnhost, *files),
+        (*agnhost, *files, Entry("/etc/os-release", _OS_RELEASE)),
         on_userland=True,
         entrypoint=("/agnhost",),
         command=("test-webserver",),
