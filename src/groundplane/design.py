@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from groundplane.components.base import Component
 from groundplane.components.catalog import COMPONENTS
 from groundplane.state import MachineState, Step, compose
-from groundplane.state.model import Address, Package, Resource, Sysctl, Unit, User, Volume
+from groundplane.state.compose import key_of
+from groundplane.state.model import Resource
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
 
@@ -88,7 +89,7 @@ def design(topology: Topology) -> Design:
             Part(
                 component,
                 {
-                    machine.name: frozenset(_key(resource) for resource in found)
+                    machine.name: frozenset(key_of(resource) for resource in found)
                     for machine in topology.machines
                     if (found := resources(component, machine))
                 },
@@ -97,17 +98,3 @@ def design(topology: Topology) -> Design:
             for component in COMPONENTS
         ),
     )
-
-
-def _key(resource: Resource) -> str:
-    """What a Change of this resource bears as its key."""
-    match resource:
-        case Package() | Unit() | User():
-            return resource.name
-        case Address():
-            return resource.card
-        case Volume():
-            return f"{resource.group}/{resource.name}"
-        case Sysctl():
-            return resource.key
-    return resource.path
