@@ -12,6 +12,7 @@ from groundplane.components.base import templates
 from groundplane.components.corosync import timing
 from groundplane.components.corosync.fragment import node_id
 from groundplane.components.haproxy.fragment import HEALTH_PATH, HEALTH_PORT
+from groundplane.components.pacemaker.lease import TABLE as LEASE_TABLE
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from groundplane.spec.model import Role, Standby
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
@@ -24,9 +25,13 @@ AGENTS = "/usr/lib/ocf/resource.d/groundplane"
 LEASE_PROGRAM = "/usr/lib/groundplane/lease.py"
 LEASE_UNIT = "groundplane-lease.service"
 LEASE_ARMED = "/run/groundplane-lease/armed"
-# Ends well before another balancer can hold the address: tokens are up to 100 ms apart while nothing is said.
-LEASE = timing.SOONEST_TAKEOVER - 100
+# Ends before another balancer can hold the address: that one may have had its last token up to HOLD before this one.
+LEASE = timing.SOONEST_TAKEOVER - 2 * timing.HOLD
 UNIT = "pacemaker.service"
+_SCHEMAS = {"trixie": "pacemaker-4.0"}
+"""The configuration's schema by release, where Pacemaker 3 is in it: it turns an older one into its own before every
+decision, for 80 ms. What Pacemaker 2 reads is the older one."""
+_OLDER_SCHEMA = "pacemaker-3.2"
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
@@ -41,7 +46,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         resources=(
             Package("pacemaker"),
             Package("pacemaker-cli-utils"),
-            Package("resource-agents"),  # IPaddr2
+            Package("resource-agents"),  # IPaddr2, send_arp
             Package("curl"),  # the agent asks HAProxy's health with it
             File(CIB, cib(topology), mode=0o600, owner="hacluster", group="haclient", initial=True),
             File(
@@ -64,7 +69,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
 def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     """The lease on the address, where there is another balancer that could take it over."""
     environment = templates(__file__)
-    agent = environment.get_template("address-agent.sh").render(armed=LEASE_ARMED, unit=LEASE_UNIT)
+    agent = environment.get_template("address-agent.sh").render(armed=LEASE_ARMED, unit=LEASE_UNIT, table=LEASE_TABLE)
     unit = environment.get_template("lease.service.j2").render(
         program=LEASE_PROGRAM,
         address=topology.lan.floating,
@@ -91,6 +96,7 @@ def cib(topology: Topology) -> bytes:
         .get_template("cib.xml.j2")
         .render(
             topology=topology,
+            schema=_SCHEMAS.get(topology.spec.image.release, _OLDER_SCHEMA),
             nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
             hot=topology.spec.balancers.standby is Standby.HOT,
             address_resource=ADDRESS_RESOURCE,

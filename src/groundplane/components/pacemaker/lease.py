@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-TICK = 0.06
+TICK = 0.03
 AGAIN = 0.3
 """Seconds for which tokens must have gone round after a pause. A machine that hung finds tokens of a ring that is gone
 waiting for it: they come all at once, are answered by nobody, and prove nothing."""
@@ -177,16 +177,21 @@ class Gate:
         self._nft.nft_ctx_buffer_error(self._context)
 
     def install(self) -> None:
-        """Let nothing in for the address until ``open``. Raises OSError when the kernel refuses."""
+        """Let nothing in for the address until ``open``. Raises OSError when the kernel refuses.
+
+        While Pacemaker's agent has it in ``leaving``, it is answered for, but no new connection is let in.
+        """
         table, address = f"netdev {TABLE}", self._address
         self._run(
             f"add table {table}",
             f"delete table {table}",
             f"add table {table}",
             f"add set {table} held {{ type ipv4_addr; flags timeout; }}",
+            f"add set {table} leaving {{ type ipv4_addr; flags timeout; }}",
             f'add chain {table} incoming {{ type filter hook ingress device "{self._card}" priority -500; }}',
             f"add rule {table} incoming ether type arp arp daddr ip {address} arp daddr ip != @held drop",
             f"add rule {table} incoming ip daddr {address} ip daddr != @held drop",
+            f"add rule {table} incoming ip daddr @leaving tcp flags & (fin | syn | rst | ack) == syn drop",
         )
 
     def open(self, seconds: float) -> None:

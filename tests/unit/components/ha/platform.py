@@ -25,13 +25,19 @@ LAN = Lan(
 )
 
 
-def topology(*, balancers: int = 2, standby: Standby = Standby.HOT, dns_name: bool = False) -> Topology:
+def topology(
+    *, balancers: int = 2, standby: Standby = Standby.HOT, dns_name: bool = False, release: str = "trixie"
+) -> Topology:
     """A gateway, ``balancers`` balancers and three control planes."""
     machines = [_machine("gateway", Role.GATEWAY, 1)]
     machines += [_machine(f"lb{n}", Role.BALANCER, 10 + n) for n in range(1, balancers + 1)]
     machines += [_machine(f"cp{n}", Role.CONTROL_PLANE, 20 + n) for n in range(1, 4)]
     spec = ClusterSpec.model_validate(
-        {"name": NAME, "balancers": {"standby": standby.value, "accept-single-point-of-failure": balancers == 1}}
+        {
+            "name": NAME,
+            "image": {"release": release},
+            "balancers": {"standby": standby.value, "accept-single-point-of-failure": balancers == 1},
+        }
     )
     assert isinstance(spec.balancers, Balancers)
     return Topology(spec=spec, lan=LAN, machines=tuple(machines), traits=Traits(), secrets=_secrets(dns_name))

@@ -167,8 +167,30 @@ def test_cold_standby_runs_haproxy_with_the_address_alone() -> None:
     assert root.find("configuration/resources/clone") is None
 
 
+@pytest.mark.parametrize(("standby", "moved"), [(Standby.HOT, "floating-address"), (Standby.COLD, "api")])
+def test_the_address_goes_where_pacemakers_leader_is(standby: Standby, moved: str) -> None:
+    root = ElementTree.fromstring(cib(topology(standby=standby)))
+    place = root.find("configuration/constraints/rsc_location")
+    assert place is not None
+    assert place.get("rsc") == moved
+    rule, stickiness = place.find("rule"), root.find(".//nvpair[@name='resource-stickiness']")
+    assert rule is not None
+    assert stickiness is not None
+    assert int(rule.get("score", "0")) > int(stickiness.get("value", "0"))
+
+
+def test_one_balancer_has_no_leader_to_follow() -> None:
+    assert b"#is_dc" not in cib(topology(balancers=1))
+
+
+@pytest.mark.parametrize(("release", "schema"), [("trixie", "pacemaker-4.0"), ("bookworm", "pacemaker-3.2")])
+def test_the_configuration_is_in_the_releases_own_schema(release: str, schema: str) -> None:
+    root = ElementTree.fromstring(cib(topology(release=release)))
+    assert root.get("validate-with") == schema
+
+
 def test_the_lease_ends_before_anybody_can_take_over() -> None:
-    assert timing.SOONEST_TAKEOVER - LEASE >= 100
+    assert timing.SOONEST_TAKEOVER - LEASE > timing.HOLD
     unit = content(topology(), "lb2", "/etc/systemd/system/groundplane-lease.service")
     assert f"--length {LEASE} " in unit
     assert unit.count("--other") == 1
