@@ -234,17 +234,16 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
 
 async def offered(design: Design, provider: Provider, machine: str, path: str, content: bytes) -> str:
     """Begin an apply in which a machine's file has another ``content``, up to where the first machine would be touched;
-    why it was refused, empty where it was not."""
+    why it was refused, empty where it was not.
+
+    Of the platform only that machine is looked at: a small computer that looks at all of them keeps clients waiting.
+    """
     from groundplane.rollout.apply import refuse
 
-    states = tuple(
-        replace(state, files=tuple(replace(f, content=content) if f.path == path else f for f in state.files))
-        if state.machine == machine
-        else state
-        for state in design.states
-    )
+    state = next(state for state in design.states if state.machine == machine)
+    files = tuple(replace(file, content=content) if file.path == path else file for file in state.files)
     try:
-        refuse(await proposed(replace(design, states=states), provider))
+        refuse(await proposed(replace(design, states=(replace(state, files=files),), steps=()), provider))
     except ApplyError as error:
         return "\n".join(filter(None, (str(error), error.detail)))
     return ""

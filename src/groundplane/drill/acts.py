@@ -17,9 +17,18 @@ from groundplane.errors import TransportError
 from groundplane.topology.model import Machine
 
 _FILLER: Final = f"{paths.ETCD_DATA}/groundplane-drill.filler"
+_REST: Final = 4 << 20
+"""Bytes that are filled to the last one by writing: a file system needs some for its own books."""
 _FILL: Final = f"""set -e
+if systemd-detect-virt --quiet --container; then
+    case $(df --output=source {paths.ETCD_DATA} | tail -n 1) in
+        /dev/loop*) ;;
+        *) echo "etcd's disk is the host's: filling it would harm others" >&2; exit 1 ;;
+    esac
+fi
 systemd-run --quiet --collect --on-active=5min --unit=groundplane-drill-filler /bin/rm -f {_FILLER}
-fallocate --length "$(df --output=avail --block-size=1 {paths.ETCD_DATA} | tail -n 1)" {_FILLER}
+fallocate --length "$(($(df --output=avail --block-size=1 {paths.ETCD_DATA} | tail -n 1) - {_REST}))" {_FILLER}
+cat /dev/zero >>{_FILLER} 2>/dev/null || true
 """
 _EMPTY: Final = f"rm -f {_FILLER}; systemctl stop groundplane-drill-filler.timer"
 _NONSENSE: Final = b"no-such-keyword"

@@ -80,10 +80,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """A folder whose content outlives the root tree and needs a file system of its own (no overlayfs)."""
+    """A folder whose content outlives the root tree and needs a file system of its own (no overlayfs).
+
+    ``enough`` is how many bytes suffice for it, None for as much as there is: a lab sets them apart.
+    """
 
     path: str
     mode: int = 0o755
+    enough: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class Traits:
     cgroup_version: int = 2  # 1 or 2
     own_clock: bool = True  # False: the clock belongs to somebody else and must not be set
     own_kernel: bool = True  # False: a container; settings that no namespace isolates are not ours to write
-    own_disk: bool = True  # False: the disk is shared with somebody whom filling it would harm
+    own_disk: bool = True  # False: the disk etcd writes to is shared with somebody whom filling it would harm
     lowers_oom_score: bool = True  # False: no process may lower its oom_score_adj
 
 

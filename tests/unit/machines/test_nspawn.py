@@ -51,5 +51,5 @@ def test_the_overlay_is_mounted_in_a_namespace_of_its_own() -> None:
 
 def test_a_group_is_emptied_before_it_is_made_anew() -> None:
     supervise = launch(CONTAINER, outer=[], inner=[Path("/cg/inner/cgroup.procs")])[8]
-    steps = [supervise.index(step) for step in ("cgroup.kill", "rmdir", 'mkdir "$group" || exit 1', 'exec "$@"')]
+    steps = [supervise.index(step) for step in ("cgroup.kill", "-exec rmdir", 'mkdir "$group" || exit 1', 'exec "$@"')]
     assert steps == sorted(steps)

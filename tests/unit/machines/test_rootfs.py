@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_data_folders_lie_on_the_host_and_the_registry_is_the_gateways(
     assert found[0].source.stat().st_mode & 0o777 == 0o700
     gateway = rootfs.binds(folders, topology.gateway, (), material)
     assert [(bind.target, bind.read_only) for bind in gateway] == [("/srv/registry", True)]
+
+
+def test_a_folder_for_which_so_much_is_enough_gets_a_disk_of_that_size(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rootfs, "LOOP_CONTROL", tmp_path)
+    made: list[tuple[object, ...]] = []
+    monkeypatch.setattr(subprocess, "run", lambda argv, **_: made.append(argv))
+    make(folders, make_topology())
+    wanted = (DataFolder("/var/lib/etcd", 0o700, enough=64 << 20), DataFolder("/var/lib/kubelet"))
+    for _ in range(2):  # what is on a disk stays there
+        rootfs.binds(folders, make_topology().machine("cp1"), wanted, Material(tmp_path, tmp_path, tmp_path))
+    (disk,) = (folders.machine("cp1") / "disks").iterdir()
+    assert (disk / "image").stat().st_size == 64 << 20
+    assert [(argv[0], argv[-1]) for argv in made] == [("mkfs.ext4", disk / "image")]
+    assert (disk / "folder").resolve() == folders.data_folder("cp1", "/var/lib/etcd").resolve()
+
+
+def test_without_loop_devices_a_data_folder_is_the_hosts(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rootfs, "LOOP_CONTROL", tmp_path / "none")
+    make(folders, make_topology())
+    wanted = (DataFolder("/var/lib/etcd", enough=64 << 20),)
+    rootfs.binds(folders, make_topology().machine("cp1"), wanted, Material(tmp_path, tmp_path, tmp_path))
+    assert not (folders.machine("cp1") / "disks").exists()
 
 
 def test_a_removed_machine_leaves_nothing(

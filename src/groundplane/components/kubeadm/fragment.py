@@ -66,7 +66,7 @@ def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
     secrets = topology.secrets
     return [
         Artifact("etcdctl", "/usr/local/bin/etcdctl"),
-        DataFolder(paths.ETCD_DATA, mode=0o700),
+        DataFolder(paths.ETCD_DATA, mode=0o700, enough=paths.ETCD_ENOUGH),
         Directory(paths.PKI, mode=0o755),
         Directory(paths.API_CONFIG, mode=0o700),
         Directory("/var/log/kubernetes/audit", mode=0o700),

@@ -13,6 +13,7 @@ CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 SERVING = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 ETCD_DATA = "/var/lib/etcd"
+ETCD_ENOUGH = 6 << 30  # its quota of 2 GiB, and as much again for a copy under way, its log, and its snapshots
 
 INIT = "/etc/groundplane/kubeadm/init.yaml"
 JOIN = "/etc/groundplane/kubeadm/join.yaml"

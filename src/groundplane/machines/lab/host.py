@@ -27,6 +27,7 @@ TOOLS: Final = (
     ("setpriv", "util-linux"),
     ("mount", "mount"),
     ("umount", "mount"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("find", "findutils"),
     ("chroot", "coreutils"),
 )

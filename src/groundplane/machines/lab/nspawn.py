@@ -5,12 +5,12 @@
        └─ systemd-nspawn
           └─ systemd ─ the machine
 
-The root tree's overlay is mounted in the private namespace alone: the host's mount table never has it, and it goes
-with the processes. It has no index of its files: that one ties the layers together, and a machine stands on others
-after an upgrade. Since ``sh`` is process 1 of a process namespace, whatever ends it or nspawn ends every process
-of the machine: a killed machine can't live on without its manager. nspawn is started inside the machine's network
-namespace although it is told of it besides: it mounts /sys before it enters that one, and /sys/class/net shows the
-network of whoever mounted it.
+The root tree's overlay is mounted in the private namespace alone, as are the machine's disks over its data folders: the
+host's mount table never has them, and they go with the processes. The overlay has no index of its files: that one ties
+the layers together, and a machine stands on others after an upgrade. Since ``sh`` is process 1 of a process namespace,
+whatever ends it or nspawn ends every process of the machine: a killed machine can't live on without its manager. nspawn
+is started inside the machine's network namespace although it is told of it besides: it mounts /sys before it enters
+that one, and /sys/class/net shows the network of whoever mounted it.
 
 Before a machine starts again its group is made anew, once everything has left it: what was run in the machine from
 outside ends with it, but a moment later, or not at all while it is stopped by a terminal.
@@ -38,6 +38,13 @@ exec setsid --fork nsenter --net="$net" "$@"
 _SUPERVISE: Final = f"""\
 cd "$1" || exit 1; joins=$2; shift 2
 mount -t overlay -o index=off,lowerdir=layer:software:base,upperdir=upper,workdir=work overlay rootfs || exit 1
+for disk in disks/*; do
+  if [ -d "$disk" ]; then
+    mode=$(stat --dereference --format=%a "$disk/folder")
+    mount -o loop "$disk/image" "$disk/folder" && chmod "$mode" "$disk/folder" || exit 1
+    rmdir "$disk/folder/lost+found" 2>/dev/null
+  fi
+done
 while :; do
   for file in $joins; do
     group=${{file%/*}}

@@ -250,13 +250,15 @@ class LabProvider:
             raise MachineError("it can't be started without the image and the bundle", where=machine.name)
         layer = guest.write_layer(self._folders.layer)
         rootfs.stand_on(self._folders, machine.name, self._material, layer)
+        data = blueprint.state.data_folders
+        binds = await asyncio.to_thread(rootfs.binds, self._folders, machine, data, self._material)
         container = Container(
             name=self._names.container(machine.name),
             hostname=machine.name,
             uuid=machine_id(self._topology.name, machine.name),
             folder=self._folders.machine(machine.name),
             namespace=NAMESPACES / self._names.machine_namespace(machine.name),
-            binds=rootfs.binds(self._folders, machine, blueprint.state.data_folders, self._material),
+            binds=binds,
             cgroup_version=self._cgroups.version,
         )
         await self._containers.start(container, machine.name, _limits(machine))

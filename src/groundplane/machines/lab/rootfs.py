@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from groundplane.errors import MachineError
 from groundplane.image.removal import remove_tree
 from groundplane.machines.base import Blueprint, Material
 from groundplane.machines.lab.names import Folders, machine_id
@@ -18,6 +20,8 @@ from groundplane.topology.model import Machine
 
 SEED: Final = "var/lib/cloud/seed/nocloud"
 REGISTRY: Final = "/srv/registry"
+LOOP_CONTROL: Final = Path("/dev/loop-control")
+"""The kernel's door to loop devices. Some containers have none: data folders are the host's alone there."""
 
 
 def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> bool:
@@ -62,12 +66,29 @@ def binds(folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], ma
         source = folders.data_folder(machine.name, data.path)
         if not source.is_dir():
             private_folder(folders.data)
+            # Before the folder: were this cut short, the disk would be made anew.
+            if data.enough is not None and LOOP_CONTROL.exists():
+                _disk(folders.machine(machine.name), source, data.enough)
             source.mkdir(parents=True)
             source.chmod(data.mode)
         found.append(Bind(source, data.path))
     if machine.role is Role.GATEWAY:
         found.append(Bind(material.registry.resolve(), REGISTRY, read_only=True))
     return tuple(found)
+
+
+def _disk(folder: Path, mounted_on: Path, size: int) -> None:
+    """Make a disk that is mounted on a data folder whenever the machine starts (nspawn.py): a file full of holes."""
+    disk = folder / "disks" / mounted_on.name
+    remove_tree(disk)
+    disk.mkdir(parents=True)
+    (disk / "folder").symlink_to(mounted_on.resolve())
+    with (disk / "image").open("xb") as image:
+        image.truncate(size)
+    try:
+        subprocess.run(("mkfs.ext4", "-q", "-m", "0", disk / "image"), check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise MachineError(f"no file system could be made in {disk / 'image'}", detail=error.stderr) from error
 
 
 def remove(folders: Folders, machine: str) -> None:

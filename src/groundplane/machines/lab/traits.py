@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.machines.lab.cgroups import detect
+from groundplane.machines.lab.rootfs import LOOP_CONTROL
 from groundplane.topology.model import Traits
 
 _CAP_SYS_RESOURCE: Final = 24  # include/uapi/linux/capability.h
@@ -17,7 +18,7 @@ def traits(root: Path = Path("/")) -> Traits:
         cgroup_version=detect(root).version,
         own_clock=False,
         own_kernel=False,
-        own_disk=False,
+        own_disk=(root / LOOP_CONTROL.relative_to("/")).exists(),
         lowers_oom_score=_may_lower_oom_score((root / "proc/self/status").read_text(encoding="utf-8")),
     )
 
