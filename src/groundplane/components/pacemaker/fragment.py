@@ -12,7 +12,6 @@ from groundplane.components.base import templates
 from groundplane.components.corosync import timing
 from groundplane.components.corosync.fragment import node_id
 from groundplane.components.haproxy.fragment import HEALTH_PATH, HEALTH_PORT
-from groundplane.components.pacemaker.lease import TABLE as LEASE_TABLE
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from groundplane.spec.model import Role, Standby
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
@@ -25,6 +24,7 @@ AGENTS = "/usr/lib/ocf/resource.d/groundplane"
 LEASE_PROGRAM = "/usr/lib/groundplane/lease.py"
 LEASE_UNIT = "groundplane-lease.service"
 LEASE_ARMED = "/run/groundplane-lease/armed"
+LEASE_LEAVING = "/run/groundplane-lease/leaving"
 # Ends before another balancer can hold the address: that one may have had its last token up to HOLD before this one.
 LEASE = timing.SOONEST_TAKEOVER - 2 * timing.HOLD
 UNIT = "pacemaker.service"
@@ -69,13 +69,16 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
 def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     """The lease on the address, where there is another balancer that could take it over."""
     environment = templates(__file__)
-    agent = environment.get_template("address-agent.sh").render(armed=LEASE_ARMED, unit=LEASE_UNIT, table=LEASE_TABLE)
+    agent = environment.get_template("address-agent.sh").render(
+        armed=LEASE_ARMED, leaving=LEASE_LEAVING, unit=LEASE_UNIT
+    )
     unit = environment.get_template("lease.service.j2").render(
         program=LEASE_PROGRAM,
         address=topology.lan.floating,
         card=topology.lan.interface,
         length=LEASE,
         armed=LEASE_ARMED,
+        leaving=LEASE_LEAVING,
         others=[node_id(topology, other) for other in topology.balancers if other != machine],
     )
     unit_path = f"/etc/systemd/system/{LEASE_UNIT}"

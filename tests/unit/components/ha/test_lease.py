@@ -110,12 +110,16 @@ class Recorder:
 
     opened: list[float] = field(default_factory=list)
     closed: int = 0
+    kept_out: int = 0
 
     def open(self, seconds: float) -> None:
         self.opened.append(round(seconds, 3))
 
     def close(self) -> None:
         self.closed += 1
+
+    def keep_new_out(self) -> None:
+        self.kept_out += 1
 
 
 @dataclass
@@ -132,7 +136,10 @@ class World:
         self.gate = Recorder()
         self.armed = self.folder / "armed"
         gate: Gate = self.gate  # type: ignore[assignment]
-        self.keeper = Keeper(Lease(LENGTH), gate, self._ask, self.armed, self._drop, clock=lambda: self.now)
+        self.leaving = self.folder / "leaving"
+        self.keeper = Keeper(
+            Lease(LENGTH), gate, self._ask, self.armed, self.leaving, self._drop, clock=lambda: self.now
+        )
 
     def _ask(self) -> Proof | None:
         self.now += self.slow
@@ -144,6 +151,19 @@ class World:
     def round(self, at: float, says: Proof | None) -> None:
         self.now, self.says = at, says
         self.keeper.round()
+
+
+def test_new_connections_stay_out_once_the_address_is_about_to_leave(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.leaving.touch()
+    world.round(10.0, proof(1))
+    assert world.gate.kept_out == 0, "it isn't even here"
+    world.armed.touch()
+    world.round(10.1, proof(2))
+    world.round(10.2, proof(3))
+    assert world.gate.kept_out == 1
+    assert world.gate.opened == [0.3, 0.3], "the requests under way are let in"
+    assert not world.leaving.exists()
 
 
 def test_the_gate_opens_only_while_the_address_runs_here(tmp_path: Path) -> None:

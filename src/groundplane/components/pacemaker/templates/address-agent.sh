@@ -9,6 +9,7 @@
 . "${OCF_FUNCTIONS_DIR:-/usr/lib/ocf/lib/heartbeat}/ocf-directories"
 
 ARMED={{ armed }}
+LEAVING={{ leaving }}
 ADDRESS=$OCF_RESKEY_ip
 CARD=$OCF_RESKEY_nic
 SUCCESS=0 FAILED=1 UNIMPLEMENTED=3 UNCONFIGURED=6 NOT_RUNNING=7
@@ -65,10 +66,11 @@ start() {
 
 stop() {
     # New connections have to ask again, and reach the next owner; meanwhile the requests under way are answered.
-    if here && nft add element netdev {{ table }} leaving "{ $ADDRESS timeout 300ms }"; then
-        sleep 0.05
+    # The keeper sees to it: its sets change all the time, and another nft would start over whenever they do.
+    if here && [ -e "$ARMED" ] && : >"$LEAVING"; then
+        sleep 0.08
     fi
-    rm -f "$ARMED"
+    rm -f "$ARMED" "$LEAVING"
     if here && ! ip address delete "$ADDRESS/32" dev "$CARD"; then
         here && return "$FAILED"
     fi

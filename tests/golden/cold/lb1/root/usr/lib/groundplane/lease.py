@@ -7,8 +7,9 @@ this side has the majority. Where it, Corosync or the whole machine stops, the e
 have agreed that this member is gone.
 
 It runs on balancers as it stands, with Python's standard library alone (``lease.py --help``). Pacemaker's agent makes
-the file ``armed`` when the address starts here. When this side was cut off for so long that another may have taken
-over, the program takes the file and the address away, and Pacemaker decides anew.
+the file ``armed`` when the address starts here, and ``leaving`` before it stops, so that new connections ask again and
+reach the next owner while the requests under way are answered. When this side was cut off for so long that another may
+have taken over, the program takes ``armed`` and the address away, and Pacemaker decides anew.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ TICK = 0.03
 AGAIN = 0.3
 """Seconds for which tokens must have gone round after a pause. A machine that hung finds tokens of a ring that is gone
 waiting for it: they come all at once, are answered by nobody, and prove nothing."""
+LEAVING = 0.3
+"""Seconds for which no new connection is let in when the address is about to leave."""
 TABLE = "groundplane-lease"
 
 
@@ -179,7 +182,7 @@ class Gate:
     def install(self) -> None:
         """Let nothing in for the address until ``open``. Raises OSError when the kernel refuses.
 
-        While Pacemaker's agent has it in ``leaving``, it is answered for, but no new connection is let in.
+        While it is in ``leaving``, it is answered for, but no new connection is let in.
         """
         table, address = f"netdev {TABLE}", self._address
         self._run(
@@ -199,6 +202,10 @@ class Gate:
         entry = f"{{ {self._address} timeout {max(1, int(seconds * 1000))}ms }}"
         self._run(f"flush set netdev {TABLE} held", f"add element netdev {TABLE} held {entry}")
 
+    def keep_new_out(self) -> None:
+        """Let no new connection in, for longer than the address may take to leave."""
+        self._run(f"add element netdev {TABLE} leaving {{ {self._address} timeout {int(LEAVING * 1000)}ms }}")
+
     def close(self) -> None:
         self._run(f"flush set netdev {TABLE} held")
 
@@ -209,12 +216,16 @@ class Gate:
 
 @dataclass
 class Keeper:
-    """One round of the loop: ask, decide, set the gate. ``drop`` takes the address off the card."""
+    """One round of the loop: ask, decide, set the gate. ``drop`` takes the address off the card.
+
+    ``armed`` is there while the address runs here; ``leaving`` appears when it is about to leave.
+    """
 
     lease: Lease
     gate: Gate
     ask: Callable[[], Proof | None]
     armed: Path
+    leaving: Path
     drop: Callable[[], None]
     clock: Callable[[], float] = time.monotonic
     _open: bool = False
@@ -225,6 +236,9 @@ class Keeper:
             now = self.clock()
             self.lease.watch(now, self.ask())
             return
+        if self.leaving.exists():
+            self.gate.keep_new_out()
+            self.leaving.unlink(missing_ok=True)
         now = self.clock()
         granted = self.lease.renew(now, self.ask())
         if granted is None:
@@ -262,6 +276,7 @@ def main() -> None:
     parser.add_argument("--card", required=True)
     parser.add_argument("--length", type=int, required=True, help="of the lease, in milliseconds")
     parser.add_argument("--armed", type=Path, required=True, help="the file that says the address runs here")
+    parser.add_argument("--leaving", type=Path, required=True, help="the file that says that the address will leave")
     parser.add_argument("--other", type=int, action="append", default=[], help="another member's number in Corosync")
     options = parser.parse_args()
 
@@ -277,7 +292,7 @@ def main() -> None:
     gate = Gate(options.address, options.card)
     gate.install()
     corosync = Corosync(tuple(options.other))
-    keeper = Keeper(Lease(options.length / 1000), gate, corosync.ask, options.armed, drop)
+    keeper = Keeper(Lease(options.length / 1000), gate, corosync.ask, options.armed, options.leaving, drop)
     _ready()
     while True:
         keeper.round()
