@@ -116,6 +116,9 @@ async def _break(drill: Drill, scene: Scene, watch: Watch, course: Course, emit:
         course.findings += await drill.during(scene)
     if await scene.mend():
         course.undone = monotonic()
+        if not drill.outage:
+            # Mending may move the address once more: the checks that follow would keep its clients waiting.
+            await _served(watch, course.undone, "clients are served once it is mended", course, emit)
 
 
 async def _served(watch: Watch, since: float, title: str, course: Course, emit: Emit) -> bool:

@@ -68,7 +68,7 @@ stop() {
     # New connections have to ask again, and reach the next owner; meanwhile the requests under way are answered.
     # The keeper sees to it: its sets change all the time, and another nft would start over whenever they do.
     if here && [ -e "$ARMED" ] && : >"$LEAVING"; then
-        sleep 0.08
+        sleep 0.1
     fi
     rm -f "$ARMED" "$LEAVING"
     if here && ! ip address delete "$ADDRESS/32" dev "$CARD"; then

@@ -31,7 +31,7 @@ TICK = 0.03
 AGAIN = 0.3
 """Seconds for which tokens must have gone round after a pause. A machine that hung finds tokens of a ring that is gone
 waiting for it: they come all at once, are answered by nobody, and prove nothing."""
-LEAVING = 0.3
+LEAVING = 0.4
 """Seconds for which no new connection is let in when the address is about to leave."""
 TABLE = "groundplane-lease"
 
