@@ -66,9 +66,14 @@ start() {
 
 stop() {
     # New connections have to ask again, and reach the next owner; meanwhile the requests under way are answered.
-    # The keeper sees to it: its sets change all the time, and another nft would start over whenever they do.
+    # The keeper sees to it, and takes the file when it has: its sets change all the time, and another nft would start
+    # over whenever they do.
     if here && [ -e "$ARMED" ] && : >"$LEAVING"; then
-        sleep 0.1
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            [ -e "$LEAVING" ] || break
+            sleep 0.01
+        done
+        sleep 0.06
     fi
     rm -f "$ARMED" "$LEAVING"
     if here && ! ip address delete "$ADDRESS/32" dev "$CARD"; then
