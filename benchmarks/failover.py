@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from keepalived_pair import Pair, install
+from up import machines
 
 GROUNDPLANE = [sys.executable, "-m", "groundplane"]
 DRILLS = ("balancer-crash", "balancer-drain", "control-plane-crash")
@@ -94,11 +95,7 @@ def drilled(options: list[str], runs: int) -> Mapping[str, list[Document]]:
 def false_alarms(options: list[str], minutes: float) -> Mapping[str, int]:
     """How often each sign of a failure was logged on the balancers while every processor was busy."""
     print(f"every processor is busy for {minutes:g} minutes", file=sys.stderr)
-    balancers = [
-        machine["name"]
-        for machine in json.loads(called("status", *options, "--json"))["machines"]
-        if machine["role"] == "balancer"
-    ]
+    balancers = [machine["name"] for machine in machines(options) if machine["role"] == "balancer"]
     since = f"@{time.time():.0f}"
     burners = [
         subprocess.Popen([sys.executable, "-c", f"import time; end = time.monotonic() + {minutes * 60}\n{BURN}"])

@@ -90,7 +90,6 @@ async def measured(topology: Topology, design: Design, designing: float) -> dict
         return plan(topology, await look(states, (), link.observe), (), interrupts=design.interrupts)
 
     states = design.states
-
     fake = FakeTransport()
     simulated = Simulated(states)
     fake.on("*", then=simulated.answer)
