@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -116,9 +115,6 @@ async def _break(drill: Drill, scene: Scene, watch: Watch, course: Course, emit:
         course.findings += await drill.during(scene)
     if await scene.mend():
         course.undone = monotonic()
-        if not drill.outage:
-            # Mending may move the address once more: the checks that follow would keep its clients waiting.
-            await _served(watch, course.undone, "clients are served once it is mended", course, emit)
 
 
 async def _served(watch: Watch, since: float, title: str, course: Course, emit: Emit) -> bool:
@@ -141,11 +137,10 @@ async def _hold(until: float) -> None:
 
 
 async def _heal(ground: Ground, watch: Watch, course: Course, emit: Emit) -> None:
-    """Wait until the platform is whole and clients are served."""
-    report, served = await asyncio.gather(
-        run_checks(_whole(ground), ground.reach, emit, at_once=AT_ONCE),
-        _served(watch, monotonic(), "clients are served in the end", course, emit),
-    )
+    """Wait until clients are served, and only then look whether the platform is whole: looking keeps clients of a small
+    computer waiting, and what mends a fault may move the address once more."""
+    served = await _served(watch, monotonic(), "clients are served in the end", course, emit)
+    report = await run_checks(_whole(ground), ground.reach, emit, at_once=AT_ONCE)
     if report.ok and served:
         course.healed = monotonic()
 
