@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -76,11 +76,11 @@ def test_data_folders_lie_on_the_host_and_the_registry_is_the_gateways(
 ) -> None:
     topology, material = make_topology(), Material(tmp_path, tmp_path, tmp_path / "registry")
     wanted = (DataFolder("/var/lib/kubelet"), DataFolder("/var/lib/etcd", 0o700))
-    found = rootfs.binds(folders, topology.machine("cp1"), wanted, material)
+    found = asyncio.run(rootfs.binds(folders, topology.machine("cp1"), wanted, material))
     assert [bind.target for bind in found] == ["/var/lib/etcd", "/var/lib/kubelet"]
     assert found[0].source == tmp_path / "lab/data/cp1/var/lib/etcd"
     assert found[0].source.stat().st_mode & 0o777 == 0o700
-    gateway = rootfs.binds(folders, topology.gateway, (), material)
+    gateway = asyncio.run(rootfs.binds(folders, topology.gateway, (), material))
     assert [(bind.target, bind.read_only) for bind in gateway] == [("/srv/registry", True)]
 
 
@@ -88,15 +88,20 @@ def test_a_folder_for_which_so_much_is_enough_gets_a_disk_of_that_size(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rootfs, "LOOP_CONTROL", tmp_path)
-    made: list[tuple[object, ...]] = []
-    monkeypatch.setattr(subprocess, "run", lambda argv, **_: made.append(argv))
+    made: list[Sequence[str]] = []
+
+    async def runner(argv: Sequence[str], *, stdin: str = "") -> str:
+        made.append(argv)
+        return stdin
+
     make(folders, make_topology())
     wanted = (DataFolder("/var/lib/etcd", 0o700, enough=64 << 20), DataFolder("/var/lib/kubelet"))
     for _ in range(2):  # what is on a disk stays there
-        rootfs.binds(folders, make_topology().machine("cp1"), wanted, Material(tmp_path, tmp_path, tmp_path))
+        material = Material(tmp_path, tmp_path, tmp_path)
+        asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, material, runner=runner))
     (disk,) = (folders.machine("cp1") / "disks").iterdir()
     assert (disk / "image").stat().st_size == 64 << 20
-    assert [(argv[0], argv[-1]) for argv in made] == [("mkfs.ext4", disk / "image")]
+    assert [(argv[0], argv[-1]) for argv in made] == [("mkfs.ext4", str(disk / "image"))]
     assert (disk / "folder").resolve() == folders.data_folder("cp1", "/var/lib/etcd").resolve()
 
 
@@ -106,7 +111,8 @@ def test_without_loop_devices_a_data_folder_is_the_hosts(
     monkeypatch.setattr(rootfs, "LOOP_CONTROL", tmp_path / "none")
     make(folders, make_topology())
     wanted = (DataFolder("/var/lib/etcd", enough=64 << 20),)
-    rootfs.binds(folders, make_topology().machine("cp1"), wanted, Material(tmp_path, tmp_path, tmp_path))
+    material = Material(tmp_path, tmp_path, tmp_path)
+    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, material))
     assert not (folders.machine("cp1") / "disks").exists()
 
 
@@ -115,7 +121,7 @@ def test_a_removed_machine_leaves_nothing(
 ) -> None:
     make(folders, make_topology())
     material = Material(tmp_path, tmp_path, tmp_path)
-    rootfs.binds(folders, make_topology().machine("cp1"), (DataFolder("/var/lib/etcd"),), material)
+    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), (DataFolder("/var/lib/etcd"),), material))
     rootfs.remove(folders, "cp1")
     rootfs.remove(folders, "cp1")
     (folders.machines / "stray").write_text("not a folder")

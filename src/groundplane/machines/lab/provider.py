@@ -251,7 +251,7 @@ class LabProvider:
         layer = guest.write_layer(self._folders.layer)
         rootfs.stand_on(self._folders, machine.name, self._material, layer)
         data = blueprint.state.data_folders
-        binds = await asyncio.to_thread(rootfs.binds, self._folders, machine, data, self._material)
+        binds = await rootfs.binds(self._folders, machine, data, self._material)
         container = Container(
             name=self._names.container(machine.name),
             hostname=machine.name,

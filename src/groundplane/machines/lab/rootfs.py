@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from groundplane.errors import MachineError
 from groundplane.image.removal import remove_tree
 from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.lab.command import Runner, run
 from groundplane.machines.lab.names import Folders, machine_id
 from groundplane.machines.lab.nspawn import Bind
 from groundplane.spec.model import Role
@@ -59,7 +58,9 @@ def stand_on(folders: Folders, machine: str, material: Material, layer: Path) ->
         fresh.replace(link)
 
 
-def binds(folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], material: Material) -> tuple[Bind, ...]:
+async def binds(
+    folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], material: Material, *, runner: Runner = run
+) -> tuple[Bind, ...]:
     """What of this computer appears in the machine; its data folders are made where they are missing."""
     found = []
     for data in sorted(wanted, key=lambda folder: folder.path):
@@ -68,7 +69,8 @@ def binds(folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], ma
             private_folder(folders.data)
             # Before the folder: were this cut short, the disk would be made anew.
             if data.enough is not None and LOOP_CONTROL.exists():
-                _disk(folders.machine(machine.name), source, data.enough)
+                image = _disk(folders.machine(machine.name), source, data.enough)
+                await runner(("mkfs.ext4", "-q", "-m", "0", str(image)))
             source.mkdir(parents=True)
             source.chmod(data.mode)
         found.append(Bind(source, data.path))
@@ -77,18 +79,16 @@ def binds(folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], ma
     return tuple(found)
 
 
-def _disk(folder: Path, mounted_on: Path, size: int) -> None:
-    """Make a disk that is mounted on a data folder whenever the machine starts (nspawn.py): a file full of holes."""
+def _disk(folder: Path, mounted_on: Path, size: int) -> Path:
+    """Make a disk that is mounted on a data folder whenever the machine starts (nspawn.py): a file full of holes, which
+    is returned and has no file system yet."""
     disk = folder / "disks" / mounted_on.name
     remove_tree(disk)
     disk.mkdir(parents=True)
     (disk / "folder").symlink_to(mounted_on.resolve())
     with (disk / "image").open("xb") as image:
         image.truncate(size)
-    try:
-        subprocess.run(("mkfs.ext4", "-q", "-m", "0", disk / "image"), check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        raise MachineError(f"no file system could be made in {disk / 'image'}", detail=error.stderr) from error
+    return disk / "image"
 
 
 def remove(folders: Folders, machine: str) -> None:
