@@ -1,3 +1,4 @@
+{% import "ocf.sh.j2" as ocf %}
 #!/bin/sh
 # Resource agent: the floating address under a lease. Written by groundplane.
 #
@@ -12,31 +13,9 @@ ARMED={{ armed }}
 LEAVING={{ leaving }}
 ADDRESS=$OCF_RESKEY_ip
 CARD=$OCF_RESKEY_nic
-SUCCESS=0 FAILED=1 UNIMPLEMENTED=3 UNCONFIGURED=6 NOT_RUNNING=7
+OCF_SUCCESS=0 OCF_ERR_GENERIC=1 OCF_ERR_UNIMPLEMENTED=3 OCF_ERR_CONFIGURED=6 OCF_NOT_RUNNING=7
 
-metadata() {
-    cat <<'END'
-<?xml version="1.0"?>
-<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">
-<resource-agent name="floating-address" version="1.0">
-<version>1.1</version>
-<longdesc lang="en">An IPv4 address on a network card, answered for only while this balancer holds the lease on it.</longdesc>
-<shortdesc lang="en">Floating address under a lease</shortdesc>
-<parameters>
-<parameter name="ip" required="1"><shortdesc lang="en">The address</shortdesc><content type="string"/></parameter>
-<parameter name="nic" required="1"><shortdesc lang="en">The network card</shortdesc><content type="string"/></parameter>
-</parameters>
-<actions>
-<action name="start" timeout="30s"/>
-<action name="stop" timeout="60s"/>
-<action name="monitor" timeout="20s" interval="2s" depth="0"/>
-<action name="meta-data" timeout="5s"/>
-<action name="validate-all" timeout="5s"/>
-</actions>
-</resource-agent>
-END
-}
-
+{{ ocf.metadata("floating-address", "An IPv4 address on a network card, answered for only while this balancer holds the lease on it.", "Floating address under a lease", "20s", "2s", "5s", (("ip", "The address"), ("nic", "The network card"))) }}
 reason() {
     echo "ocf-exit-reason:$1" >&2
 }
@@ -45,7 +24,8 @@ here() {
     [ -n "$(ip -oneline -4 address show dev "$CARD" to "$ADDRESS/32")" ]
 }
 
-# Neighbours learn the new owner at once; one that misses it has nine more chances.
+# Neighbours learn the new owner at once; one that misses it has nine more chances. Not by send_arp itself: it would go on
+# after the address has left.
 announce() {
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         [ -e "$ARMED" ] || break
@@ -57,11 +37,11 @@ announce() {
 start() {
     if ! : >"$ARMED"; then
         reason "the lease's keeper does not run: see journalctl -u {{ unit }}"
-        return "$FAILED"
+        return "$OCF_ERR_GENERIC"
     fi
-    ip address replace "$ADDRESS/32" dev "$CARD" || return "$FAILED"
+    ip address replace "$ADDRESS/32" dev "$CARD" || return "$OCF_ERR_GENERIC"
     announce </dev/null >/dev/null 2>&1 &
-    return "$SUCCESS"
+    return "$OCF_SUCCESS"
 }
 
 stop() {
@@ -77,30 +57,22 @@ stop() {
     fi
     rm -f "$ARMED" "$LEAVING"
     if here && ! ip address delete "$ADDRESS/32" dev "$CARD"; then
-        here && return "$FAILED"
+        here && return "$OCF_ERR_GENERIC"
     fi
-    return "$SUCCESS"
+    return "$OCF_SUCCESS"
 }
 
 monitor() {
-    here || return "$NOT_RUNNING"
-    [ -e "$ARMED" ] && return "$SUCCESS"
+    here || return "$OCF_NOT_RUNNING"
+    [ -e "$ARMED" ] && return "$OCF_SUCCESS"
     reason "the address is here without a lease"
-    return "$FAILED"
+    return "$OCF_ERR_GENERIC"
 }
 
 validate() {
-    [ -n "$ADDRESS" ] && [ -n "$CARD" ] && return "$SUCCESS"
+    [ -n "$ADDRESS" ] && [ -n "$CARD" ] && return "$OCF_SUCCESS"
     reason "ip and nic have to be given"
-    return "$UNCONFIGURED"
+    return "$OCF_ERR_CONFIGURED"
 }
 
-case $1 in
-    meta-data) metadata ;;
-    start) start ;;
-    stop) stop ;;
-    monitor) monitor ;;
-    validate-all) validate ;;
-    *) exit "$UNIMPLEMENTED" ;;
-esac
-exit $?
+{{ ocf.dispatch() }}

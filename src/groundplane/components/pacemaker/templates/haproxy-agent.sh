@@ -1,3 +1,4 @@
+{% import "ocf.sh.j2" as ocf %}
 #!/bin/sh
 # Resource agent: HAProxy as Pacemaker's. Written by groundplane.
 #
@@ -14,26 +15,7 @@
 UNIT=haproxy.service
 HEALTH=http://127.0.0.1:{{ port }}{{ path }}
 
-metadata() {
-    cat <<'END'
-<?xml version="1.0"?>
-<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">
-<resource-agent name="haproxy" version="1.0">
-<version>1.1</version>
-<longdesc lang="en">HAProxy under systemd; healthy while it answers on loopback.</longdesc>
-<shortdesc lang="en">HAProxy that answers</shortdesc>
-<parameters/>
-<actions>
-<action name="start" timeout="30s"/>
-<action name="stop" timeout="60s"/>
-<action name="monitor" timeout="10s" interval="1s" depth="0"/>
-<action name="meta-data" timeout="5s"/>
-<action name="validate-all" timeout="10s"/>
-</actions>
-</resource-agent>
-END
-}
-
+{{ ocf.metadata("haproxy", "HAProxy under systemd; healthy while it answers on loopback.", "HAProxy that answers", "10s", "1s", "10s") }}
 answers() {
     curl --silent --fail --noproxy '*' --max-time 1 --output /dev/null "$HEALTH"
 }
@@ -96,12 +78,4 @@ validate() {
     return "$OCF_SUCCESS"
 }
 
-case $1 in
-    meta-data) metadata ;;
-    start) start ;;
-    stop) stop ;;
-    monitor) monitor ;;
-    validate-all) validate ;;
-    *) exit "$OCF_ERR_UNIMPLEMENTED" ;;
-esac
-exit $?
+{{ ocf.dispatch() }}
