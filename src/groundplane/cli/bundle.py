@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from groundplane.cli import exits
+from groundplane.cli import exits, outfile
 from groundplane.cli.complete import sources, versions
 from groundplane.cli.output import columns, size
 from groundplane.cli.session import Session, command
@@ -153,8 +153,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the cached bundle as one file, to be carried to where there is no network."""
-    if path.exists():
-        raise BundleError("is there already", where=str(path), hint="choose another name, or remove it first")
+    outfile.check_new(path)
     bundle = cached(session, version)
     with session.progress():
         bundle.export(path)

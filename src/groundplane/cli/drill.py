@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundplane.cli import exits
+from groundplane.cli import exits, outfile
 from groundplane.cli.complete import drill_names
-from groundplane.cli.machines import invoker
 from groundplane.cli.platform import agree
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
@@ -39,7 +38,7 @@ def drill(
         ),
     ],
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the report to this file as a page, too.", show_default=False)
+        Path | None, typer.Option("--html", help="Write the report as a page to this new file.", show_default=False)
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before anything is broken.")] = False,
 ) -> None:
@@ -53,6 +52,8 @@ def drill(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
+    if html is not None:
+        outfile.check_new(html)
     spec = pipeline.validate(session.file)
     need_root(session, "break machines")
     if spec.provider != EXPENDABLE and not yes:
@@ -60,9 +61,9 @@ def drill(
         agree(session, question, "nothing was drilled")
     with session.progress() as emit:
         suite = run(pipeline.drill(session.options(emit), name), tell=session.out.tell)
+    _show(session, suite, several=name == "all")
     if html is not None:
         _write_page(session, suite, html)
-    _show(session, suite, several=name == "all")
     if not suite.ok:
         raise typer.Exit(exits.FAILED)
 
@@ -101,7 +102,6 @@ def _show(session: Session, suite: Suite, *, several: bool) -> None:
 
 def _write_page(session: Session, suite: Suite, path: Path) -> None:
     from groundplane.drill.page import page
-    from groundplane.store import write_private
 
-    write_private(path, page(suite).encode(), owner=invoker())
+    outfile.write(path, page(suite).encode())
     session.out.tell(f"the report is in {path}")

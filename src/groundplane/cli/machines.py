@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from groundplane.cli import exits
+from groundplane.cli import exits, outfile
 from groundplane.cli.complete import machine_names
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
 from groundplane.cli.standing import standing
-from groundplane.errors import StoreError
 from groundplane.events import silent
 
 PANEL = "Machines"
@@ -133,8 +131,9 @@ def kubeconfig(
     """Write an administrator's kubeconfig. Who has it rules the cluster."""
     from groundplane import pipeline
     from groundplane.cli.running import run
-    from groundplane.store import write_private
 
+    if out is not None and not force:
+        outfile.check_new(out, hint="choose another name, or replace it with --force")
     standing(session)
     need_root(session, "read the platform's keys")
     with session.progress() as emit:
@@ -143,13 +142,5 @@ def kubeconfig(
         sys.stdout.write(secret.text())
         sys.stdout.flush()
         return
-    if out.is_symlink() or (out.exists() and not force):
-        raise StoreError("is there already", where=str(out), hint="choose another name, or replace it with --force")
-    write_private(out, secret.reveal(), owner=invoker())
+    outfile.write(out, secret.reveal())
     session.out.tell(f"next: export KUBECONFIG={out.absolute()}")
-
-
-def invoker() -> tuple[int, int] | None:
-    """Who called sudo: a file that only root can read is of no use to them."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdigit() and gid.isdigit() else None

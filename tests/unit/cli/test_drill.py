@@ -88,6 +88,18 @@ def test_the_page_is_written_beside(gp: Any, pipeline: Any, tmp_path: Path) -> N
     assert json.loads(answer.out)["ok"] is True
 
 
+@pytest.mark.parametrize("page", ["notes.txt", ".", "nowhere/report.html"])
+def test_a_page_that_has_no_place_is_refused_before_anything_is_broken(
+    gp: Any, pipeline: Any, tmp_path: Path, page: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    answer = gp("drill", "balancer-crash", "--html", page)
+    assert answer.code == 1
+    assert page in answer.err
+    assert pipeline.asked == []
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_machines_that_somebody_may_miss_are_not_broken_unasked(
     gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,28 @@
+"""Files that a command writes where its user says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from groundplane.errors import StoreError
+
+
+def check_new(path: Path, hint: str = "choose another name, or remove it first") -> None:
+    """Raise StoreError where ``path`` is taken or no file can be made there; to be asked before anything is done."""
+    if path.is_symlink() or path.exists():
+        raise StoreError("is there already", where=str(path), hint=hint)
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise StoreError("no file can be made there", where=str(path), hint="name a folder that is there and writable")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a private file at ``path``; under sudo it is the caller's: one that only root can read is of no use to them.
+
+    Raises StoreError.
+    """
+    from groundplane.store import write_private
+
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    called = os.geteuid() == 0 and uid.isdigit() and gid.isdigit()
+    write_private(path, content, owner=(int(uid), int(gid)) if called else None)
