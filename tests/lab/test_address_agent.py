@@ -51,17 +51,17 @@ class Balancer:
 
 
 def connection(ages: str) -> str:
-    return f"0 0 10.80.0.10:6443 10.80.0.51:42786 bbr wscale:10,10 bytes_sent:1067 {ages} pacing_rate 1bps\n"
+    return f"0 0 10.80.0.10:6443 10.80.0.51:42786 bbr wscale:10,10 {ages} pacing_rate 1bps\n"
 
 
 @pytest.mark.parametrize(
     "ages",
     [
-        "lastsnd:12 lastrcv:2224",  # a watch that was told something
-        "lastsnd:4 lastrcv:8",  # a request just answered
-        "lastrcv:4",  # one answered this very moment: ss leaves out what is nought
-        "lastsnd:88 lastrcv:88",  # both in one step of the clock, and nothing since
-        "lastsnd:8632 lastrcv:400",  # a watch's window update
+        "bytes_received:55085 lastsnd:12 lastrcv:2224",  # a watch that was told something
+        "bytes_received:55085 lastsnd:4 lastrcv:8",  # a request just answered
+        "bytes_received:55085 lastrcv:4",  # one answered this very moment: ss leaves out what is nought
+        "bytes_received:55085 lastsnd:8632 lastrcv:400",  # a watch's window update
+        "bytes_received:708 lastsnd:380 lastrcv:400",  # a client that keeps its connection for later
     ],
 )
 def test_the_address_leaves_at_once_when_no_client_waits(tmp_path: Path, ages: str) -> None:
@@ -74,13 +74,14 @@ def test_the_address_leaves_at_once_when_no_client_waits(tmp_path: Path, ages: s
 @pytest.mark.parametrize(
     "ages",
     [
-        "lastsnd:52 lastrcv:32",  # a request not answered yet
-        "lastsnd:400",  # one that came this very moment
+        "bytes_received:55085 lastsnd:52 lastrcv:32",  # a request not answered yet
+        "bytes_received:55085 lastsnd:400",  # one that came this very moment
         "lastsnd:8 lastrcv:8",  # a connection just made
+        "bytes_received:708 lastsnd:4 lastrcv:8",  # a first request, and no more than a session's ticket so far
     ],
 )
 def test_a_client_that_waits_is_waited_for_but_not_for_ever(tmp_path: Path, ages: str) -> None:
-    balancer = Balancer(tmp_path, connection("lastsnd:12 lastrcv:2224") + connection(ages))
+    balancer = Balancer(tmp_path, connection("bytes_received:55085 lastsnd:12 lastrcv:2224") + connection(ages))
     assert balancer.stop() == PATIENCE
     assert "address delete 10.80.0.10/32 dev eth0" in (tmp_path / "told").read_text()
     assert list(balancer.lease.iterdir()) == []

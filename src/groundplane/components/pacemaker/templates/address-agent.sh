@@ -34,17 +34,19 @@ announce() {
     done
 }
 
-# Whether a client is still to be answered: what it sent came after what was sent to it last, and not long ago (some things
-# need no answer). The kernel keeps time in steps of 4 ms or more: where both fall in one, the benefit of doubt is shorter.
+# Whether a client is still to be answered: it sent something not long ago (some things need no answer), and nothing was
+# sent to it since. What a new connection was sent may be no more than TLS asks for: its first request is waited for all
+# the same.
 under_way() {
     ss -tinHO state established src "$ADDRESS" | awk '
         {
-            sent = received = 0
+            sent = received = bytes = 0
             for (i = 1; i <= NF; i++) {
                 if ($i ~ /^lastsnd:/) sent = substr($i, 9) + 0
                 if ($i ~ /^lastrcv:/) received = substr($i, 9) + 0
+                if ($i ~ /^bytes_received:/) bytes = substr($i, 16) + 0
             }
-            if (received < sent ? received < 200 : received == sent && received < 40) waiting = 1
+            if (received < 200 && (received < sent || bytes < 4096)) waiting = 1
         }
         END { exit !waiting }'
 }
