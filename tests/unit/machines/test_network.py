@@ -12,7 +12,7 @@ import pytest
 
 from groundplane.errors import MachineError
 from groundplane.machines.lab import network as network_module
-from groundplane.machines.lab.names import Names
+from groundplane.machines.lab.names import Names, bridge_mac
 from groundplane.machines.lab.network import (
     Cabling,
     Link,
@@ -27,6 +27,7 @@ from groundplane.topology.model import Topology
 
 MakeTopology = Callable[..., Topology]
 OPERATOR = IPv4Address("10.80.0.191")
+LAN_MAC, WAN_MAC = (bridge_mac("demo", bridge) for bridge in ("lan", "wan"))
 
 
 def test_the_operator_sits_just_below_the_strangers_pool(make_topology: MakeTopology) -> None:
@@ -58,29 +59,39 @@ def test_only_the_gateway_has_an_outer_card(make_topology: MakeTopology) -> None
 
 def test_bridges_are_made_once_and_nothing_is_done_where_they_stand(make_topology: MakeTopology) -> None:
     lan = make_topology().lan
-    assert bridge_commands(lan, OPERATOR, {}) == (
+    assert bridge_commands("demo", lan, OPERATOR, {}) == (
         "link set lo up",
-        "link add lan type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        f"link add lan address {LAN_MAC} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         "link set lan up",
-        "link add wan type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        f"link add wan address {WAN_MAC} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         "link set wan up",
         "address add 10.80.0.191/24 dev lan",
     )
     standing = {
         "lo": Link("lo", "", (), "", True),
-        "lan": Link("lan", "", ("10.80.0.191/24",), "", True),
-        "wan": Link("wan", "", (), "", True),
+        "lan": Link("lan", LAN_MAC, ("10.80.0.191/24",), "", True),
+        "wan": Link("wan", WAN_MAC, (), "", True),
     }
-    assert bridge_commands(lan, OPERATOR, standing) == ()
+    assert bridge_commands("demo", lan, OPERATOR, standing) == ()
+
+
+def test_a_bridge_keeps_its_own_mac_whatever_is_plugged_into_it(make_topology: MakeTopology) -> None:
+    assert LAN_MAC != WAN_MAC
+    standing = {
+        "lo": Link("lo", "", (), "", True),
+        "lan": Link("lan", "26:82:fb:d1:10:ee", ("10.80.0.191/24",), "", True),
+        "wan": Link("wan", WAN_MAC, (), "", True),
+    }
+    assert bridge_commands("demo", make_topology().lan, OPERATOR, standing) == (f"link set lan address {LAN_MAC}",)
 
 
 def test_an_operator_that_moved_leaves_its_old_address(make_topology: MakeTopology) -> None:
     standing = {
         "lo": Link("lo", "", (), "", True),
-        "lan": Link("lan", "", ("10.80.0.7/24",), "", True),
-        "wan": Link("wan", "", (), "", True),
+        "lan": Link("lan", LAN_MAC, ("10.80.0.7/24",), "", True),
+        "wan": Link("wan", WAN_MAC, (), "", True),
     }
-    assert bridge_commands(make_topology().lan, OPERATOR, standing) == (
+    assert bridge_commands("demo", make_topology().lan, OPERATOR, standing) == (
         "address del 10.80.0.7/24 dev lan",
         "address add 10.80.0.191/24 dev lan",
     )

@@ -60,7 +60,16 @@ def port(machine: str, bridge: str = LAN) -> str:
 
 def outer_mac(lab: str, machine: str) -> str:
     """A locally administered address for the outer card; the same at every call."""
-    raw = sha256(f"{lab}.{machine}.{WAN}".encode()).digest()
+    return _mac(f"{lab}.{machine}.{WAN}")
+
+
+def bridge_mac(lab: str, bridge: str) -> str:
+    """The same for a bridge, which takes one of its ports' otherwise, and another one when that port goes."""
+    return _mac(f"{lab}.{bridge}")
+
+
+def _mac(unique: str) -> str:
+    raw = sha256(unique.encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x02, *raw[:5]))
 
 

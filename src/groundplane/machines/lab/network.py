@@ -20,7 +20,7 @@ from pathlib import Path
 from groundplane.errors import MachineError
 from groundplane.image.removal import read_mounts
 from groundplane.machines.lab.command import Runner, run
-from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, mounted, outer_mac, port
+from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, bridge_mac, mounted, outer_mac, port
 from groundplane.spec.addressing import spare_address
 from groundplane.spec.model import Role
 from groundplane.topology.model import Lan, Machine, Topology
@@ -74,14 +74,21 @@ def operator_address(topology: Topology) -> IPv4Address:
     )
 
 
-def bridge_commands(lan: Lan, operator: IPv4Address, links: Mapping[str, Link]) -> tuple[str, ...]:
-    """ip(8) batch lines that turn the lab namespace's ``links`` into what they must be; none when they are."""
+def bridge_commands(lab: str, lan: Lan, operator: IPv4Address, links: Mapping[str, Link]) -> tuple[str, ...]:
+    """ip(8) batch lines that turn the lab namespace's ``links`` into what they must be; none when they are.
+
+    This computer is on the LAN with a MAC address of its own: machines would go on sending to the old one for seconds
+    if it changed with what is plugged in.
+    """
     lines: list[str] = []
     if not (loopback := links.get("lo")) or not loopback.up:
         lines.append("link set lo up")
     for name in (LAN, WAN):
+        mac = bridge_mac(lab, name)
         if name not in links:
-            lines.append(f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+            lines.append(f"link add {name} address {mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+        elif links[name].mac != mac:
+            lines.append(f"link set {name} address {mac}")
         if name not in links or not links[name].up:
             lines.append(f"link set {name} up")
     wanted = f"{operator}/{lan.range.prefixlen}"
@@ -171,7 +178,11 @@ class Network:
         name = self._names.namespace
         await self._make_namespace(name)
         links = await self._links(name)
-        await self._batch(name, bridge_commands(self._topology.lan, operator_address(self._topology), links))
+        await self._batch(name, self._bridges(links))
+
+    def _bridges(self, links: Mapping[str, Link]) -> tuple[str, ...]:
+        topology = self._topology
+        return bridge_commands(topology.name, topology.lan, operator_address(topology), links)
 
     async def plug(self, machine: Machine) -> bool:
         """The machine's namespace with its cards in it; return whether anything was missing."""
