@@ -132,8 +132,8 @@ def kubeconfig(
     from groundplane import pipeline
     from groundplane.cli.running import run
 
-    if out is not None and not force:
-        outfile.check_new(out, hint="choose another name, or replace it with --force")
+    if out is not None:
+        outfile.check_new(out, hint="choose another name, or replace it with --force", replace=force)
     standing(session)
     need_root(session, "read the platform's keys")
     with session.progress() as emit:

@@ -8,9 +8,12 @@ from pathlib import Path
 from groundplane.errors import StoreError
 
 
-def check_new(path: Path, hint: str = "choose another name, or remove it first") -> None:
-    """Raise StoreError where ``path`` is taken or no file can be made there; to be asked before anything is done."""
-    if path.is_symlink() or path.exists():
+def check_new(path: Path, hint: str = "choose another name, or remove it first", *, replace: bool = False) -> None:
+    """Raise StoreError where ``path`` is taken or no file can be made there; to be asked before anything is done.
+
+    With ``replace`` a file may be there, but no symbolic link: what it leads to may be anything.
+    """
+    if path.is_symlink() or (path.exists() and not replace):
         raise StoreError("is there already", where=str(path), hint=hint)
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise StoreError("no file can be made there", where=str(path), hint="name a folder that is there and writable")

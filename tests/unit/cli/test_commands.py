@@ -232,6 +232,8 @@ def test_kubeconfig_goes_to_stdout_or_a_private_new_file(gp: Any, pipeline: Any,
     assert gp("kubeconfig", "--out", "kc").code == 1
     assert path.read_text() == "precious"
     assert gp("kubeconfig", "--out", "kc", "--force").code == 0
+    (tmp_path / "link").symlink_to("kc")
+    assert gp("kubeconfig", "--out", "link", "--force").code == 1
     assert path.read_text() == "apiVersion: v1\n"
 
 

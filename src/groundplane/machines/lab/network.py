@@ -175,14 +175,10 @@ class Network:
 
     async def prepare(self) -> None:
         """The lab's namespace with its bridges and the operator's address."""
-        name = self._names.namespace
+        name, topology = self._names.namespace, self._topology
         await self._make_namespace(name)
         links = await self._links(name)
-        await self._batch(name, self._bridges(links))
-
-    def _bridges(self, links: Mapping[str, Link]) -> tuple[str, ...]:
-        topology = self._topology
-        return bridge_commands(topology.name, topology.lan, operator_address(topology), links)
+        await self._batch(name, bridge_commands(topology.name, topology.lan, operator_address(topology), links))
 
     async def plug(self, machine: Machine) -> bool:
         """The machine's namespace with its cards in it; return whether anything was missing."""
