@@ -20,6 +20,8 @@ REVIVAL_DEADLINE = 120.0  # seconds a control plane that was whole gets to start
 # What `kubeadm init` finds in its way when it goes on with what an interrupted one began.
 _RESUMING = "DirAvailable--var-lib-etcd,Port-2379,Port-2380,Port-6443,Port-10250,Port-10257,Port-10259"
 
+_TOKEN_UNSAID = "--skip-token-print"  # its words are kept in a file
+
 # The last thing each phase of `kubeadm init` makes in the API.
 _FOUNDATIONS = (
     "configmap/kubeadm-config",
@@ -67,7 +69,7 @@ async def initialise(reach: Reach, topology: Topology) -> None:
     if _whole(facts[machine.name]) and await _revived(reach, topology):
         return
     await floating_answers(reach, topology, machine)
-    arguments = ["init", f"--config={paths.INIT}"]
+    arguments = ["init", f"--config={paths.INIT}", _TOKEN_UNSAID]
     if not facts[machine.name].untouched:
         await _remove_derived(reach, machine)
         arguments.append(f"--ignore-preflight-errors={_RESUMING}")
@@ -132,7 +134,7 @@ async def _finish_standing(reach: Reach, topology: Topology) -> None:
     name = await any_control_plane(reach, topology)
     if name is None or await initialised(reach, topology):
         return
-    for phase in (("upload-config", "all"), ("bootstrap-token",), ("addon", "all")):
+    for phase in (("upload-config", "all"), ("bootstrap-token", _TOKEN_UNSAID), ("addon", "all")):
         await kubeadm(reach, name, "init", "phase", *phase, f"--config={paths.INIT}", deadline=120)
     await revoke(reach, topology, paths.TOKEN_DESCRIPTION)
 

@@ -57,7 +57,8 @@ async def kubeadm(reach: Reach, machine: str, *arguments: str, deadline: float) 
         "--property=Type=exec",
         "--property=UMask=0077",
         f"--property=RuntimeMaxSec={deadline:.0f}",
-        f"--property=StandardOutput=truncate:{paths.LOG}",
+        # Appended to: `truncate:` would empty it once more for what follows kubeadm's end.
+        f"--property=StandardOutput=append:{paths.LOG}",
         "--property=StandardError=inherit",
         # A join's credentials, and those above all permissions that `init` leaves, however it was ended.
         f"--property=ExecStopPost=/bin/rm -f {paths.DISCOVERY} {paths.SUPER_ADMIN}",

@@ -92,7 +92,7 @@ def test_images_are_fetched_ahead_and_nothing_waits_for_them(world: World, run: 
 
 def test_init_begins_on_the_first(world: World, run: Run) -> None:
     assert run(do(world, "kubeadm-init"))
-    assert world.kubeadm_runs == [("cp1", ("init", f"--config={paths.INIT}"))]
+    assert world.kubeadm_runs == [("cp1", ("init", f"--config={paths.INIT}", "--skip-token-print"))]
     assert world.tokens == {}
     assert ("cp1", ("rm", "-f", paths.SUPER_ADMIN)) in world.calls
 
