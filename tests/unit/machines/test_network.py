@@ -58,8 +58,8 @@ def test_only_the_gateway_has_an_outer_card(make_topology: MakeTopology) -> None
 
 
 def test_bridges_are_made_once_and_nothing_is_done_where_they_stand(make_topology: MakeTopology) -> None:
-    lan = make_topology().lan
-    assert bridge_commands("demo", lan, OPERATOR, {}) == (
+    topology = make_topology()
+    assert bridge_commands(topology, {}) == (
         "link set lo up",
         f"link add lan address {LAN_MAC} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         "link set lan up",
@@ -72,7 +72,7 @@ def test_bridges_are_made_once_and_nothing_is_done_where_they_stand(make_topolog
         "lan": Link("lan", LAN_MAC, ("10.80.0.191/24",), "", True),
         "wan": Link("wan", WAN_MAC, (), "", True),
     }
-    assert bridge_commands("demo", lan, OPERATOR, standing) == ()
+    assert bridge_commands(topology, standing) == ()
 
 
 def test_a_bridge_keeps_its_own_mac_whatever_is_plugged_into_it(make_topology: MakeTopology) -> None:
@@ -82,7 +82,7 @@ def test_a_bridge_keeps_its_own_mac_whatever_is_plugged_into_it(make_topology: M
         "lan": Link("lan", "26:82:fb:d1:10:ee", ("10.80.0.191/24",), "", True),
         "wan": Link("wan", WAN_MAC, (), "", True),
     }
-    assert bridge_commands("demo", make_topology().lan, OPERATOR, standing) == (f"link set lan address {LAN_MAC}",)
+    assert bridge_commands(make_topology(), standing) == (f"link set lan address {LAN_MAC}",)
 
 
 def test_an_operator_that_moved_leaves_its_old_address(make_topology: MakeTopology) -> None:
@@ -91,7 +91,7 @@ def test_an_operator_that_moved_leaves_its_old_address(make_topology: MakeTopolo
         "lan": Link("lan", LAN_MAC, ("10.80.0.7/24",), "", True),
         "wan": Link("wan", WAN_MAC, (), "", True),
     }
-    assert bridge_commands("demo", make_topology().lan, OPERATOR, standing) == (
+    assert bridge_commands(make_topology(), standing) == (
         "address del 10.80.0.7/24 dev lan",
         "address add 10.80.0.191/24 dev lan",
     )

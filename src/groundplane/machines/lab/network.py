@@ -23,7 +23,7 @@ from groundplane.machines.lab.command import Runner, run
 from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, bridge_mac, mounted, outer_mac, port
 from groundplane.spec.addressing import spare_address
 from groundplane.spec.model import Role
-from groundplane.topology.model import Lan, Machine, Topology
+from groundplane.topology.model import Machine, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def operator_address(topology: Topology) -> IPv4Address:
     )
 
 
-def bridge_commands(lab: str, lan: Lan, operator: IPv4Address, links: Mapping[str, Link]) -> tuple[str, ...]:
+def bridge_commands(topology: Topology, links: Mapping[str, Link]) -> tuple[str, ...]:
     """ip(8) batch lines that turn the lab namespace's ``links`` into what they must be; none when they are.
 
     This computer is on the LAN with a MAC address of its own: machines would go on sending to the old one for seconds
@@ -84,14 +84,14 @@ def bridge_commands(lab: str, lan: Lan, operator: IPv4Address, links: Mapping[st
     if not (loopback := links.get("lo")) or not loopback.up:
         lines.append("link set lo up")
     for name in (LAN, WAN):
-        mac = bridge_mac(lab, name)
+        mac = bridge_mac(topology.name, name)
         if name not in links:
             lines.append(f"link add {name} address {mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
         elif links[name].mac != mac:
             lines.append(f"link set {name} address {mac}")
         if name not in links or not links[name].up:
             lines.append(f"link set {name} up")
-    wanted = f"{operator}/{lan.range.prefixlen}"
+    wanted = f"{operator_address(topology)}/{topology.lan.range.prefixlen}"
     present = links[LAN].addresses if LAN in links else ()
     lines += [f"address del {address} dev {LAN}" for address in present if address != wanted]
     if wanted not in present:
@@ -175,10 +175,9 @@ class Network:
 
     async def prepare(self) -> None:
         """The lab's namespace with its bridges and the operator's address."""
-        name, topology = self._names.namespace, self._topology
+        name = self._names.namespace
         await self._make_namespace(name)
-        links = await self._links(name)
-        await self._batch(name, bridge_commands(topology.name, topology.lan, operator_address(topology), links))
+        await self._batch(name, bridge_commands(self._topology, await self._links(name)))
 
     async def plug(self, machine: Machine) -> bool:
         """The machine's namespace with its cards in it; return whether anything was missing."""
