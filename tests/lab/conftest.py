@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -20,6 +20,15 @@ from tests.lab import host
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "lab.yaml"
+
+BALANCER: Final = "crm_mon --one-shot; echo 'show servers state' | socat - /run/haproxy/admin.sock; journalctl -n 30"
+CONTROL_PLANE: Final = """
+cat /run/groundplane/kubeadm.log
+kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://127.0.0.1:6443 get --raw='/readyz?verbose' 2>&1
+tail --quiet --lines=30 /var/log/pods/kube-system_*/*/*.log
+journalctl -u kubelet -n 30
+"""
+EVIDENCE: Final = {"lb1": BALANCER, "lb2": BALANCER, "cp1": CONTROL_PLANE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,16 @@ class Platform:
             self.command(*words), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
         )
         if check and done.returncode != 0:
-            pytest.fail(f"{' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+            self.fail(f"{' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
+
+    def fail(self, words: str) -> NoReturn:
+        """Fail with ``words`` and what the machines have to say: they are gone when somebody reads it."""
+        said = [words]
+        for machine, script in EVIDENCE.items():
+            answer = self.run("ssh", machine, "--", "sh", "-c", script, check=False, timeout=60)
+            said.append(f"-- {machine}\n{answer.stdout}{answer.stderr}")
+        pytest.fail("\n".join(said))
 
     def json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json").stdout)
@@ -109,7 +126,7 @@ class Platform:
                     break
                 assert time.monotonic() < deadline, f"{words!r} not seen:\n{''.join(seen)}"
             else:
-                pytest.fail(f"{command[0]} ended before {words!r}:\n{''.join(seen)}")
+                self.fail(f"{command[0]} ended before {words!r}:\n{''.join(seen)}")
             time.sleep(moment)
             os.killpg(running.pid, signal.SIGKILL)
 
@@ -145,7 +162,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     built = here.run("up", check=False, timeout=3600)
     try:
         if built.returncode != 0:
-            pytest.fail(f"up ended with {built.returncode}\n{built.stdout}\n{built.stderr}")
+            here.fail(f"up ended with {built.returncode}\n{built.stdout}\n{built.stderr}")
         yield here
     finally:
         here.run("down", "--yes")
