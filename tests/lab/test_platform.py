@@ -197,8 +197,12 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
         platform.up_until(words)
         if machines_too:
             platform.kill_machines()
+    card = ("ip", "-brief", "address", "show", "dev", "lan0", "to", "198.51.100.1")
+    run_in("gp-labtest.lb1", "ip", "address", "add", "198.51.100.1/32", "dev", "lan0")
+    assert run_in("gp-labtest.lb1", *card).stdout
     platform.run("up", timeout=1800)
     assert platform.json("verify")["ok"]
+    assert not run_in("gp-labtest.lb1", *card).stdout, "a machine started with what was on its card when it was killed"
     outcomes = [run["outcome"] for run in platform.json("history")["runs"] if run["command"] == "up"]
     assert outcomes.count("interrupted") == 5
     platform.run("down", "--yes")

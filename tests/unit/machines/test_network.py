@@ -259,6 +259,28 @@ def test_the_hosts_own_network_is_never_named(make_topology: MakeTopology, tmp_p
     assert all(argv[:2] in inside or argv[0] == "unshare" for argv in asked)
 
 
+def test_a_machine_is_unplugged_before_its_namespace_goes(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel removes a namespace some time after the last name of it has gone, and cables only with it."""
+    mounts = {tmp_path / "gp-demo", tmp_path / "gp-demo.cp1"}
+    done: list[str] = []
+
+    async def runner(argv: Sequence[str], *, stdin: str = "") -> str:
+        if argv[0] == "umount":
+            done.append(f"umount {argv[1]}")
+            mounts.discard(Path(argv[1]))
+            return ""
+        if stdin:
+            done.append(stdin.strip())
+            return ""
+        return json.dumps([{"ifname": name, "flags": ["UP"]} for name in ("lan", "wan", "l-cp1", "l-cp2")])
+
+    monkeypatch.setattr(network_module, "mounted", lambda path, mountinfo: path in mounts)
+    asyncio.run(Network(make_topology(), runner=runner, folder=tmp_path).unplug("cp1"))
+    assert done == ["link del l-cp1", f"umount {tmp_path}/gp-demo.cp1"]
+
+
 def test_namespaces_of_machines_the_topology_forgot_are_found(make_topology: MakeTopology, tmp_path: Path) -> None:
     for name in ("gp-demo", "gp-demo.old", "gp-demo.cp1", "gp-demo-two.cp1", "mine"):
         (tmp_path / name).touch()

@@ -232,7 +232,12 @@ class Network:
         await self._batch(self._names.namespace, lines)
 
     async def unplug(self, machine: str) -> None:
-        """Remove the machine's namespace; its cards and their bridge ends go with it."""
+        """Remove the machine's cables and its namespace."""
+        if self._standing():
+            # Not left to the end of its namespace, which comes some time later: it may be plugged in again before.
+            outside = await self._links(self._names.namespace)
+            ends = (port(machine, bridge) for bridge in (LAN, WAN))
+            await self._batch(self._names.namespace, [f"link del {end}" for end in ends if end in outside])
         await self._remove_namespace(self._names.machine_namespace(machine))
 
     async def remove(self) -> None:

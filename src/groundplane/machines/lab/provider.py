@@ -110,8 +110,11 @@ class LabProvider:
             with reported(self._emit, machine, "machine") as outcome:
                 with _written(machine):
                     made = rootfs.make(self._folders, self._topology.name, wanted, blueprint)
-                plugged = await self._network.plug(wanted)
                 started = self._containers.manager(machine) is None
+                if started:
+                    # One that was killed left addresses and rules on its cards; a computer that starts has none.
+                    await self._network.unplug(machine)
+                plugged = await self._network.plug(wanted)
                 if started:
                     with _written(machine):
                         await self._start(wanted, blueprint)
