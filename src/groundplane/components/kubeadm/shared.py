@@ -25,22 +25,19 @@ class Shared(Generic[T]):
         self._next: asyncio.Task[T] | None = None
 
     async def __call__(self, reach: Reach) -> T:
-        running = self._alive(self._running)
-        if running is None:
-            self._running = asyncio.create_task(self._run(reach))
-            return await asyncio.shield(self._running)
-        if self._running_too:
-            return await asyncio.shield(running)
-        following = self._alive(self._next)
-        if following is None:
-            following = self._next = asyncio.create_task(self._after(running, reach))
-        return await asyncio.shield(following)
+        shared = self._alive(self._next)
+        if shared is None:
+            running = self._alive(self._running)
+            if running is not None and self._running_too:
+                return await asyncio.shield(running)
+            shared = self._next = asyncio.create_task(self._run(reach, running))
+        return await asyncio.shield(shared)
 
-    async def _run(self, reach: Reach) -> T:
-        return await self._ask(reach)
-
-    async def _after(self, running: asyncio.Task[T], reach: Reach) -> T:
-        await asyncio.wait([running])
+    async def _run(self, reach: Reach, before: asyncio.Task[T] | None) -> T:
+        if before is not None:
+            await asyncio.wait([before])
+        # Probes that begin together ask together: whoever comes before the run begins shares it.
+        await asyncio.sleep(0)
         self._running, self._next = self._next, None
         return await self._ask(reach)
 

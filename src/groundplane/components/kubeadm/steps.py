@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from groundplane.components.kubeadm import coredns, founding, images, joining, serving, token
 from groundplane.components.kubeadm.control import Member, Node, ask, etcd_members, kubectl, nodes
-from groundplane.components.kubeadm.facts import look
+from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.shared import Shared
 from groundplane.errors import StepError
 from groundplane.state.step import Reach, Step
@@ -34,6 +36,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         nodes=Shared(lambda reach: nodes(reach, topology)),
         members=Shared(lambda reach: etcd_members(reach, topology)),
         requests=Shared(lambda reach: serving.pending(reach, topology)),
+        facts={machine.name: Shared(partial(look, machine=machine.name)) for machine in topology.nodes},
     )
     found = [images.step(topology, machine) for machine in topology.control_planes]
     found.append(_init(topology))
@@ -50,11 +53,12 @@ def steps(topology: Topology) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """What the probes of all steps ask the cluster, asked once for all."""
+    """What the probes of all steps ask the cluster and its machines, asked once for all."""
 
     nodes: Shared[dict[str, Node]]
     members: Shared[tuple[str, tuple[Member, ...]]]
     requests: Shared[tuple[serving.Request, ...]]
+    facts: Mapping[str, Shared[Facts]]  # by machine
 
 
 def _init(topology: Topology) -> Step:
@@ -81,7 +85,7 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
     async def probe(reach: Reach) -> bool:
         try:
             facts, (_, members), known = await asyncio.gather(
-                look(reach, machine.name), cluster.members(reach), cluster.nodes(reach)
+                cluster.facts[machine.name](reach), cluster.members(reach), cluster.nodes(reach)
             )
         except StepError:
             return False
@@ -104,11 +108,11 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
 
 def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
     async def probe(reach: Reach) -> bool:
-        facts = await look(reach, machine.name)
         try:
-            return joining.is_worker(machine, facts, await cluster.nodes(reach))
+            facts, known = await asyncio.gather(cluster.facts[machine.name](reach), cluster.nodes(reach))
         except StepError:
             return False
+        return joining.is_worker(machine, facts, known)
 
     async def act(reach: Reach) -> None:
         await joining.join_worker(reach, topology, machine)
@@ -128,9 +132,10 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
 def _serving(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
     async def probe(reach: Reach) -> bool:
         try:
-            return await serving.certified(reach, machine) and not serving.of(await cluster.requests(reach), machine)
+            facts, requests = await asyncio.gather(cluster.facts[machine.name](reach), cluster.requests(reach))
         except StepError:
             return False
+        return facts.serving and not serving.of(requests, machine)
 
     async def act(reach: Reach) -> None:
         await serving.approve(reach, topology, machine, deadline=120)

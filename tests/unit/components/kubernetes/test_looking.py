@@ -152,24 +152,45 @@ def test_a_broken_kubeconfig_is_not_quoted(topology: Topology, broken: str) -> N
 
 def test_those_who_come_during_a_run_share_the_next(run: Run) -> None:
     runs: list[int] = []
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     async def ask(_: Reach) -> int:
         runs.append(len(runs))
         number = len(runs)
+        begun.set()
         await gate.wait()
         return number
 
     async def main() -> tuple[int, list[int]]:
         shared = Shared(ask)
         first = asyncio.create_task(shared(FakeTransport()))
-        await asyncio.sleep(0)
+        await begun.wait()
         rest = [asyncio.create_task(shared(FakeTransport())) for _ in range(5)]
         await asyncio.sleep(0)
         gate.set()
         return await first, list(await asyncio.gather(*rest))
 
     assert run(main()) == (1, [2] * 5)
+
+
+def test_those_who_come_together_share_one_run(run: Run) -> None:
+    """Some ask at once, others beside something else."""
+    runs: list[int] = []
+
+    async def ask(_: Reach) -> int:
+        runs.append(1)
+        await asyncio.sleep(1)
+        return len(runs)
+
+    async def main() -> list[int]:
+        shared = Shared(ask)
+
+        async def beside() -> int:
+            return (await asyncio.gather(asyncio.sleep(1), shared(FakeTransport())))[1]
+
+        return list(await asyncio.gather(shared(FakeTransport()), beside(), shared(FakeTransport()), beside()))
+
+    assert run(main()) == [1] * 4
 
 
 def test_running_too_shares_the_run_under_way(run: Run) -> None:
