@@ -45,7 +45,8 @@ def common(
 
     Start with: groundplane doctor, then groundplane up -f cluster.yaml
 
-    Exit status: 0 done; 1 failed; 2 bad usage, an invalid or changed cluster file, or a difference; 130 interrupted.
+    Exit status: 0 done; 1 failed; 2 bad usage, an invalid or changed cluster file; 130 interrupted. Where `plan` and
+    `drift` end with 2, something differs.
     """
     ctx.obj = Common(file, state_dir, cache_dir, no_color, quiet, verbose)
 

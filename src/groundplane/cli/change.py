@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add these commands to ``app``."""
-    command(app, "plan", panel=PANEL, json=True)(plan)
+    command(app, "plan", panel=PANEL, json=True, compares=True)(plan)
     command(app, "apply", panel=PANEL, json=True)(apply)
-    command(app, "drift", panel=PANEL, json=True)(drift)
+    command(app, "drift", panel=PANEL, json=True, compares=True)(drift)
 
 
 def plan(session: Session) -> None:
     """Show what `apply` would change, machine by machine, and what that interrupts. Changes nothing.
 
-    Exit status 2 where something differs.
+    Exit status 2 where something differs, 1 where that can't be told, for a mistake in the file too.
     """
     found = _planned(session)
     if session.json:
@@ -90,7 +90,7 @@ def drift(
 ) -> None:
     """Find where the platform has come to differ from what it was built as, and since when. Changes nothing.
 
-    Exit status 2 where something differs. `apply` mends it.
+    Exit status 2 where something differs, 1 where that can't be told. `apply` mends it.
     """
     from groundplane import pipeline
     from groundplane.cli.running import run

@@ -9,5 +9,5 @@ FAILED: Final = 1
 USAGE: Final = 2
 """Bad usage, which an invalid cluster file is too."""
 DIFFERS: Final = 2
-"""What was found differs from what was asked for."""
+"""What was found differs from what was asked for. A command that compares ends so for nothing else."""
 INTERRUPTED: Final = 130

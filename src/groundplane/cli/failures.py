@@ -18,8 +18,11 @@ DETAIL_LINES = 20
 
 
 @contextmanager
-def guarded(out: Output, *, verbose: bool, as_json: bool = False) -> Iterator[None]:
-    """Show whatever the block raises on stderr and end the command with the status that belongs to it."""
+def guarded(out: Output, *, verbose: bool, as_json: bool = False, compares: bool = False) -> Iterator[None]:
+    """Show whatever the block raises on stderr and end the command with the status that belongs to it.
+
+    ``compares``: its status says whether something differs, and nothing that kept it from finding out may say so.
+    """
     try:
         yield
     except (typer.Exit, typer.BadParameter, BrokenPipeError):
@@ -35,7 +38,7 @@ def guarded(out: Output, *, verbose: bool, as_json: bool = False) -> Iterator[No
         if as_json and isinstance(error, SpecError):
             _spec_document(out, error)
         show_all(out.note, error, verbose=verbose)
-        raise typer.Exit(_status(error)) from None
+        raise typer.Exit(exits.FAILED if compares else _status(error)) from None
 
 
 def _status(error: BaseException) -> int:

@@ -134,11 +134,18 @@ class Session:
 
 
 def command(
-    app: typer.Typer, name: str, *, json: bool = False, panel: str | None = None, raw: bool = False
+    app: typer.Typer,
+    name: str,
+    *,
+    json: bool = False,
+    panel: str | None = None,
+    raw: bool = False,
+    compares: bool = False,
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
     """Register a function as command ``name`` of ``app``: its own parameters plus the shared options.
 
     ``json`` adds --json. ``raw``: from the first argument on, everything belongs to another program.
+    ``compares``: see ``guarded``.
     """
 
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
@@ -146,13 +153,15 @@ def command(
             name,
             rich_help_panel=panel,
             context_settings={"allow_interspersed_args": False} if raw else {},
-        )(with_common(function, json=json))
+        )(with_common(function, json=json, compares=compares))
         return function
 
     return register
 
 
-def with_common(function: Callable[..., None], *, json: bool, alone: bool = False) -> Callable[..., None]:
+def with_common(
+    function: Callable[..., None], *, json: bool, alone: bool = False, compares: bool = False
+) -> Callable[..., None]:
     """What Typer calls instead of ``function``: it settles the shared options and maps errors to exit statuses.
 
     ``alone``: the function is a group's own action, left out when one of the group's commands follows.
@@ -166,7 +175,7 @@ def with_common(function: Callable[..., None], *, json: bool, alone: bool = Fals
             ctx.obj = common
             return
         session = Session(common, as_json, Output.standard(colour=not common.no_color))
-        with guarded(session.out, verbose=common.verbose, as_json=as_json):
+        with guarded(session.out, verbose=common.verbose, as_json=as_json, compares=compares):
             function(session, **values)
 
     entry.__name__, entry.__doc__ = function.__name__, function.__doc__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def test_no_difference_ends_with_0(gp: Any, pipeline: Any) -> None:
     for command in ("plan", "drift"):
         answer = gp("-q", command)
         assert (answer.code, answer.out, answer.err) == (0, "nothing differs\n", "")
+
+
+def test_what_keeps_a_command_from_comparing_is_no_difference(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text("name: [")
+    for command in ("plan", "drift"):
+        answer = gp(command, "--json")
+        assert answer.code == 1
+        assert json.loads(answer.out)["valid"] is False
+    assert gp("apply", "--yes").code == 2
 
 
 def test_the_document_is_complete(gp: Any, pipeline: Any) -> None:
