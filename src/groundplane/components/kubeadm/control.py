@@ -38,7 +38,8 @@ LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
 class Node:
     """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``, ``runtime`` as ``containerd://2.4.2``.
 
-    ``cordoned``: no new pod goes there; ``cordoned_at`` is since when (seconds since 1970, UTC), where it is known.
+    ``networked``: the pods' network has said that it is up there. ``cordoned``: no new pod goes there; ``cordoned_at``
+    is since when (seconds since 1970, UTC), where it is known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Node:
     version: str
     labels: frozenset[str]
     address: str
+    networked: bool = False
     cordoned: bool = False
     cordoned_at: float | None = None
     runtime: str = ""
@@ -177,6 +179,7 @@ def _node(item: dict[str, Any]) -> Node:
         name=item["metadata"]["name"],
         uid=item["metadata"].get("uid", ""),
         ready=conditions.get("Ready") == "True",
+        networked=conditions.get("NetworkUnavailable") == "False",
         version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
         labels=frozenset(item["metadata"].get("labels", {})),
         address=addresses.get("InternalIP", ""),

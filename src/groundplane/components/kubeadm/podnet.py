@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from groundplane.components.base import templates
-from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, any_control_plane, ask, kubectl, loads
+from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, any_control_plane, ask, kubectl, loads, nodes
 from groundplane.errors import CommandFailed, StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -68,10 +68,19 @@ class Look:
 async def look(reach: Reach, topology: Topology) -> Look:
     """Put a probe pod on every node and ask all questions. Raises NotYet when it can't come to that."""
     try:
+        await _networked(reach, topology)
         async with _namespace(reach, topology) as (machine, namespace):
             return await _look(reach, topology, machine, namespace)
     except StepError as error:
         raise NotYet(f"{error.what} {error.detail}".strip()) from error
+
+
+async def _networked(reach: Reach, topology: Topology) -> None:
+    """Raise NotYet where no pod can begin. A kubelet that failed to begin one tries again 10 s later and more."""
+    known = await nodes(reach, topology)
+    able = {node.name for node in known.values() if node.ready and node.networked}
+    if late := sorted(machine.name for machine in topology.nodes if machine.name not in able):
+        raise NotYet(f"no pod can begin on {', '.join(late)}: not ready, or without the pods' network")
 
 
 @asynccontextmanager

@@ -330,7 +330,10 @@ def test_strangers_are_asked_once_for_all_their_checks(topology: Topology, run: 
 
 
 def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
-    """A transport on which a look at the cluster from pods goes well, but for ``broken`` (``KIND|NODE``)."""
+    """A transport on which a look at the cluster from pods goes well, but for ``broken`` (``KIND|NODE``).
+
+    ``Ready|NODE`` and ``NetworkUnavailable|NODE``: that node has no such condition.
+    """
     reach = FakeTransport()
     items: list[dict[str, Any]] = [
         {
@@ -344,6 +347,21 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
     items.append({"kind": "Service", "metadata": {"name": "probe"}, "spec": {"clusterIP": "10.96.3.4"}})
     reach.on("*", "kubectl", answers="ok")
     start = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s", "get")
+    conditions = {"Ready": "True", "NetworkUnavailable": "False"}
+    nodes = [
+        {
+            "metadata": {"name": node.name},
+            "status": {
+                "conditions": [
+                    {"type": kind, "status": status}
+                    for kind, status in conditions.items()
+                    if broken != f"{kind}|{node.name}"
+                ]
+            },
+        }
+        for node in topology.nodes
+    ]
+    reach.on("cp1", *start, "nodes", answers=json.dumps({"items": nodes}))
     reach.on("cp1", *start, "namespaces", answers='{"items": []}')
     reach.on("cp1", *start, "pods,services", answers=json.dumps({"items": items}))
 
@@ -399,6 +417,14 @@ def test_one_look_answers_every_check_and_is_cleared_away(topology: Topology, ru
 def test_what_is_broken_is_one_checks_matter(topology: Topology, run: Run, broken: str, check: str) -> None:
     seen = run(all_of(topology, verified(topology, broken=broken)))
     assert [name for name, entry in seen.items() if isinstance(entry, NotYet)] == [check]
+
+
+@pytest.mark.parametrize("condition", ["Ready", "NetworkUnavailable"])
+def test_no_pod_is_made_before_one_can_begin_on_every_node(topology: Topology, run: Run, condition: str) -> None:
+    reach = verified(topology, broken=f"{condition}|worker2")
+    seen = run(all_of(topology, reach))
+    assert all("no pod can begin on worker2" in str(entry) for entry in seen.values())
+    assert not [argv for argv in reach.commands() if "apply" in argv]
 
 
 def test_pods_are_cleared_away_when_looking_fails(topology: Topology, run: Run) -> None:
