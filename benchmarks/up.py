@@ -4,7 +4,7 @@
     sudo .venv/bin/python benchmarks/up.py --cold [--runs 1]
 
 Each run builds the platform of the file from nothing (bundle and image cached beforehand), verifies it, runs
-`up` once more on the finished platform, lets it idle, reads what it takes, and removes it. State lies in a
+`up` once more on the finished platform, lets it idle, reads what it takes, plans, and removes it. State lies in a
 folder of the benchmark's own, so a platform of the user's is not in the way.
 
 With ``--cold`` nothing is cached: the bundle is built from Go modules that have to be downloaded first, with caches
@@ -147,12 +147,12 @@ def one_run(file: Path, folder: Path, idle: float, figures: Figures) -> None:
         for step, seconds in ends(entries).items():
             figures.ended.setdefault(step, []).append(seconds)
         figures.again.append(timed("up", *options))
-        figures.plan.append(timed("plan", *options))
         before, begin = processor_seconds(options), time.monotonic()
         time.sleep(idle)
         after, end = processor_seconds(options), time.monotonic()
         figures.idle_cores.append((after - before) / (end - begin))
         figures.idle_memory.append(sum(entry["memory_used"] for entry in machines(options)))
+        figures.plan.append(timed("plan", *options))  # not while the platform is still settling
     finally:
         timed("down", "--yes", *options)
 
