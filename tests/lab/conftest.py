@@ -64,8 +64,11 @@ class Platform:
         """Fail with ``words`` and what the machines have to say: they are gone when somebody reads it."""
         said = [words]
         for machine, script in EVIDENCE.items():
-            answer = self.run("ssh", machine, "--", "sh", "-c", script, check=False, timeout=60)
-            said.append(f"-- {machine}\n{answer.stdout}{answer.stderr}")
+            try:
+                answer = self.run("ssh", machine, "--", "sh", "-c", script, check=False, timeout=60)
+                said.append(f"-- {machine}\n{answer.stdout}{answer.stderr}")
+            except subprocess.TimeoutExpired as error:  # the failure itself is what must be told
+                said.append(f"-- {machine}\n{error}")
         pytest.fail("\n".join(said))
 
     def json(self, *words: str) -> Any:

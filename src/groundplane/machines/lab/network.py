@@ -201,11 +201,8 @@ class Network:
 
         Nothing happens where it has none.
         """
-        if not self._standing():
-            return
-        outside = await self._links(self._names.namespace)
-        ends = (port(machine.name, card.bridge) for card in cards(self._topology, machine))
-        lines = [f"link set {end} down" for end in ends if end in outside and outside[end].up]
+        cables = await self._cables(machine.name)
+        lines = [f"link set {end} down" for end, link in cables.items() if link.up]
         await self._batch(self._names.namespace, lines)
 
     async def cut(self, machine: str, peer: str = "") -> None:
@@ -233,11 +230,8 @@ class Network:
 
     async def unplug(self, machine: str) -> None:
         """Remove the machine's cables and its namespace."""
-        if self._standing():
-            # Not left to the end of its namespace, which comes some time later: it may be plugged in again before.
-            outside = await self._links(self._names.namespace)
-            ends = (port(machine, bridge) for bridge in (LAN, WAN))
-            await self._batch(self._names.namespace, [f"link del {end}" for end in ends if end in outside])
+        # Not left to the end of the namespace, which comes some time later: the machine may be plugged in before.
+        await self._batch(self._names.namespace, [f"link del {end}" for end in await self._cables(machine)])
         await self._remove_namespace(self._names.machine_namespace(machine))
 
     async def remove(self) -> None:
@@ -256,6 +250,14 @@ class Network:
             return ()
         found = (self._names.machine_of(path.name) for path in self._folder.iterdir())
         return tuple(sorted(name for name in found if name is not None))
+
+    async def _cables(self, machine: str) -> dict[str, Link]:
+        """The lab's ends of the machine's cables by name; none where no lab stands."""
+        if not self._standing():
+            return {}
+        outside = await self._links(self._names.namespace)
+        ends = (port(machine, bridge) for bridge in (LAN, WAN))
+        return {end: outside[end] for end in ends if end in outside}
 
     def _standing(self) -> bool:
         return mounted(self._folder / self._names.namespace, _mountinfo())

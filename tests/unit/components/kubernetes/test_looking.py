@@ -173,17 +173,23 @@ def test_those_who_come_during_a_run_share_the_next(run: Run) -> None:
     assert run(main()) == (1, [2] * 5)
 
 
+def counted() -> Callable[[Reach], Awaitable[int]]:
+    """Something to ask that takes a while and answers how often it was asked."""
+    asked: list[Reach] = []
+
+    async def ask(reach: Reach) -> int:
+        asked.append(reach)
+        await asyncio.sleep(1)
+        return len(asked)
+
+    return ask
+
+
 def test_those_who_come_together_share_one_run(run: Run) -> None:
     """Some ask at once, others beside something else."""
-    runs: list[int] = []
-
-    async def ask(_: Reach) -> int:
-        runs.append(1)
-        await asyncio.sleep(1)
-        return len(runs)
 
     async def main() -> list[int]:
-        shared = Shared(ask)
+        shared = Shared(counted())
 
         async def beside() -> int:
             return (await asyncio.gather(asyncio.sleep(1), shared(FakeTransport())))[1]
@@ -194,15 +200,8 @@ def test_those_who_come_together_share_one_run(run: Run) -> None:
 
 
 def test_running_too_shares_the_run_under_way(run: Run) -> None:
-    runs: list[int] = []
-
-    async def ask(_: Reach) -> int:
-        runs.append(1)
-        await asyncio.sleep(1)
-        return len(runs)
-
     async def main() -> list[int]:
-        shared = Shared(ask, running_too=True)
+        shared = Shared(counted(), running_too=True)
         return list(await asyncio.gather(*(shared(FakeTransport()) for _ in range(5))))
 
     assert run(main()) == [1] * 5
