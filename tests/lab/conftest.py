@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,21 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
+from groundplane.components.kubeadm.remote.begin_etcd_anew import HEAD, SNAPSHOT, records
 from tests.lab import host
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "lab.yaml"
 
-BALANCER: Final = "crm_mon --one-shot; echo 'show servers state' | socat - /run/haproxy/admin.sock; journalctl -n 30"
+# What tells most stands first: whoever shows it may cut off the rest.
 CONTROL_PLANE: Final = """
-cat /run/groundplane/kubeadm.log
+tail --lines=6 /var/log/pods/kube-system_{etcd,kube-apiserver}-*/*/*.log | cut -c -300
 kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://127.0.0.1:6443 get --raw='/readyz?verbose' 2>&1
-tail --quiet --lines=30 /var/log/pods/kube-system_*/*/*.log
-journalctl -u kubelet -n 30
+tail --lines=20 /run/groundplane/kubeadm.log
+journalctl -u kubelet -n 10 | cut -c -300
 """
-EVIDENCE: Final = {"lb1": BALANCER, "lb2": BALANCER, "cp1": CONTROL_PLANE}
+BALANCER: Final = "crm_mon --one-shot; echo 'show servers state' | socat - /run/haproxy/admin.sock; journalctl -n 15"
+EVIDENCE: Final = {"cp1": CONTROL_PLANE, "lb1": BALANCER, "lb2": BALANCER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Platform:
         said = [words]
         for machine, script in EVIDENCE.items():
             try:
-                answer = self.run("ssh", machine, "--", "sh", "-c", script, check=False, timeout=60)
+                answer = self.run("ssh", machine, "--", "bash", "-c", script, check=False, timeout=60)
                 said.append(f"-- {machine}\n{answer.stdout}{answer.stderr}")
             except subprocess.TimeoutExpired as error:  # the failure itself is what must be told
                 said.append(f"-- {machine}\n{error}")
@@ -115,10 +118,15 @@ class Platform:
             first.communicate(timeout=300)
 
     def up_until(
-        self, words: str, *, command: tuple[str, ...] = ("up",), moment: float = 3, timeout: float = 600
+        self,
+        words: str,
+        *,
+        command: tuple[str, ...] = ("up",),
+        moment: Callable[[], None],
+        timeout: float = 600,
     ) -> None:
-        """Run ``command``, kill it and all it started in its session with SIGKILL ``moment`` seconds after
-        ``words`` show in its progress: in the middle of what has just begun."""
+        """Run ``command``, kill it and all it started in its session with SIGKILL once ``words`` showed in its
+        progress and ``moment`` was waited for: in the middle of what has just begun."""
         with self.start(*command) as running:
             assert running.stdout is not None
             deadline = time.monotonic() + timeout
@@ -130,7 +138,7 @@ class Platform:
                 assert time.monotonic() < deadline, f"{words!r} not seen:\n{''.join(seen)}"
             else:
                 self.fail(f"{command[0]} ended before {words!r}:\n{''.join(seen)}")
-            time.sleep(moment)
+            moment()
             os.killpg(running.pid, signal.SIGKILL)
 
     def kill_machines(self) -> None:
@@ -143,6 +151,33 @@ class Platform:
                     for pid in file.read_text().split():
                         with suppress(ProcessLookupError):
                             os.kill(int(pid), signal.SIGKILL)
+
+    def etcd_killed_before_it_writes(self, machine: str) -> None:
+        """Wait for etcd to make its log, and SIGKILL it there and then: nothing was ever written to it.
+
+        A few milliseconds decide, so what it did write is taken out again.
+        """
+        deadline = time.monotonic() + 120
+        while (found := self._etcd_with_a_log(machine)) is None:
+            assert time.monotonic() < deadline, "etcd never made its log"
+        process, path = found
+        with path.open("rb+") as log:
+            os.kill(process, signal.SIGKILL)
+            fcntl.lockf(log, fcntl.LOCK_EX)  # etcd's own: it is free when etcd is gone
+            ends = [end for kind, end in records(Path(f"/proc/self/fd/{log.fileno()}")) if kind in HEAD]
+            log.seek(ends[-1])
+            log.write(bytes(1 << 16))
+
+    def _etcd_with_a_log(self, machine: str) -> tuple[int, Path] | None:
+        """Its process, and where the log is as long as that lives; None until the log's head is whole."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it ended meanwhile
+                ours = f"groundplane/{self.name}/{machine}" in (process / "cgroup").read_text()
+                if ours and (process / "comm").read_text() == "etcd\n":
+                    for log in process.glob("root/var/lib/etcd/member/wal/*.wal"):
+                        if SNAPSHOT in (kind for kind, _ in records(log)):
+                            return int(process.name), log
+        return None
 
 
 def environment() -> dict[str, str]:

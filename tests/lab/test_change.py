@@ -110,7 +110,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
 def test_an_apply_that_is_killed_is_finished_by_the_next(platform: Platform) -> None:
     for machine in ("worker1", "worker2", "cp1", "lb2"):
         platform.ssh(machine, "sh", "-c", "echo '# mine' >> /etc/chrony/chrony.conf")
-    platform.up_until("worker1: apply", command=("apply", "--yes"), moment=0.2)
+    platform.up_until("worker1: apply", command=("apply", "--yes"), moment=lambda: time.sleep(0.2))
     status, document = plan(platform)
     assert status == 2, document
     platform.run("apply", "--yes")

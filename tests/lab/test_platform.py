@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
+from functools import partial
 
 import pytest
 
@@ -187,14 +189,16 @@ def test_down_leaves_nothing(platform: Platform) -> None:
 def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: Platform) -> None:
     """The tool alone is killed at some points, at others all it started too, in the middle of kubeadm's work."""
     platform.run("down", "--yes")
-    for words, machines_too in (
-        ("gateway: boot", False),
-        (": boot", True),  # of whichever machine takes long enough to be shown at work
-        ("cp1: kubeadm-init", True),
-        ("cp2: kubeadm-join", False),
-        ("cp3: kubeadm-join", True),
+    in_the_middle = partial(time.sleep, 3)
+    for words, moment, machines_too in (
+        ("gateway: boot", in_the_middle, False),
+        (": boot", in_the_middle, True),  # of whichever machine takes long enough to be shown at work
+        ("cp1: kubeadm-init", lambda: platform.etcd_killed_before_it_writes("cp1"), True),
+        ("cp1: kubeadm-init", in_the_middle, True),
+        ("cp2: kubeadm-join", in_the_middle, False),
+        ("cp3: kubeadm-join", in_the_middle, True),
     ):
-        platform.up_until(words)
+        platform.up_until(words, moment=moment)
         if machines_too:
             platform.kill_machines()
     card = ("ip", "-brief", "address", "show", "dev", "lan0", "to", "198.51.100.1")
@@ -204,7 +208,7 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
     assert platform.json("verify")["ok"]
     assert not run_in("gp-labtest.lb1", *card).stdout, "a machine started with what was on its card when it was killed"
     outcomes = [run["outcome"] for run in platform.json("history")["runs"] if run["command"] == "up"]
-    assert outcomes.count("interrupted") == 5
+    assert outcomes.count("interrupted") == 6
     platform.run("down", "--yes")
     assert host.take().changed_since(platform.before) == {}
 

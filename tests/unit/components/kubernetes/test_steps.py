@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from groundplane.components.kubeadm import facts, paths
+from groundplane.components.kubeadm.founding import REVIVAL_DEADLINE
 from groundplane.components.kubeadm.steps import steps
 from groundplane.errors import ConditionTimeout, StepError
 from groundplane.state.step import Step
@@ -143,6 +144,22 @@ def test_init_goes_on_when_the_cluster_does_not_start_again(world: World, run: R
     world.make_control_plane("cp1")
     world.has["cp1"].discard("api")
     assert run(do(world, "kubeadm-init"))
+    assert [arguments[0] for _, arguments in world.kubeadm_runs] == ["init"]
+
+
+@pytest.mark.parametrize("unbegun", [False, True])
+def test_init_does_not_wait_for_an_etcd_that_never_began(world: World, run: Run, unbegun: bool) -> None:
+    world.make_control_plane("cp1")
+    world.has["cp1"].discard("api")
+    world.unbegun |= {"cp1"} if unbegun else set()
+
+    async def seconds() -> float:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        assert await do(world, "kubeadm-init")
+        return clock() - began
+
+    assert (run(seconds()) < REVIVAL_DEADLINE) == unbegun
     assert [arguments[0] for _, arguments in world.kubeadm_runs] == ["init"]
 
 

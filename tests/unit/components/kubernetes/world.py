@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundplane.components.kubeadm import facts, paths
+from groundplane.components.kubeadm import facts, founding, paths
 from groundplane.errors import CommandFailed, Unreachable
 from groundplane.state.step import Completed
 from groundplane.topology.model import Machine, Topology
@@ -35,6 +35,7 @@ class World:
     memory: dict[str, bytes] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)  # machines that have all images
     unfinished: set[str] = field(default_factory=set)  # machines whose kubelet.conf names no certificate yet
+    unbegun: set[str] = field(default_factory=set)  # machines whose etcd was killed before it wrote anything
     founded: bool = False
     quorum: bool = True
     fails: set[str] = field(default_factory=set)  # "init" or "join": kubeadm fails with it
@@ -98,6 +99,8 @@ class World:
         match argv[0]:
             case "sh":
                 return self._shell(machine, argv[2], stdin)
+            case "python3" if argv[-1] == founding._BEGIN_ETCD_ANEW:
+                return 0, "anew" if machine in self.unbegun else ""
             case "kubectl":
                 return self._kubectl(machine, argv)
             case "etcdctl":
