@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final, get_args
 
 import typer
 
+from groundplane.cli.session import cluster_file, read_spec
 from groundplane.errors import GroundplaneError
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -15,7 +15,6 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 def machine_names(ctx: typer.Context) -> list[str]:
     """The machines of the cluster file that the line so far names."""
-    from groundplane.cli.show import read_spec
     from groundplane.spec.addressing import roster
 
     try:
@@ -59,4 +58,4 @@ def paths() -> list[str]:
 
 def _file(ctx: typer.Context) -> Path:
     given = ctx.params.get("file") or (ctx.parent.params.get("file") if ctx.parent else None)
-    return Path(given or os.environ.get("GROUNDPLANE_FILE") or "cluster.yaml")
+    return cluster_file(Path(given) if given else None)

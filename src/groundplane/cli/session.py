@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.events import Emit
     from groundplane.pipeline import Options
+    from groundplane.spec.model import ClusterSpec
     from groundplane.store import Home
 
 P = ParamSpec("P")
@@ -95,7 +96,7 @@ class Session:
     @property
     def file(self) -> Path:
         """The cluster file."""
-        return self.common.file or Path(os.environ.get("GROUNDPLANE_FILE") or "cluster.yaml")
+        return cluster_file(self.common.file)
 
     @property
     def home(self) -> Home:
@@ -131,6 +132,19 @@ class Session:
         from groundplane.cli.progress import shown
 
         return shown(self.out, quiet=self.common.quiet, verbose=self.common.verbose)
+
+
+def cluster_file(given: Path | None) -> Path:
+    """The cluster file: the one given, else the environment's, else ``cluster.yaml``."""
+    return given or Path(os.environ.get("GROUNDPLANE_FILE") or "cluster.yaml")
+
+
+def read_spec(file: Path) -> ClusterSpec:
+    """As ``pipeline.validate``, without waiting for all of groundplane to be imported."""
+    from groundplane.bundle.versions import known_versions
+    from groundplane.spec import load
+
+    return load(file, name=str(file), versions=known_versions())
 
 
 def command(

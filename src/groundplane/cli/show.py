@@ -12,7 +12,7 @@ from groundplane import __version__
 from groundplane.cli import PROGRAMS, exits
 from groundplane.cli.complete import SHELLS, paths, shells
 from groundplane.cli.output import columns
-from groundplane.cli.session import Session, command
+from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -175,14 +175,6 @@ def completion(
     for program in PROGRAMS:
         variable = f"_{program.upper()}_COMPLETE"
         session.out.say(get_completion_script(prog_name=program, complete_var=variable, shell=shell))
-
-
-def read_spec(file: Path) -> ClusterSpec:
-    """As ``pipeline.validate``, without waiting for all of groundplane to be imported."""
-    from groundplane.bundle.versions import known_versions
-    from groundplane.spec import load
-
-    return load(file, name=str(file), versions=known_versions())
 
 
 def _machines(spec: ClusterSpec) -> dict[str, list[str]]:
