@@ -18,10 +18,11 @@ from typing import Any, Final, NoReturn
 import pytest
 
 from groundplane.components.kubeadm.remote.begin_etcd_anew import HEAD, SNAPSHOT, records
-from tests.lab import host
+from tests.lab import cgroups, host
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "lab.yaml"
+SOON = 90  # seconds: what takes three on an idle computer
 
 # What tells most stands first: whoever shows it may cut off the rest.
 CONTROL_PLANE: Final = """
@@ -73,6 +74,14 @@ class Platform:
             except subprocess.TimeoutExpired as error:  # the failure itself is what must be told
                 said.append(f"-- {machine}\n{error}")
         pytest.fail("\n".join(said))
+
+    def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
+        """Ask twice a second until ``holds``; fail with ``what`` when it doesn't soon."""
+        deadline = time.monotonic() + SOON
+        while not holds():
+            if time.monotonic() > deadline:
+                self.fail(f"did not come true within {SOON} s: {what}")
+            time.sleep(0.5)
 
     def json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json").stdout)
@@ -143,14 +152,12 @@ class Platform:
 
     def kill_machines(self) -> None:
         """SIGKILL to every process the lab has, machines and all: what a power cut of the computer leaves running."""
-        groups = [path for path in Path("/sys/fs/cgroup").rglob("groundplane/labtest") if path.is_dir()]
-        assert groups
-        for group in groups:
-            for file in group.rglob("cgroup.procs"):
-                with suppress(FileNotFoundError):  # its group went with the processes killed before
-                    for pid in file.read_text().split():
-                        with suppress(ProcessLookupError):
-                            os.kill(int(pid), signal.SIGKILL)
+        found = cgroups.groups(self.name)
+        assert found
+        for group in found:
+            for pid in cgroups.processes(group):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def etcd_killed_before_it_writes(self, machine: str) -> None:
         """Wait for etcd to make its log, and SIGKILL it there and then: nothing was ever written to it.

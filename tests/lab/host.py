@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from groundplane.machines.lab.kernel import SETTINGS, SHARED
+from tests.lab import cgroups
 
 RUN = (SHARED, Path("/run/systemd/nspawn"))
 LOCKS = {"lock", "locks"}
@@ -56,7 +57,7 @@ def take() -> Picture:
             for what in (("route", "show", "table", "all"), ("rule", "show"))
             for line in _said("ip", family, *what)
         ),
-        cgroups=frozenset(_cgroups()),
+        cgroups=frozenset(cgroups.named("groundplane")),
         settings=frozenset(f"{setting.key}={_read(Path('/', setting.path))}" for setting in SETTINGS),
         rules=frozenset([*_said("nft", "--stateless", "list", "ruleset"), *_said("iptables-save")]),
         kept=frozenset(_kept()),
@@ -100,11 +101,6 @@ def _kept() -> list[str]:
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _cgroups() -> list[str]:
-    root = Path("/sys/fs/cgroup")
-    return [str(path) for path in root.rglob("groundplane*") if path.is_dir()]
 
 
 def _read(path: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.machines.lab.rootfs import LOOP_CONTROL
+from tests.lab import cgroups
 from tests.lab.conftest import Platform
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
@@ -79,7 +80,7 @@ def test_what_a_killed_drill_left_broken_is_mended(platform: Platform) -> None:
 
 def frozen(machine: str) -> bool:
     """Whether the machine's control group stands still, in either version of control groups."""
-    for group in Path("/sys/fs/cgroup").rglob(f"groundplane/labtest/{machine}"):
+    for group in cgroups.groups("labtest", machine):
         for name, words in (("freezer.state", "FROZEN"), ("cgroup.events", "frozen 1")):
             if (group / name).is_file() and words in (group / name).read_text():
                 return True

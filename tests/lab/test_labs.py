@@ -15,6 +15,7 @@ import pytest
 from groundplane.bundle.sources import cached_bundle
 from groundplane.bundle.versions import DEFAULT_VERSION, load_versions
 from groundplane.store import Home
+from tests.lab import cgroups
 from tests.lab.conftest import Platform, environment
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
@@ -116,6 +117,6 @@ def test_removing_one_leaves_the_other(platform: Platform, second: Platform) -> 
     before = platform.boots()
     second.run("down", "--yes")
     assert [path.name for path in Path("/run/netns").glob("gp-second*")] == []
-    assert [path for path in Path("/sys/fs/cgroup").rglob("groundplane/second") if path.is_dir()] == []
+    assert cgroups.groups("second") == []
     assert platform.boots() == before
     assert platform.json("verify")["ok"]

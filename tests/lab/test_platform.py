@@ -15,7 +15,6 @@ import pytest
 
 from tests.lab import host
 from tests.lab.conftest import Platform
-from tests.lab.waiting import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
@@ -165,7 +164,7 @@ def test_the_balancer_that_dies_is_replaced(platform: Platform) -> None:
     holder = platform.json("status")["floating_holder"]
     platform.run("stop", holder, "--force")
     other = "lb2" if holder == "lb1" else "lb1"
-    wait_for(f"{other} takes over", lambda: platform.json("status")["floating_holder"] == other, 90)
+    platform.wait_for(f"{other} takes over", lambda: platform.json("status")["floating_holder"] == other)
     platform.kubectl("get", "--raw", "/readyz")
     platform.run("up")
     platform.run("verify")
