@@ -20,6 +20,8 @@ $(READY): pyproject.toml constraints.txt scripts/host-packages | scripts/host-pa
 	scripts/host-packages python
 	$(or $(PYTHON),python3) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# As pip does for all but editable ones: Python alone would compile them at every start where it may not write.
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 host: install  ## the Debian packages and the Go toolchain the lab needs
