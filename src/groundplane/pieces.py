@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
 from groundplane.errors import ApplyError, GroundplaneError, MachineError, UsageError
-from groundplane.events import Emit, Outcome, silent, tee
+from groundplane.events import Emit, Outcome, Progress, reported, silent, tee
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOOK = "look"
+"""The step of whoever only looks at the platform."""
 FIRST_BOOT = 300.0
 """Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
 
@@ -207,8 +209,10 @@ def existing(options: Options) -> tuple[Design, Provider]:
     return design, provider_for(design, store, options.emit)
 
 
-async def proposed(design: Design, provider: Provider, edits: Sequence[object] = ()) -> Plan:
-    """What would have to be done to make the platform as ``design`` says. Pure reading."""
+async def proposed(design: Design, provider: Provider, edits: Sequence[object] = (), emit: Emit = silent) -> Plan:
+    """What would have to be done to make the platform as ``design`` says. Pure reading, and none of the journal's
+    business."""
+    from groundplane.components.everywhere import some
     from groundplane.components.pacemaker.status import holder
     from groundplane.machines.base import Power
     from groundplane.rollout.link import AgentLink
@@ -217,11 +221,19 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
 
     reach = provider.transport
     off = frozenset(machine.name for machine in provider.status() if machine.power is not Power.RUNNING)
-    found, steps, active = await asyncio.gather(
-        look(design.states, off, AgentLink(reach).observe),
-        not_holding(design.steps, off, reach),
-        holder(reach, design.topology),
-    )
+    waiting = [state.machine for state in design.states if state.machine not in off]
+
+    def looked(machine: str) -> None:
+        waiting.remove(machine)
+        emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
+
+    with reported(emit, "platform", LOOK) as outcome:
+        outcome.changed = False
+        found, steps, active = await asyncio.gather(
+            look(design.states, off, AgentLink(reach).observe, looked),
+            not_holding(design.steps, off, reach),
+            holder(reach, design.topology),
+        )
     return plan(
         design.topology,
         found,

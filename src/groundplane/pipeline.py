@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundplane.errors import MachineError, UsageError
+from groundplane.events import reported
 from groundplane.pieces import (
+    LOOK,
     Options,
     blueprints_of,
     boots,
@@ -103,7 +105,7 @@ async def plan(options: Options) -> Plan:
     require_built(store)
     edits = store.live_changes(spec)
     design = designed(spec, store)
-    return await proposed(design, provider_for(design, store, options.emit), edits)
+    return await proposed(design, provider_for(design, store, options.emit), edits, options.emit)
 
 
 async def apply(options: Options, agreed: Plan | None = None) -> Applied:
@@ -122,7 +124,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         edits = store.live_changes(spec)
         design = designed(spec, store)
         provider = provider_for(design, store, emit)
-        proposal = await proposed(design, provider, edits)
+        proposal = await proposed(design, provider, edits, options.emit)
         refuse(proposal, agreed)
         if proposal.empty:
             return Applied(proposal)
@@ -132,7 +134,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         await provider.prepare()
         await run_jobs(boots(design, provider), emit)
         if any(machine.off for machine in proposal.machines):  # what else differs there is seen only now
-            proposal = await proposed(design, provider, edits)
+            proposal = await proposed(design, provider, edits, options.emit)
             refuse(proposal)
         link = AgentLink(provider.transport)
         states = {state.machine: state for state in design.states}
@@ -153,7 +155,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
 async def drift(options: Options) -> Plan:
     """How the platform differs from what it was built as, whatever its file says now. Pure reading."""
     design, provider = existing(options)
-    return await proposed(design, provider)
+    return await proposed(design, provider, emit=options.emit)
 
 
 async def watch_drift(options: Options, every: float, seen: Callable[[Plan], None]) -> None:
@@ -231,7 +233,9 @@ async def status(options: Options) -> PlatformStatus:
     from groundplane.status import gather
 
     design, provider = existing(options)
-    return await gather(design.topology, provider)
+    with reported(options.emit, "platform", LOOK) as outcome:
+        outcome.changed = False
+        return await gather(design.topology, provider)
 
 
 async def kubeconfig(options: Options) -> Secret:

@@ -16,8 +16,8 @@ from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.design import Design, design
-from groundplane.errors import Interrupted, MachineError, UsageError
-from groundplane.events import silent
+from groundplane.errors import Interrupted, MachineError, Unreachable, UsageError
+from groundplane.events import Event, Finished, Progress, Started, silent
 from groundplane.machines.base import Blueprint, MachineStatus, Power
 from groundplane.rollout import in_order, run_jobs
 from groundplane.spec import InvalidCluster, load
@@ -112,6 +112,21 @@ def test_an_unknown_machine_is_told_with_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
         pieces.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
     assert "cp1" in caught.value.hint
+
+
+def test_a_look_tells_whom_it_waits_for() -> None:
+    provider, told = Grounded(), list[Event]()
+    provider.transport.on("*", "python3", raises=Unreachable("no answer"))
+    provider.transport.on("*", "crm_mon", raises=Unreachable("no answer"))
+    asyncio.run(pieces.proposed(replace(designed(SHAPES["minimal"]), steps=()), provider, emit=told.append))
+    first, *waits, last = told
+    assert first == Started("platform", "look")
+    assert isinstance(last, Finished)
+    assert not last.changed
+    names = [machine.name for machine in designed(SHAPES["minimal"]).topology.machines]
+    assert len(waits) == len(names)
+    assert waits[-2] == Progress("platform", "look", note=f"waiting for {names[-1]}")
+    assert waits[-1] == Progress("platform", "look", note="waiting for the cluster")
 
 
 def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:

@@ -17,8 +17,20 @@ AT_ONCE = 64
 Observe = Callable[[MachineState], Awaitable[Findings]]
 
 
-async def look(states: Sequence[MachineState], off: Collection[str], observe: Observe) -> dict[str, Found]:
-    """What is found on each machine. Those in ``off`` aren't asked; one that can't be asked is a result like others."""
+def _nobody(_: str) -> None:
+    """For callers who don't count."""
+
+
+async def look(
+    states: Sequence[MachineState],
+    off: Collection[str],
+    observe: Observe,
+    looked: Callable[[str], None] = _nobody,
+) -> dict[str, Found]:
+    """What is found on each machine. Those in ``off`` aren't asked; one that can't be asked is a result like others.
+
+    ``looked`` is told each machine's name as soon as it is known what is found there.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(state: MachineState) -> Found:
@@ -29,6 +41,8 @@ async def look(states: Sequence[MachineState], off: Collection[str], observe: Ob
                 return Found(await observe(state))
         except (TransportError, ApplyError) as error:
             return Found(problem=_words(error))
+        finally:
+            looked(state.machine)
 
     found = await asyncio.gather(*(one(state) for state in states))
     return {state.machine: result for state, result in zip(states, found, strict=True)}
