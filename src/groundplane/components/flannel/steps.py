@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl
+from groundplane.components.kubeadm.control import ask, kubectl
 from groundplane.components.kubeadm.steps import INIT
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Topology
 
 NAME = "flannel"
+_SAME, _DIFFERS = 0, 1  # kubectl diff's statuses; with any other it couldn't tell
 _SERVER_SIDE = ("--server-side", "--force-conflicts", "--field-manager=groundplane", "--filename=-")
 _TEMPLATES = templates(__file__)
 
@@ -32,14 +33,15 @@ def steps(topology: Topology) -> tuple[Step, ...]:
 
     async def probe(reach: Reach) -> bool:
         """Whether the API server would change nothing: a dry run compares with what really is there."""
-        machine = await any_control_plane(reach, topology)
-        if machine is None:
-            return False
-        try:
-            await reach.run(machine, kubectl("diff", *_SERVER_SIDE), stdin=wanted, timeout=60)
-        except TransportError:
-            return False
-        return True
+        argv = kubectl("diff", *_SERVER_SIDE)
+        for machine in topology.control_planes:
+            try:
+                answer = await reach.run(machine.name, argv, stdin=wanted, timeout=60, check=False)
+            except TransportError:
+                continue
+            if answer.status in (_SAME, _DIFFERS):
+                return answer.status == _SAME
+        return False
 
     async def act(reach: Reach) -> None:
         await ask(reach, topology, kubectl("apply", *_SERVER_SIDE), stdin=wanted, timeout=60)

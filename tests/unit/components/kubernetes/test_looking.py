@@ -438,7 +438,6 @@ def test_flannel_is_applied_only_when_something_differs(topology: Topology, run:
     (step,) = flannel.COMPONENT.steps(topology)
     prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s")
     reach = FakeTransport()
-    reach.on("*", *prefix, "get", answers="ok")
     reach.on("*", *prefix, "diff", status=1)
     reach.on("*", *prefix, "apply", answers="applied")
     assert not run(step.probe(reach))
@@ -449,6 +448,17 @@ def test_flannel_is_applied_only_when_something_differs(topology: Topology, run:
     kinds = [document["kind"] for document in YAML(typ="safe", pure=True).load_all(applied.stdin.decode())]
     assert kinds[-1] == "DaemonSet"
     assert topology.software.flannel_image in applied.stdin.decode()
+
+
+def test_a_control_plane_that_cannot_tell_leaves_it_to_the_next(topology: Topology, run: Run) -> None:
+    (step,) = flannel.COMPONENT.steps(topology)
+    reach = FakeTransport()
+    reach.on("cp1", "kubectl", raises=Unreachable("no answer", where="cp1"))
+    reach.on("cp2", "kubectl", status=2, stderr="error: EOF")
+    reach.on("cp3", "kubectl", status=0)
+    assert run(step.probe(reach))
+    reach.on("cp3", "kubectl", status=2, stderr="error: EOF")
+    assert not run(step.probe(reach))
 
 
 def dns_pods(*where: str) -> str:
