@@ -223,12 +223,16 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
     off = frozenset(machine.name for machine in provider.status() if machine.power is not Power.RUNNING)
     waiting = [state.machine for state in design.states if state.machine not in off]
 
+    def wait() -> None:
+        emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
+
     def looked(machine: str) -> None:
         waiting.remove(machine)
-        emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
+        wait()
 
     with reported(emit, "platform", LOOK) as outcome:
         outcome.changed = False
+        wait()
         found, steps, active = await asyncio.gather(
             look(design.states, off, AgentLink(reach).observe, looked),
             not_holding(design.steps, off, reach),

@@ -15,6 +15,7 @@ from groundplane import pieces, pipeline
 from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
+from groundplane.components.everywhere import some
 from groundplane.design import Design, design
 from groundplane.errors import Interrupted, MachineError, Unreachable, UsageError
 from groundplane.events import Event, Finished, Progress, Started, silent
@@ -124,7 +125,8 @@ def test_a_look_tells_whom_it_waits_for() -> None:
     assert isinstance(last, Finished)
     assert not last.changed
     names = [machine.name for machine in designed(SHAPES["minimal"]).topology.machines]
-    assert len(waits) == len(names)
+    assert len(waits) == 1 + len(names)
+    assert waits[0] == Progress("platform", "look", note=f"waiting for {some(names)}")
     assert waits[-2] == Progress("platform", "look", note=f"waiting for {names[-1]}")
     assert waits[-1] == Progress("platform", "look", note="waiting for the cluster")
 
