@@ -38,11 +38,11 @@ async def look(
             return Found(off=True)
         try:
             async with gate:
-                return Found(await observe(state))
+                found = Found(await observe(state))
         except (TransportError, ApplyError) as error:
-            return Found(problem=_words(error))
-        finally:
-            looked(state.machine)
+            found = Found(problem=_words(error))
+        looked(state.machine)
+        return found
 
     found = await asyncio.gather(*(one(state) for state in states))
     return {state.machine: result for state, result in zip(states, found, strict=True)}
