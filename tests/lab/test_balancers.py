@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.components.pacemaker.checks import macs
+from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from tests.lab import cgroups
 from tests.lab.conftest import SOON, Platform
 
@@ -59,6 +60,18 @@ def test_an_haproxy_that_hangs_loses_the_address(platform: Platform) -> None:
     platform.run("verify", *AT_REST)
     state = platform.ssh(first, "systemctl", "show", "--property=ActiveState", "--value", "haproxy.service")
     assert state.strip() == "active", "Pacemaker starts it anew, as a hot standby"
+    platform.wait_for(f"{first} has it back, as Pacemaker's leader", lambda: holder(platform) == first)
+    began = told(platform, first, "Result of start operation for haproxy ")
+    left = told(platform, other(first), f"Result of stop operation for {ADDRESS_RESOURCE} ")
+    assert began < left, "HAProxy runs there before the address comes back"
+
+
+def told(platform: Platform, balancer: str, words: str) -> float:
+    """When Pacemaker said this there for the last time, in seconds since 1970."""
+    lines = platform.ssh(
+        balancer, "journalctl", "--unit=pacemaker", "--output=short-unix", f"--grep={words}", "--lines=1"
+    )
+    return float(lines.split()[0])
 
 
 def test_balancers_that_do_not_see_each_other_are_never_both_active(platform: Platform) -> None:

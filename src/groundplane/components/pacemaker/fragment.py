@@ -28,6 +28,8 @@ LEASE_LEAVING = "/run/groundplane-lease/leaving"
 # Ends before another balancer can hold the address: that one may have had its last token up to HOLD before this one.
 LEASE = timing.SOONEST_TAKEOVER - 2 * timing.HOLD
 UNIT = "pacemaker.service"
+HAPROXY_ATTRIBUTE = "haproxy-answers"
+"""The node attribute that our resource agent sets where HAProxy runs."""
 _SCHEMAS = {"trixie": "pacemaker-4.0"}
 """The configuration's schema by release, where Pacemaker 3 is in it: it turns an older one into its own before every
 decision, for 80 ms. What Pacemaker 2 reads is the older one."""
@@ -40,7 +42,9 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         return None
     environment = templates(__file__)
     drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"
-    agent = environment.get_template("haproxy-agent.sh").render(port=HEALTH_PORT, path=HEALTH_PATH)
+    agent = environment.get_template("haproxy-agent.sh").render(
+        port=HEALTH_PORT, path=HEALTH_PATH, attribute=HAPROXY_ATTRIBUTE
+    )
     return Fragment(
         component="pacemaker",
         resources=(
@@ -103,6 +107,7 @@ def cib(topology: Topology) -> bytes:
             nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
             hot=topology.spec.balancers.standby is Standby.HOT,
             address_resource=ADDRESS_RESOURCE,
+            haproxy_attribute=HAPROXY_ATTRIBUTE,
         )
     )
     return text.encode()

@@ -7,6 +7,8 @@
 #
 # Stopping signals the processes rather than queueing a stop job: while the machine shuts down such a job waits
 # for Pacemaker to end, and Pacemaker would wait for the job.
+#
+# While HAProxy runs here a node attribute says so, which Pacemaker's rule for the floating address reads.
 
 : "${OCF_ROOT:=/usr/lib/ocf}"
 : "${OCF_FUNCTIONS_DIR:=$OCF_ROOT/lib/heartbeat}"
@@ -20,6 +22,14 @@ answers() {
     curl --silent --fail --noproxy '*' --max-time 1 --output /dev/null "$HEALTH"
 }
 
+tell() {
+    attrd_updater --name {{ attribute }} --update 1
+}
+
+untell() {
+    attrd_updater --name {{ attribute }} --delete
+}
+
 running() {
     case $(systemctl show --property=ActiveState --value "$UNIT") in
         active | activating | reloading | deactivating) return 0 ;;
@@ -28,13 +38,23 @@ running() {
 }
 
 monitor() {
-    answers && return "$OCF_SUCCESS"
+    if answers; then
+        # Pacemaker began anew, and doesn't start what it finds running.
+        ocf_is_probe && tell
+        return "$OCF_SUCCESS"
+    fi
     running || return "$OCF_NOT_RUNNING"
     ocf_exit_reason "HAProxy runs but does not answer"
     return "$OCF_ERR_GENERIC"
 }
 
 start() {
+    bring_up || return
+    tell
+    return "$OCF_SUCCESS"
+}
+
+bring_up() {
     answers && return "$OCF_SUCCESS"
     # What is left of a failed one would hold the unit, or count towards its start limit.
     stop
@@ -52,6 +72,7 @@ start() {
 }
 
 stop() {
+    untell
     running || return "$OCF_SUCCESS"
     if answers; then
         systemctl kill --kill-whom=main --signal=TERM "$UNIT"
