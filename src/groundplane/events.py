@@ -78,11 +78,11 @@ class Outcome:
 
 
 @contextmanager
-def reported(emit: Emit, subject: str, step: str) -> Iterator[Outcome]:
-    """Emit Started, then Finished or Failed, around a block."""
+def reported(emit: Emit, subject: str, step: str, *, changed: bool = True) -> Iterator[Outcome]:
+    """Emit Started, then Finished or Failed, around a block. ``changed`` holds unless the block tells otherwise."""
     begin = monotonic()
     emit(Started(subject, step))
-    outcome = Outcome()
+    outcome = Outcome(changed)
     try:
         yield outcome
     except BaseException as error:

@@ -230,8 +230,7 @@ async def proposed(design: Design, provider: Provider, edits: Sequence[object] =
         waiting.remove(machine)
         wait()
 
-    with reported(emit, "platform", LOOK) as outcome:
-        outcome.changed = False
+    with reported(emit, "platform", LOOK, changed=False):
         wait()
         found, steps, active = await asyncio.gather(
             look(design.states, off, AgentLink(reach).observe, looked),

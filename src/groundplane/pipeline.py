@@ -233,8 +233,7 @@ async def status(options: Options) -> PlatformStatus:
     from groundplane.status import gather
 
     design, provider = existing(options)
-    with reported(options.emit, "platform", LOOK) as outcome:
-        outcome.changed = False
+    with reported(options.emit, "platform", LOOK, changed=False):
         return await gather(design.topology, provider)
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from errno import ENODEV, ENOENT
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+GONE = (ENOENT, ENODEV)
+"""How a group's file is refused when the group is no more: to be opened, and to be read once it is open."""
 
 
 def groups(lab: str, machine: str = "") -> list[Path]:
@@ -22,8 +24,11 @@ def groups(lab: str, machine: str = "") -> list[Path]:
 def processes(group: Path) -> Iterator[int]:
     """Those in ``group`` and in the groups below it."""
     for folder, _, _ in os.walk(group):
-        with suppress(OSError):
+        try:
             yield from map(int, Path(folder, "cgroup.procs").read_text().split())
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
 
 
 def named(prefix: str) -> list[str]:

@@ -91,8 +91,8 @@ def obtain(
     failed = Event()
     # A finished bundle appears in one rename, so it is taken without waiting for whoever builds another one.
     if source == "auto" and file is None and (bundle := cached_bundle(versions, cache)):
-        with reported(emit, "bundle", "obtain") as outcome:
-            outcome.changed, outcome.note = False, "complete in the cache"
+        with reported(emit, "bundle", "obtain", changed=False) as outcome:
+            outcome.note = "complete in the cache"
         return bundle
     with locked(cache, emit, cancel):
         run = runner or ProcessRunner(lambda: failed.is_set() or (cancel is not None and cancel.is_set()))

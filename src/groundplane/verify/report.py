@@ -68,8 +68,7 @@ async def _run(check: Check, reach: Reach, emit: Emit) -> Result:
         seen = await check.probe(reach)
 
     try:
-        with reported(emit, "verify", check.name) as outcome:
-            outcome.changed = False
+        with reported(emit, "verify", check.name, changed=False) as outcome:
             await wait_until(check.title, probe, deadline=check.deadline)
             outcome.note = seen
     except (GroundplaneError, NotYet) as error:
