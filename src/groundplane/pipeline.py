@@ -239,7 +239,7 @@ async def status(options: Options) -> PlatformStatus:
 
 async def kubeconfig(options: Options) -> Secret:
     """The administrator's kubeconfig, for use on this computer."""
-    from groundplane.components.kubeadm.kubeconfig import user_kubeconfig
+    from groundplane.components.cluster.kubeconfig import user_kubeconfig
 
     design, provider = existing(options)
     address, port = provider.api_endpoint()
@@ -263,7 +263,7 @@ def kubectl(options: Options, argv: Sequence[str]) -> int:
 
     The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
     """
-    from groundplane.components.kubeadm.control import for_user, lacks_kubeconfig
+    from groundplane.components.cluster.api import for_user, lacks_kubeconfig
     from groundplane.machines.base import Power
 
     design, provider = existing(options)

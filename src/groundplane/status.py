@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from groundplane.components.corosync import quorum
-from groundplane.components.kubeadm.status import Certificate, ClusterStatus, EtcdMember
+from groundplane.components.etcd.status import EtcdMember
+from groundplane.components.kubeadm.status import Certificate, ClusterStatus
 from groundplane.components.kubeadm.status import status as cluster_status
 from groundplane.components.pacemaker.status import glance
 from groundplane.components.versions import Version, versions

@@ -20,7 +20,7 @@ from groundplane import pipeline
 from groundplane.bundle.sources import obtain
 from groundplane.cli.output import Output, duration
 from groundplane.cli.progress import shown
-from groundplane.components.kubeadm.kubeconfig import user_kubeconfig
+from groundplane.components.cluster.kubeconfig import user_kubeconfig
 from groundplane.errors import GroundplaneError
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.store import Home, write_private

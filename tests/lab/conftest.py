@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-from groundplane.components.kubeadm.remote.begin_etcd_anew import HEAD, SNAPSHOT, records
+from groundplane.components.etcd.remote.begin_etcd_anew import HEAD, SNAPSHOT, records
 from tests.lab import cgroups, host
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import json
 from hashlib import sha256
 from typing import Final
 
+from groundplane.components.cluster import paths
 from groundplane.components.haproxy.fragment import CONFIG as HAPROXY_CONFIG
 from groundplane.components.haproxy.fragment import UNIT as HAPROXY
-from groundplane.components.kubeadm import paths
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from groundplane.drill.faults import Scene
 from groundplane.drill.model import Finding

@@ -15,7 +15,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final
 
-from groundplane.components.kubeadm.etcd import View, views
+from groundplane.components.etcd.views import View, views
 from groundplane.components.pacemaker.status import holder
 from groundplane.errors import GroundplaneError, MachineError
 from groundplane.events import Emit, reported

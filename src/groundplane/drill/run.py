@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Final
 
+from groundplane.components.cluster.kubeconfig import identity
 from groundplane.components.haproxy.fragment import API_PORT
-from groundplane.components.kubeadm.kubeconfig import identity
 from groundplane.drill.faults import Ground, Scene
 from groundplane.drill.journal import journals
 from groundplane.drill.measure import judge, measure, moments

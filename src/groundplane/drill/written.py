@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from groundplane.components.kubeadm.control import ask, kubectl, loads
+from groundplane.components.cluster.api import ask, kubectl, loads
 from groundplane.errors import GroundplaneError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology

@@ -51,7 +51,8 @@ def healthy() -> Report:
 
 def a_status() -> PlatformStatus:
     """The real thing's types, imported where they are used: they bring all components along."""
-    from groundplane.components.kubeadm.status import Certificate, EtcdMember
+    from groundplane.components.etcd.status import EtcdMember
+    from groundplane.components.kubeadm.status import Certificate
     from groundplane.components.versions import Version
     from groundplane.status import MachineLine, NodeLine, PlatformStatus
 

@@ -12,7 +12,7 @@ from tests.unit.components.ha import said
 from tests.unit.drill.made import Breakable, topology
 
 from groundplane.cloudinit.seed import Seed
-from groundplane.components.kubeadm.etcd import View
+from groundplane.components.etcd.views import View
 from groundplane.drill import acts, faults
 from groundplane.drill.catalogue import ALL, DRILLS, chosen, drill_named
 from groundplane.drill.faults import Scene, ground_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from groundplane.components.kubeadm.control import ask, kubectl, loads
+from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.flannel.network import NAMESPACE, NETWORK
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -12,7 +13,7 @@ from groundplane.verify.condition import NotYet
 
 def checks(topology: Topology) -> tuple[Check, ...]:
     async def probe(reach: Reach) -> str:
-        argv = kubectl("get", "daemonset", "kube-flannel-ds", "--namespace=kube-flannel", "--output=json")
+        argv = kubectl("get", "daemonset", "kube-flannel-ds", f"--namespace={NAMESPACE}", "--output=json")
         try:
             status = loads((await ask(reach, topology, argv)).text).get("status", {})
         except StepError as error:
@@ -28,7 +29,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
             name="flannel",
             title="flannel runs on every node",
             deadline=RECOVERY,
-            remedy="`kubectl -n kube-flannel get pods -o wide` shows where it doesn't, `kubectl logs` there tells why",
+            remedy=f"{NETWORK.shown_by} shows where it doesn't, `kubectl logs` there tells why",
             probe=probe,
         ),
     )

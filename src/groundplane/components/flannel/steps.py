@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.components.kubeadm.control import ask, kubectl
-from groundplane.components.kubeadm.steps import INIT
+from groundplane.components.cluster.api import ask, kubectl
+from groundplane.components.cluster.names import INIT
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Topology

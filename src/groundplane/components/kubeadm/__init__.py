@@ -1,10 +1,14 @@
-"""kubeadm and the kubelet: the Kubernetes cluster itself, with etcd, CoreDNS and kube-proxy as kubeadm brings them."""
+"""kubeadm: the Kubernetes cluster itself, with etcd, the kubelets, CoreDNS and kube-proxy as kubeadm brings them.
+
+One Component for all of their rooms: whatever changes of one of them, the checks of the whole cluster must hold.
+"""
 
 from groundplane.components.base import Component
+from groundplane.components.etcd.spare import spare
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.kubeadm.fragment import fragment
-from groundplane.components.kubeadm.spare import spare
 from groundplane.components.kubeadm.steps import steps
+from groundplane.components.kubelet.fragment import INTERRUPTS
 
 COMPONENT = Component(
     name="kubeadm",
@@ -12,5 +16,5 @@ COMPONENT = Component(
     steps=steps,
     checks=checks,
     spare=spare,
-    interrupts={"kubelet.service": "no pod starts or stops on it for seconds; those that run go on"},
+    interrupts=INTERRUPTS,
 )

@@ -9,7 +9,7 @@ from base64 import b64encode
 from hashlib import sha256
 
 from groundplane.components.base import templates
-from groundplane.components.kubeadm import paths
+from groundplane.components.cluster import paths
 from groundplane.spec.model import Role
 from groundplane.topology.model import Machine, Topology
 
@@ -54,14 +54,6 @@ def encryption(topology: Topology) -> bytes:
     key = topology.secrets.encryption_key.reveal()
     name = "key-" + sha256(b"groundplane encryption key name\0" + key).hexdigest()[:8]
     return _TEMPLATES.get_template("encryption.yaml.j2").render(key_name=name, key=b64encode(key).decode()).encode()
-
-
-def kubelet_unit() -> bytes:
-    return _TEMPLATES.get_template("kubelet.service.j2").render().encode()
-
-
-def kubelet_drop_in() -> bytes:
-    return _TEMPLATES.get_template("10-kubeadm.conf.j2").render().encode()
 
 
 def apiserver_arguments() -> Arguments:

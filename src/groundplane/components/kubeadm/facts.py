@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from groundplane.components.kubeadm import paths
+from groundplane.components.cluster import paths
 from groundplane.state.step import Reach
 
 # The kubelet writes its kubeconfig before it has the certificate named there: the file alone is no identity.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import ATTEMPTS, any_control_plane, ask, kubectl
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import ATTEMPTS, any_control_plane, ask, kubectl
+from groundplane.components.etcd.anew import begins_anew
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import revoke
@@ -23,8 +22,6 @@ REVIVAL_DEADLINE = 120.0  # seconds a control plane that was whole gets to start
 _RESUMING = "DirAvailable--var-lib-etcd,Port-2379,Port-2380,Port-6443,Port-10250,Port-10257,Port-10259"
 
 _TOKEN_UNSAID = "--skip-token-print"  # its words are kept in a file
-
-_BEGIN_ETCD_ANEW = (Path(__file__).parent / "remote" / "begin_etcd_anew.py").read_text()
 
 # The last thing each phase of `kubeadm init` makes in the API.
 _FOUNDATIONS = (
@@ -70,7 +67,7 @@ async def initialise(reach: Reach, topology: Topology) -> None:
         await _finish_standing(reach, topology)
         return
     machine = holders[0] if holders else topology.control_planes[0]
-    anew = bool(holders) and await _etcd_begins_anew(reach, machine)
+    anew = bool(holders) and await begins_anew(reach, machine)
     if not anew and _whole(facts[machine.name]) and await _revived(reach, topology):
         return
     await floating_answers(reach, topology, machine)
@@ -85,13 +82,6 @@ async def initialise(reach: Reach, topology: Topology) -> None:
         reach.run(machine.name, ("rm", "-f", paths.SUPER_ADMIN)),
         revoke(reach, topology, paths.TOKEN_DESCRIPTION),
     )
-
-
-async def _etcd_begins_anew(reach: Reach, machine: Machine) -> bool:
-    """Let etcd begin anew where it was killed before it wrote anything: left alone, it never serves."""
-    argv = ("python3", "-I", "-c", _BEGIN_ETCD_ANEW)
-    answer = await reach.run(machine.name, argv, stdin=json.dumps({"data": paths.ETCD_DATA}).encode(), timeout=90)
-    return bool(answer.text)
 
 
 def _whole(facts: Facts) -> bool:

@@ -1,4 +1,4 @@
-"""What kubeadm and the kubelet add to a node.
+"""What kubeadm adds to a node, with the kubelet's part and etcd's.
 
 Control planes get the cluster's authorities with their first boot: any of them may begin the cluster, no key is
 ever uploaded, and the balancers can verify the API servers before the first one runs. Workers get none of them.
@@ -6,34 +6,14 @@ ever uploaded, and the balancers can verify the API servers before the first one
 
 from __future__ import annotations
 
-from groundplane.components.kubeadm import config, paths
+from groundplane.components.cluster import paths
+from groundplane.components.etcd import fragment as etcd
+from groundplane.components.kubeadm import config
+from groundplane.components.kubelet import fragment as kubelet
 from groundplane.spec.model import Role
-from groundplane.state.model import (
-    Artifact,
-    DataFolder,
-    Directory,
-    File,
-    Fragment,
-    Package,
-    Resource,
-    Sysctl,
-    Unit,
-)
+from groundplane.state.model import Artifact, Directory, File, Fragment, Package, Resource
 from groundplane.topology.model import KeyPair, Machine, Topology
 
-KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
-KUBELET_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
-KUBELET_DEFAULTS = "/etc/default/kubelet"
-
-# What the kubelet would set by itself; with protectKernelDefaults it insists on finding them instead.
-KERNEL_DEFAULTS = (
-    ("kernel.keys.root_maxbytes", "25000000"),
-    ("kernel.keys.root_maxkeys", "1000000"),
-    ("kernel.panic", "10"),
-    ("kernel.panic_on_oops", "1"),
-    ("vm.overcommit_memory", "1"),
-    ("vm.panic_on_oom", "0"),
-)
 # conntrack: kube-proxy's clean-up of stale connections; the rest: volumes, port forwarding, kubeadm's preflight.
 PACKAGES = ("conntrack", "ethtool", "iproute2", "iptables", "mount", "nftables", "openssl", "socat", "util-linux")
 
@@ -43,20 +23,13 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
     if not machine.is_node:
         return None
     resources: list[Resource] = [
-        *(Artifact(name, f"/usr/local/bin/{name}") for name in ("kubeadm", "kubectl", "kubelet")),
+        *(Artifact(name, f"/usr/local/bin/{name}") for name in ("kubeadm", "kubectl")),
         *(Package(name) for name in PACKAGES),
-        DataFolder("/var/lib/kubelet", mode=0o750),
         Directory("/etc/kubernetes", mode=0o755),
         Directory(paths.MANIFESTS, mode=0o700),
-        File(KUBELET_UNIT, config.kubelet_unit(), mode=0o600),
-        File(KUBELET_DROP_IN, config.kubelet_drop_in(), mode=0o600),
-        File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS=--node-ip={machine.address}\n".encode()),
         File(paths.JOIN, config.join_configuration(topology, machine), mode=0o600),
-        # kubeadm starts it, once there is something to run.
-        Unit("kubelet.service", active=None, reads=(KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS)),
+        *kubelet.resources(topology, machine),
     ]
-    if topology.traits.own_kernel:
-        resources += [Sysctl(key, value) for key, value in KERNEL_DEFAULTS]
     if machine.role is Role.CONTROL_PLANE:
         resources += _control_plane(topology, machine)
     return Fragment("kubeadm", tuple(resources))
@@ -65,8 +38,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
 def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
     secrets = topology.secrets
     return [
-        Artifact("etcdctl", "/usr/local/bin/etcdctl"),
-        DataFolder(paths.ETCD_DATA, mode=0o700, enough=paths.ETCD_ENOUGH),
+        *etcd.resources(),
         Directory(paths.PKI, mode=0o755),
         Directory(paths.API_CONFIG, mode=0o700),
         Directory("/var/log/kubernetes/audit", mode=0o700),

@@ -5,7 +5,8 @@ Nothing waits for it: kubeadm fetches what is missing itself.
 
 from __future__ import annotations
 
-from groundplane.components.kubeadm import paths
+from groundplane.components.cluster import paths
+from groundplane.components.pod_network import POD_NETWORK
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
@@ -20,7 +21,7 @@ def images_name(machine: Machine) -> str:
 
 def step(topology: Topology, machine: Machine) -> Step:
     software = topology.software
-    wanted = set(software.images) - {software.pause_image, software.flannel_image, software.probe_image}
+    wanted = set(software.images) - {software.pause_image, POD_NETWORK.image(software), software.probe_image}
 
     async def probe(reach: Reach) -> bool:
         argv = ("ctr", "--namespace=k8s.io", "images", "ls", "--quiet")

@@ -8,31 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import (
-    ETCDCTL,
-    LOCAL_ETCD,
-    PATIENCE,
-    Member,
-    Node,
-    ask,
-    etcd_members,
-    kubectl,
-    member_of,
-    nodes,
-)
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import Node, ask, kubectl, nodes
+from groundplane.components.etcd.members import Member, etcd_members, member_of, remove_member, settled
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.founding import floating_answers
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import discovery
-from groundplane.errors import StepError
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 JOIN_DEADLINE = 300.0
-SETTLE_DEADLINE = 90.0
 
 
 def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], known: Mapping[str, Node]) -> bool:
@@ -57,37 +45,15 @@ async def join_control_plane(reach: Reach, topology: Topology, machine: Machine)
         return
     if member is not None:
         # It never voted, or its data went with its machine: either way it has nothing the others lack.
-        await _remove_member(reach, witness, member)
+        await remove_member(reach, witness, member)
     if not facts.untouched:
         await _clear(reach, machine, etcd=True)
     await _forget_node(reach, topology, machine)
-    await etcd_settled(reach, topology)
+    await settled(reach, topology)
     await floating_answers(reach, topology, machine)
     async with discovery(reach, topology, machine):
         await kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", deadline=JOIN_DEADLINE)
-    await etcd_settled(reach, topology)
-
-
-async def etcd_settled(reach: Reach, topology: Topology) -> None:
-    """Wait until every etcd member has started, votes and is healthy: the next may only come then."""
-
-    async def probe() -> None:
-        try:
-            witness, members = await etcd_members(reach, topology)
-        except StepError as error:
-            raise NotYet(f"{error.what}: {error.detail}") from error
-        waiting = [member.name or member.peer for member in members if member.learner or not member.started]
-        if waiting:
-            raise NotYet(f"not yet voting: {', '.join(sorted(waiting))}")
-        await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health", "--cluster"), timeout=PATIENCE)
-
-    await wait_until(
-        "every etcd member is healthy",
-        probe,
-        deadline=SETTLE_DEADLINE,
-        where="platform",
-        hint="a control plane joins only a healthy etcd; bring back or remove the member that isn't",
-    )
+    await settled(reach, topology)
 
 
 def is_worker(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
@@ -191,11 +157,6 @@ async def _registered(reach: Reach, topology: Topology, machine: Machine) -> Non
 
 async def _label(reach: Reach, topology: Topology, machine: Machine, *labels: str) -> None:
     await ask(reach, topology, kubectl("label", "nodes", machine.name, "--overwrite", *labels))
-
-
-async def _remove_member(reach: Reach, witness: str, member: Member) -> None:
-    """Take a member out. etcd refuses when too few healthy ones would remain (strict-reconfig-check)."""
-    await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"), timeout=PATIENCE)
 
 
 async def _forget_node(reach: Reach, topology: Topology, machine: Machine) -> None:

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from groundplane.components.cluster.api import ask, kubectl, loads
 from groundplane.components.everywhere import everywhere, some
-from groundplane.components.kubeadm.control import ask, kubectl, loads
-from groundplane.components.kubeadm.podnet import NAMESPACE
+from groundplane.components.pod_network import POD_NETWORK
+from groundplane.components.podnet.look import NAMESPACE
 from groundplane.components.system.fragment import PLATFORM_CA
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -19,7 +20,7 @@ from groundplane.verify.condition import NotYet
 _PLATFORM_PODS = (
     ("--namespace=kube-system", "--selector=tier=control-plane"),
     ("--namespace=kube-system", "--selector=k8s-app in (kube-dns,kube-proxy)"),
-    ("--namespace=kube-flannel",),
+    (f"--namespace={POD_NETWORK.namespace}",),
 )
 _VERIFICATION_PODS = ("--all-namespaces", "--selector=app=probe")
 _COMPARE = (Path(__file__).parent / "remote" / "compare_images.py").read_text()

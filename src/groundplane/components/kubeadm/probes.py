@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl, loads
-from groundplane.components.kubeadm.control import nodes as cluster_nodes
-from groundplane.components.kubeadm.etcd import disagreement, views
-from groundplane.components.kubeadm.podnet import Answer, parse_answers
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.answers import Answer, parse_answers
+from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads
+from groundplane.components.cluster.api import nodes as cluster_nodes
 from groundplane.components.kubeadm.status import certificates as all_certificates
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach
@@ -37,14 +36,6 @@ kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 --request-tim
 find /var/log/kubernetes/audit -name '*.log' -size +0 -newermt '30 seconds ago'
 """
 _STRANGER = (Path(__file__).parent / "remote" / "ask_as_stranger.py").read_text()
-
-
-async def etcd(reach: Reach, topology: Topology) -> str:
-    seen = await views(reach, topology)
-    problem = disagreement(seen)
-    if problem:
-        raise NotYet(problem)
-    return f"{len(seen)} of {len(seen)} members healthy and of one mind"
 
 
 async def nodes(reach: Reach, topology: Topology) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from groundplane.components.kubeadm import paths
+from groundplane.components.cluster import paths
 from groundplane.components.kubeadm.facts import look
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach

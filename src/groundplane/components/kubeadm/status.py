@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import Node, nodes
-from groundplane.components.kubeadm.etcd import Silent, View, views
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import Node, nodes
+from groundplane.components.etcd.status import EtcdMember, member
+from groundplane.components.etcd.views import views
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -48,18 +49,6 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
-class EtcdMember:
-    """One control plane's etcd. ``problem`` is empty when it is well; ``size`` in bytes."""
-
-    machine: str
-    leader: bool = False
-    learner: bool = False
-    size: int = 0
-    problem: str = ""
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """The cluster at a glance. ``problem`` says why there are no nodes to show; ``silent`` machines weren't asked."""
 
@@ -77,7 +66,7 @@ async def status(reach: Reach, topology: Topology) -> ClusterStatus:
     )
     return ClusterStatus(
         nodes=known if isinstance(known, tuple) else (),
-        etcd=tuple(_member(view) for view in etcd),
+        etcd=tuple(member(view) for view in etcd),
         certificates=found.found,
         silent=found.silent,
         problem="" if isinstance(known, tuple) else known,
@@ -91,19 +80,6 @@ async def _nodes(reach: Reach, topology: Topology) -> tuple[Node, ...] | str:
         return error.what
     order = {machine.name: place for place, machine in enumerate(topology.machines)}
     return tuple(sorted(known.values(), key=lambda node: (order.get(node.name, len(order)), node.name)))
-
-
-def _member(view: View | Silent) -> EtcdMember:
-    if isinstance(view, Silent):
-        return EtcdMember(view.machine, problem=view.reason)
-    return EtcdMember(
-        view.machine,
-        leader=view.leader == view.id,
-        learner=view.learner,
-        size=view.size,
-        problem=", ".join(view.errors) or ("" if view.leader else "knows no leader"),
-        version=view.version,
-    )
 
 
 async def certificates(reach: Reach, topology: Topology) -> Certificates:

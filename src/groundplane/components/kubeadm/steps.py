@@ -7,27 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from groundplane.components.kubeadm import coredns, founding, images, joining, serving, token
-from groundplane.components.kubeadm.control import Member, Node, ask, etcd_members, kubectl, nodes
+from groundplane.components.cluster.api import Node, ask, kubectl, nodes
+from groundplane.components.cluster.names import INIT, join_name
+from groundplane.components.cluster.shared import Shared
+from groundplane.components.coredns import steps as coredns
+from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
+from groundplane.components.kubeadm import founding, images, joining, token
 from groundplane.components.kubeadm.facts import Facts, look
-from groundplane.components.kubeadm.shared import Shared
+from groundplane.components.kubelet import serving
+from groundplane.components.kubelet import steps as kubelet
+from groundplane.components.pod_network import POD_NETWORK
 from groundplane.errors import StepError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
-INIT = "kubeadm-init"
-COREDNS = "coredns-spread"
 TOKENS = "join-tokens"
-
-
-def join_name(machine: Machine) -> str:
-    """The name of the step that makes ``machine`` a node."""
-    return f"kubeadm-join:{machine.name}"
-
-
-def serving_name(machine: Machine) -> str:
-    """The name of the step after which the kubelet of ``machine`` can be talked to."""
-    return f"kubelet-serving:{machine.name}"
 
 
 def steps(topology: Topology) -> tuple[Step, ...]:
@@ -45,9 +39,12 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         found.append(_join_control_plane(topology, machine, previous, cluster))
         previous = join_name(machine)
     found += [_join_worker(topology, machine, cluster) for machine in topology.workers]
-    found += [_serving(topology, machine, cluster) for machine in topology.nodes]
+    found += [
+        kubelet.step(topology, machine, partial(_certified, cluster.facts[machine.name]), cluster.requests)
+        for machine in topology.nodes
+    ]
     found += [_schedulable(topology, machine, cluster) for machine in topology.nodes]
-    found += [_tokens(topology), _coredns(topology)]
+    found += [_tokens(topology), coredns.step(topology, POD_NETWORK)]
     return tuple(found)
 
 
@@ -59,6 +56,11 @@ class _Cluster:
     members: Shared[tuple[str, tuple[Member, ...]]]
     requests: Shared[tuple[serving.Request, ...]]
     facts: Mapping[str, Shared[Facts]]  # by machine
+
+
+async def _certified(facts: Shared[Facts], reach: Reach) -> bool:
+    """Whether the kubelet has a serving certificate."""
+    return (await facts(reach)).serving
 
 
 def _init(topology: Topology) -> Step:
@@ -102,7 +104,7 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
         act=act,
         needs=(previous,),
         needs_machines=(machine.name,),
-        deadline=joining.JOIN_DEADLINE * 2 + joining.SETTLE_DEADLINE * 2,
+        deadline=joining.JOIN_DEADLINE * 2 + SETTLE_DEADLINE * 2,
     )
 
 
@@ -126,29 +128,6 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         needs=(INIT,),
         needs_machines=(machine.name,),
         deadline=joining.JOIN_DEADLINE * 2 + 120,
-    )
-
-
-def _serving(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
-    async def probe(reach: Reach) -> bool:
-        try:
-            facts, requests = await asyncio.gather(cluster.facts[machine.name](reach), cluster.requests(reach))
-        except StepError:
-            return False
-        return facts.serving and not serving.of(requests, machine)
-
-    async def act(reach: Reach) -> None:
-        await serving.approve(reach, topology, machine, deadline=120)
-
-    return Step(
-        name=serving_name(machine),
-        machine=machine.name,
-        why="let the cluster's authority sign what its kubelet serves with, for exactly its own names",
-        probe=probe,
-        act=act,
-        needs=(join_name(machine),),
-        needs_machines=(machine.name,),
-        deadline=180,
     )
 
 
@@ -180,28 +159,6 @@ def _schedulable(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         needs_machines=(machine.name,),
         deadline=60,
         instead=instead,
-    )
-
-
-def _coredns(topology: Topology) -> Step:
-    async def probe(reach: Reach) -> bool:
-        try:
-            return await coredns.spread(reach, topology)
-        except StepError:
-            return False
-
-    async def act(reach: Reach) -> None:
-        await coredns.spread_out(reach, topology)
-
-    return Step(
-        name=COREDNS,
-        machine="platform",
-        why="run CoreDNS on more than the node it began on, so that names outlive that node",
-        probe=probe,
-        act=act,
-        # A second node is enough to choose from: the first worker, without workers whichever joined last.
-        needs=(join_name((*topology.workers[:1], topology.control_planes[-1])[0]),),
-        deadline=300,
     )
 
 

@@ -12,8 +12,8 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import ask, kubectl
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import ask, kubectl
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Secret, Topology

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundplane.components.kubeadm.remote.begin_etcd_anew import records, unbegun
+from groundplane.components.etcd.remote.begin_etcd_anew import records, unbegun
 
 # The log of an etcd 3.6.8 that was killed between making it and writing its first entries.
 HEAD = bytes.fromhex(

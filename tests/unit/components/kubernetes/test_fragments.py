@@ -11,7 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from groundplane.components import containerd, flannel, kubeadm
-from groundplane.components.kubeadm import config, paths
+from groundplane.components.cluster import paths
+from groundplane.components.kubeadm import config
 from groundplane.spec.model import ClusterSpec, Network, Uplink
 from groundplane.state.compose import compose
 from groundplane.state.model import File, MachineState

@@ -13,11 +13,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from groundplane.components import flannel
-from groundplane.components.kubeadm import control, coredns, kubeconfig, paths, podnet, status
+from groundplane.components.cluster import api, kubeconfig, paths
+from groundplane.components.cluster.shared import Shared
+from groundplane.components.coredns import spread as coredns
+from groundplane.components.etcd import members as etcd
+from groundplane.components.etcd.spare import spare
+from groundplane.components.etcd.views import Silent, View, disagreement, parse_view
+from groundplane.components.kubeadm import status
 from groundplane.components.kubeadm.checks import checks
-from groundplane.components.kubeadm.etcd import Silent, View, disagreement, parse_view
-from groundplane.components.kubeadm.shared import Shared
-from groundplane.components.kubeadm.spare import spare
+from groundplane.components.pod_network import POD_NETWORK
+from groundplane.components.podnet import look as podnet
 from groundplane.errors import StepError, Unreachable
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Secret, Topology
@@ -39,16 +44,16 @@ MEMBERS = """{"header":{"cluster_id":2087362176038656612,"member_id":11631974492
 
 
 def test_a_member_not_yet_started_has_no_name(topology: Topology) -> None:
-    members = control.parse_members(MEMBERS)
-    fresh = control.member_of(members, topology.machine("cp2"))
-    assert fresh == control.Member(16635526836068989736, "", "https://10.80.0.22:2380", learner=True)
-    assert control.member_of(members, topology.machine("cp3")) is None
+    members = etcd.parse_members(MEMBERS)
+    fresh = etcd.member_of(members, topology.machine("cp2"))
+    assert fresh == etcd.Member(16635526836068989736, "", "https://10.80.0.22:2380", learner=True)
+    assert etcd.member_of(members, topology.machine("cp3")) is None
 
 
 def view(machine: str, **changes: Any) -> View:
     seen = parse_view(machine, f"{STATUS}\n\n{MEMBERS}\n")
     names = ("cp1", "cp2", "cp3")
-    members = tuple(control.Member(number, name, f"peer-{name}", False) for number, name in enumerate(names))
+    members = tuple(etcd.Member(number, name, f"peer-{name}", False) for number, name in enumerate(names))
     return replace(seen, members=members, **changes)
 
 
@@ -268,10 +273,10 @@ def test_a_moment_without_an_answer_is_bridged(topology: Topology, run: Run) -> 
     reach.on("*", "kubectl", status=1)
     answers: list[Completed | Exception] = [Unreachable("off"), Completed(0, b"yes", b"")]
     reach.in_turn("cp1", "kubectl", answers=answers)
-    assert run(control.ask(reach, topology, ("kubectl", "get"))).text == "yes"
+    assert run(api.ask(reach, topology, ("kubectl", "get"))).text == "yes"
     reach.in_turn("cp1", "kubectl", answers=answers)
     with pytest.raises(StepError, match="no control plane answers"):
-        run(control.ask(reach, topology, ("kubectl", "get"), attempts=1))
+        run(api.ask(reach, topology, ("kubectl", "get"), attempts=1))
 
 
 def test_what_a_machine_said_is_not_in_a_traceback() -> None:
@@ -345,7 +350,7 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
     ]
     items.append({"kind": "Service", "metadata": {"name": "probe"}, "spec": {"clusterIP": "10.96.3.4"}})
     reach.on("*", "kubectl", answers="ok")
-    start = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s", "get")
+    start = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={api.PATIENCE - 5:.0f}s", "get")
     conditions = {"Ready": "True", "NetworkUnavailable": "False"}
     nodes = [
         {
@@ -436,7 +441,7 @@ def test_pods_are_cleared_away_when_looking_fails(topology: Topology, run: Run) 
 
 def test_flannel_is_applied_only_when_something_differs(topology: Topology, run: Run) -> None:
     (step,) = flannel.COMPONENT.steps(topology)
-    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s")
+    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={api.PATIENCE - 5:.0f}s")
     reach = FakeTransport()
     reach.on("*", *prefix, "diff", status=1)
     reach.on("*", *prefix, "apply", answers="applied")
@@ -491,7 +496,7 @@ def test_coredns_is_apart_on_two_nodes(topology: Topology, run: Run, where: tupl
 
 
 def test_coredns_moves_only_once_there_is_where_to(topology: Topology, run: Run) -> None:
-    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={control.PATIENCE - 5:.0f}s")
+    prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={api.PATIENCE - 5:.0f}s")
     reach = FakeTransport()
     one = {"metadata": {"name": "cp1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     two = {**one, "metadata": {"name": "cp2"}}
@@ -504,7 +509,7 @@ def test_coredns_moves_only_once_there_is_where_to(topology: Topology, run: Run)
     reach.on("*", *prefix, "get", "--raw=/readyz", answers="ok")
     reach.on("*", *prefix, "delete", "pod")
     reach.on("*", "kubectl", f"--kubeconfig={paths.ADMIN}", "rollout", "status")
-    run(coredns.spread_out(reach, topology))
+    run(coredns.spread_out(reach, topology, POD_NETWORK))
     verbs = [verb for argv in reach.commands() if "get" not in argv for verb in argv if verb in ("rollout", "delete")]
     assert verbs == ["rollout", "delete", "rollout"]
     assert len([argv for argv in reach.commands() if "nodes" in argv]) == 3

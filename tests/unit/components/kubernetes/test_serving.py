@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from groundplane.components.kubeadm import serving
 from groundplane.components.kubeadm.steps import steps
+from groundplane.components.kubelet import serving
 from groundplane.errors import ConditionTimeout, StepError
 from groundplane.topology.model import Topology
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from groundplane.components.kubeadm import facts, paths
+from groundplane.components.cluster import paths
+from groundplane.components.kubeadm import facts
 from groundplane.components.kubeadm.founding import REVIVAL_DEADLINE
 from groundplane.components.kubeadm.steps import steps
 from groundplane.errors import ConditionTimeout, StepError

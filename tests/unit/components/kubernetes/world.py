@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundplane.components.kubeadm import facts, founding, paths
+from groundplane.components.cluster import paths
+from groundplane.components.etcd import anew
+from groundplane.components.kubeadm import facts
 from groundplane.errors import CommandFailed, Unreachable
 from groundplane.state.step import Completed
 from groundplane.topology.model import Machine, Topology
@@ -99,7 +101,7 @@ class World:
         match argv[0]:
             case "sh":
                 return self._shell(machine, argv[2], stdin)
-            case "python3" if argv[-1] == founding._BEGIN_ETCD_ANEW:
+            case "python3" if argv[-1] == anew._BEGIN_ETCD_ANEW:
                 return 0, "anew" if machine in self.unbegun else ""
             case "kubectl":
                 return self._kubectl(machine, argv)

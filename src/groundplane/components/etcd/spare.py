@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, kubectl
+from groundplane.components.cluster.api import kubectl
+from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
 from groundplane.errors import TransportError
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach

@@ -16,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from groundplane.components.base import templates
-from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, any_control_plane, ask, kubectl, loads, nodes
+from groundplane.components.cluster.answers import Answer, parse_answers
+from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, nodes
+from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
 from groundplane.errors import CommandFailed, StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -43,26 +45,12 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One question from one node. ``kind``: ``pod``, ``service``, ``node``, ``proxy`` or ``dns``; ``problem`` empty
-    where all is well."""
-
-    node: str
-    kind: str
-    target: str
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
     """Everything one look at the cluster from pods found."""
 
     pods: tuple[Pod, ...]
     answers: tuple[Answer, ...]
     encrypted: bool
-
-    def of(self, kind: str) -> tuple[Answer, ...]:
-        return tuple(answer for answer in self.answers if answer.kind == kind)
 
 
 async def look(reach: Reach, topology: Topology) -> Look:
@@ -167,11 +155,6 @@ async def _reachable(reach: Reach, pod: Pod, pods: Sequence[Pod], service: str) 
     except TransportError as error:
         return (Answer(pod.node, "pod", pod.name, error.detail or error.what),)
     return parse_answers(pod.node, answer.text)
-
-
-def parse_answers(node: str, text: str) -> tuple[Answer, ...]:
-    """Read the lines a remote program prints: ``KIND|TARGET|PROBLEM``."""
-    return tuple(Answer(node, *line.split("|", 2)) for line in text.splitlines() if line.count("|") >= 2)
 
 
 async def _names(reach: Reach, machine: str, namespace: str, pods: Sequence[Pod]) -> tuple[Answer, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from groundplane.components.kubeadm.control import ETCDCTL, LOCAL_ETCD, Member, loads, parse_members
+from groundplane.components.cluster.api import loads
+from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD, Member, parse_members
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import any_control_plane, ask, kubectl, loads, nodes
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, nodes
+from groundplane.components.podnet.network import PodNetwork
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -40,7 +41,7 @@ def _stays(pod: dict[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"] and pod.get("status", {}).get("phase") in ("Pending", "Running")
 
 
-async def spread_out(reach: Reach, topology: Topology) -> None:
+async def spread_out(reach: Reach, topology: Topology, network: PodNetwork) -> None:
     """Give up one of the pods that share a node, once there are nodes to choose from: the one that takes its place
     is scheduled while the other is there, and kubeadm's anti-affinity keeps the two apart."""
     wanted = min(APART, len(topology.nodes))
@@ -58,7 +59,7 @@ async def spread_out(reach: Reach, topology: Topology) -> None:
         ready,
         deadline=120,
         where="platform",
-        hint="nodes become ready with the pod network: `kubectl -n kube-flannel get pods -o wide`",
+        hint=f"nodes become ready with the pod network: {network.shown_by}",
     )
     for _ in range(TRIES):
         await _available(reach, topology)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from groundplane.components.kubeadm import paths
+from groundplane.components.cluster import paths
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Completed, Reach
-from groundplane.topology.model import Machine, Topology
+from groundplane.topology.model import Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 PATIENCE = 20.0  # seconds for one request
@@ -22,16 +22,6 @@ ATTEMPTS = 2
 PAUSE = 1.0  # seconds between them
 CORDON_TAINT = "node.kubernetes.io/unschedulable"
 _REQUEST = f"--request-timeout={PATIENCE - 5:.0f}s"
-
-ETCDCTL = (
-    "etcdctl",
-    "--command-timeout=5s",
-    "--dial-timeout=2s",
-    f"--cacert={paths.PKI}/etcd/ca.crt",
-    f"--cert={paths.PKI}/etcd/healthcheck-client.crt",
-    f"--key={paths.PKI}/etcd/healthcheck-client.key",
-)
-LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +42,6 @@ class Node:
     cordoned: bool = False
     cordoned_at: float | None = None
     runtime: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of the etcd cluster. ``name`` is empty until it has started for the first time."""
-
-    id: int
-    name: str
-    peer: str
-    learner: bool
-
-    @property
-    def voting(self) -> bool:
-        return not self.learner
-
-    @property
-    def started(self) -> bool:
-        return bool(self.name)
 
 
 def kubectl(*arguments: str) -> tuple[str, ...]:
@@ -192,50 +164,3 @@ def _node(item: dict[str, Any]) -> Node:
 def _seconds(moment: str) -> float:
     """A time of the API's (RFC 3339) as seconds since 1970."""
     return datetime.fromisoformat(moment).timestamp()
-
-
-async def etcd_members(reach: Reach, topology: Topology, *, but: str = "") -> tuple[str, tuple[Member, ...]]:
-    """A control plane whose etcd answered with a quorum behind it, and the members it named.
-
-    The list is a linearizable read: a member that lost its quorum can't give it. ``but`` isn't asked.
-    Raises StepError when no etcd answers so.
-    """
-    seen: list[str] = []
-    argv = (*ETCDCTL, LOCAL_ETCD, "member", "list", "--write-out=json")
-    for machine in topology.control_planes:
-        if machine.name == but:
-            continue
-        try:
-            answer = await reach.run(machine.name, argv, timeout=PATIENCE)
-        except TransportError as error:
-            seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
-            continue
-        return machine.name, parse_members(answer.text)
-    raise StepError(
-        "no etcd member answers with a majority behind it",
-        where="platform",
-        hint="bring back enough control planes for a majority; nothing is changed until then",
-        detail="\n".join(seen),
-    )
-
-
-def parse_members(text: str) -> tuple[Member, ...]:
-    """Members as ``etcdctl member list --write-out=json`` prints them."""
-    return tuple(
-        Member(
-            id=int(entry["ID"]),
-            name=entry.get("name", ""),
-            peer=next(iter(entry.get("peerURLs", ())), ""),
-            learner=bool(entry.get("isLearner", False)),
-        )
-        for entry in loads(text).get("members", ())
-    )
-
-
-def peer_url(machine: Machine) -> str:
-    return f"https://{machine.address}:2380"
-
-
-def member_of(members: Sequence[Member], machine: Machine) -> Member | None:
-    """The member that lives on ``machine``, recognised by its peer address: a new one has no name yet."""
-    return next((member for member in members if member.peer == peer_url(machine)), None)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import PATIENCE
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import PATIENCE
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import KeyPair, Secret, Topology

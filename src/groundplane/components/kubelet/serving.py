@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from groundplane.components.kubeadm import paths
-from groundplane.components.kubeadm.control import ask, kubectl, loads
+from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import ask, kubectl, loads
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology

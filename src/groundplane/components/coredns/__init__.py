@@ -1,0 +1,1 @@
+"""CoreDNS: the cluster's names, kept away from a single node."""

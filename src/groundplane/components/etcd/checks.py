@@ -1,0 +1,30 @@
+"""How we know that etcd is well: its members are of one mind."""
+
+from __future__ import annotations
+
+from groundplane.components.cluster.answers import bound
+from groundplane.components.etcd.views import disagreement, views
+from groundplane.state.step import Reach
+from groundplane.topology.model import Topology
+from groundplane.verify.check import RECOVERY, Check
+from groundplane.verify.condition import NotYet
+
+
+def checks(topology: Topology) -> tuple[Check, ...]:
+    return (
+        Check(
+            "etcd",
+            "every etcd member is healthy, votes and agrees with the others",
+            RECOVERY,
+            "`groundplane status` shows the members; see /var/log/pods/kube-system_etcd-* on the one that differs",
+            bound(_agreed, topology),
+        ),
+    )
+
+
+async def _agreed(reach: Reach, topology: Topology) -> str:
+    seen = await views(reach, topology)
+    problem = disagreement(seen)
+    if problem:
+        raise NotYet(problem)
+    return f"{len(seen)} of {len(seen)} members healthy and of one mind"

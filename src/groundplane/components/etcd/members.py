@@ -1,0 +1,119 @@
+"""etcd's members: who they are, when all of them are well, and taking one out.
+
+Asked through `etcdctl` on a control plane, with the certificate kubeadm makes for looking at its health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from groundplane.components.cluster.api import PATIENCE, loads
+from groundplane.components.cluster.paths import PKI
+from groundplane.errors import StepError, TransportError
+from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
+from groundplane.verify.condition import NotYet, wait_until
+
+SETTLE_DEADLINE = 90.0
+ETCDCTL = (
+    "etcdctl",
+    "--command-timeout=5s",
+    "--dial-timeout=2s",
+    f"--cacert={PKI}/etcd/ca.crt",
+    f"--cert={PKI}/etcd/healthcheck-client.crt",
+    f"--key={PKI}/etcd/healthcheck-client.key",
+)
+LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the etcd cluster. ``name`` is empty until it has started for the first time."""
+
+    id: int
+    name: str
+    peer: str
+    learner: bool
+
+    @property
+    def voting(self) -> bool:
+        return not self.learner
+
+    @property
+    def started(self) -> bool:
+        return bool(self.name)
+
+
+async def etcd_members(reach: Reach, topology: Topology, *, but: str = "") -> tuple[str, tuple[Member, ...]]:
+    """A control plane whose etcd answered with a quorum behind it, and the members it named.
+
+    The list is a linearizable read: a member that lost its quorum can't give it. ``but`` isn't asked.
+    Raises StepError when no etcd answers so.
+    """
+    seen: list[str] = []
+    argv = (*ETCDCTL, LOCAL_ETCD, "member", "list", "--write-out=json")
+    for machine in topology.control_planes:
+        if machine.name == but:
+            continue
+        try:
+            answer = await reach.run(machine.name, argv, timeout=PATIENCE)
+        except TransportError as error:
+            seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
+            continue
+        return machine.name, parse_members(answer.text)
+    raise StepError(
+        "no etcd member answers with a majority behind it",
+        where="platform",
+        hint="bring back enough control planes for a majority; nothing is changed until then",
+        detail="\n".join(seen),
+    )
+
+
+def parse_members(text: str) -> tuple[Member, ...]:
+    """Members as ``etcdctl member list --write-out=json`` prints them."""
+    return tuple(
+        Member(
+            id=int(entry["ID"]),
+            name=entry.get("name", ""),
+            peer=next(iter(entry.get("peerURLs", ())), ""),
+            learner=bool(entry.get("isLearner", False)),
+        )
+        for entry in loads(text).get("members", ())
+    )
+
+
+def peer_url(machine: Machine) -> str:
+    return f"https://{machine.address}:2380"
+
+
+def member_of(members: Sequence[Member], machine: Machine) -> Member | None:
+    """The member that lives on ``machine``, recognised by its peer address: a new one has no name yet."""
+    return next((member for member in members if member.peer == peer_url(machine)), None)
+
+
+async def settled(reach: Reach, topology: Topology) -> None:
+    """Wait until every etcd member has started, votes and is healthy: the next may only come then."""
+
+    async def probe() -> None:
+        try:
+            witness, members = await etcd_members(reach, topology)
+        except StepError as error:
+            raise NotYet(f"{error.what}: {error.detail}") from error
+        waiting = [member.name or member.peer for member in members if member.learner or not member.started]
+        if waiting:
+            raise NotYet(f"not yet voting: {', '.join(sorted(waiting))}")
+        await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health", "--cluster"), timeout=PATIENCE)
+
+    await wait_until(
+        "every etcd member is healthy",
+        probe,
+        deadline=SETTLE_DEADLINE,
+        where="platform",
+        hint="a control plane joins only a healthy etcd; bring back or remove the member that isn't",
+    )
+
+
+async def remove_member(reach: Reach, witness: str, member: Member) -> None:
+    """Take a member out. etcd refuses when too few healthy ones would remain (strict-reconfig-check)."""
+    await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"), timeout=PATIENCE)

@@ -1,0 +1,45 @@
+"""What the kubelet needs on a node. Its configuration comes from kubeadm, once the node joins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from groundplane.components.base import templates
+from groundplane.state.model import Artifact, DataFolder, File, Resource, Sysctl, Unit
+from groundplane.topology.model import Machine, Topology
+
+KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
+KUBELET_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+KUBELET_DEFAULTS = "/etc/default/kubelet"
+
+# What the kubelet would set by itself; with protectKernelDefaults it insists on finding them instead.
+KERNEL_DEFAULTS = (
+    ("kernel.keys.root_maxbytes", "25000000"),
+    ("kernel.keys.root_maxkeys", "1000000"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+)
+UNIT = "kubelet.service"
+INTERRUPTS: Mapping[str, str] = {UNIT: "no pod starts or stops on it for seconds; those that run go on"}
+_TEMPLATES = templates(__file__)
+
+
+def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
+    """The kubelet of a node, and what it insists on finding in its kernel where that is the machine's own."""
+    kernel = KERNEL_DEFAULTS if topology.traits.own_kernel else ()
+    return (
+        Artifact("kubelet", "/usr/local/bin/kubelet"),
+        DataFolder("/var/lib/kubelet", mode=0o750),
+        File(KUBELET_UNIT, _rendered("kubelet.service.j2"), mode=0o600),
+        File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2"), mode=0o600),
+        File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS=--node-ip={machine.address}\n".encode()),
+        # kubeadm starts it, once there is something to run.
+        Unit(UNIT, active=None, reads=(KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS)),
+        *(Sysctl(key, value) for key, value in kernel),
+    )
+
+
+def _rendered(name: str) -> bytes:
+    return _TEMPLATES.get_template(name).render().encode()
