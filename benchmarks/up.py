@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundplane.pipeline import validate
+from groundplane.recipes import validate
 
 GROUNDPLANE = [sys.executable, "-m", "groundplane"]
 Document = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from groundplane.components.base import Component
 from groundplane.components.catalog import COMPONENTS
@@ -16,12 +16,15 @@ from groundplane.verify.check import Check
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one component has to do with a platform: the machines it adds to, each with the keys of what it adds
-    (paths, names), its checks, and itself."""
+    """What one component has to do with a platform: what it adds to each machine it adds to, its checks, and itself."""
 
     component: Component
-    keys: dict[str, frozenset[str]]
+    adds: Mapping[str, tuple[Resource, ...]]
     checks: tuple[Check, ...]
+
+    def keys(self, machine: str) -> frozenset[str]:
+        """What a Change of something it adds to ``machine`` bears as its key: paths, names."""
+        return frozenset(key_of(resource) for resource in self.adds.get(machine, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,47 @@ class Design:
         """What a restart of a unit interrupts, by the unit's name."""
         return {unit: words for part in self.parts for unit, words in part.component.interrupts.items()}
 
-    def checks_after(self, machine: str, keys: Iterable[str]) -> tuple[Check, ...]:
+    def checks_after(self, machine: str, keys: Iterable[str], standing: Design | None = None) -> tuple[Check, ...]:
         """The checks of the components to which any of ``keys`` (paths, names) on ``machine`` belongs.
 
         A key that no component knows any more was somebody's once: then all that have to do with the machine.
+        While machines come or go, ``standing`` is the design without them, and its checks are the ones: a component
+        whose part of ``machine`` depends on them can't be judged before they are there, or gone.
         """
         touched = frozenset(keys)
-        here = [part for part in self.parts if machine in part.keys]
-        known = frozenset[str]().union(*(part.keys[machine] for part in here))
-        concerned = [part for part in here if part.keys[machine] & touched or touched - known]
-        return tuple(check for part in concerned for check in part.checks)
+        here = [part for part in self.parts if machine in part.adds]
+        known = frozenset[str]().union(*(part.keys(machine) for part in here))
+        concerned = [part for part in here if part.keys(machine) & touched or touched - known]
+        if standing is None:
+            return tuple(check for part in concerned for check in part.checks)
+        now = {part.component.name: part for part in standing.parts}
+        return tuple(
+            check
+            for part in concerned
+            if now[part.component.name].adds.get(machine) == part.adds[machine]
+            for check in now[part.component.name].checks
+        )
 
     def spares(self, machine: str) -> tuple[Check, ...]:
         """The checks that others can carry what ``machine`` does while it is worked on."""
         found = self.topology.machine(machine)
         checks = (part.component.spare(self.topology, found) for part in self.parts)
         return tuple(check for check in checks if check is not None)
+
+    def leaving(self, machine: Machine) -> tuple[Step, ...]:
+        """The Steps by which ``machine`` leaves; the last components first, since they lean on the others."""
+        others = replace(
+            self.topology, machines=tuple(other for other in self.topology.machines if other.name != machine.name)
+        )
+        parts = reversed(self.parts)
+        return tuple(step for part in parts for step in part.component.leaving(others, machine))
+
+    def among(self, names: Collection[str]) -> Design:
+        """The design of the machines in ``names`` alone."""
+        if all(machine.name in names for machine in self.topology.machines):
+            return self
+        machines = tuple(machine for machine in self.topology.machines if machine.name in names)
+        return design(replace(self.topology, machines=machines))
 
 
 def design(topology: Topology) -> Design:
@@ -89,7 +117,7 @@ def design(topology: Topology) -> Design:
             Part(
                 component,
                 {
-                    machine.name: frozenset(key_of(resource) for resource in found)
+                    machine.name: found
                     for machine in topology.machines
                     if (found := resources(component, machine))
                 },

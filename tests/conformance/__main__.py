@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from groundplane import pipeline
+from groundplane import recipes
 from groundplane.bundle.sources import obtain
 from groundplane.cli.output import Output, duration
 from groundplane.cli.progress import shown
@@ -111,7 +111,7 @@ def _groundplane(options: argparse.Namespace, command: str, *words: str) -> None
 
 def _ground(options: argparse.Namespace) -> Ground:
     """The suite runs on this computer but in the lab's network: tests speak to the nodes' own addresses too."""
-    plan, provider = pipeline.existing(pipeline.Options(options.file, state_dir=options.state_dir))
+    plan, provider = recipes.existing(recipes.Options(options.file, state_dir=options.state_dir))
     if not isinstance(provider, LabProvider):
         raise GroundplaneError("only the lab's network can be entered from here")
     server = f"https://{plan.topology.lan.floating}:6443"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from groundplane import pipeline
+from groundplane import recipes
 from groundplane.errors import ApplyError
 from groundplane.rollout.link import AgentLink
 from groundplane.state.change import Action, Kind
@@ -145,12 +145,12 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def reach(platform: Platform) -> Transport:
-    return pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[1].transport
+    return recipes.existing(recipes.Options(platform.file, state_dir=platform.state))[1].transport
 
 
 @pytest.fixture(scope="module")
 def worker(platform: Platform) -> MachineState:
-    design = pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[0]
+    design = recipes.existing(recipes.Options(platform.file, state_dir=platform.state))[0]
     return next(state for state in design.states if state.machine == "worker1")
 
 
@@ -194,7 +194,7 @@ def test_a_file_no_longer_wanted_goes_and_foreign_ones_stay(
 
 
 def test_what_its_program_refuses_is_refused_before_anything_is_touched(platform: Platform, reach: Transport) -> None:
-    design = pipeline.existing(pipeline.Options(platform.file, state_dir=platform.state))[0]
+    design = recipes.existing(recipes.Options(platform.file, state_dir=platform.state))[0]
     state = next(state for state in design.states if state.machine == "lb1")
     bad = tuple(replace(f, content=f.content + b"nonsense here\n") if f.path == HAPROXY else f for f in state.files)
     before = platform.ssh("lb1", "sha256sum", HAPROXY)

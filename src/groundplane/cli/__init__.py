@@ -1,4 +1,4 @@
-"""The command line. Thin: it asks ``pipeline`` and shows what comes back; nothing is decided here."""
+"""The command line. Thin: it asks ``recipes`` and shows what comes back; nothing is decided here."""
 
 from __future__ import annotations
 

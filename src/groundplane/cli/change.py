@@ -51,7 +51,7 @@ def apply(
 
     It stops at the first machine that isn't well after its changes. Running it again goes on.
     """
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     agreed = None
@@ -60,11 +60,11 @@ def apply(
         if not agreed.empty:
             for line in plan_lines(agreed, session.out.note):
                 session.out.tell(line)
-            agree(session, f"Carry this out on platform {pipeline.validate(session.file).name}?", "nothing was changed")
+            agree(session, f"Carry this out on platform {recipes.validate(session.file).name}?", "nothing was changed")
     need_root(session, "change the platform's machines")
     begin = monotonic()
     with session.progress() as emit:
-        done = run(pipeline.apply(session.options(emit), agreed), tell=session.out.tell)
+        done = run(recipes.apply(session.options(emit), agreed), tell=session.out.tell)
     _told(session, done, monotonic() - begin)
 
 
@@ -92,17 +92,17 @@ def drift(
 
     Exit status 2 where something differs, 1 where that can't be told. `apply` mends it.
     """
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     standing(session)
     need_root(session, "look at the platform's machines")
     if watch:
         watcher = _Watcher(session)
-        run(pipeline.watch_drift(session.options(watcher.silent), every, watcher.seen), tell=session.out.tell)
+        run(recipes.watch_drift(session.options(watcher.silent), every, watcher.seen), tell=session.out.tell)
         return
     with session.progress() as emit:
-        found = run(pipeline.drift(session.options(emit)), tell=session.out.tell)
+        found = run(recipes.drift(session.options(emit)), tell=session.out.tell)
     if session.json:
         session.out.document("drift", plan_document(found))
     else:
@@ -159,13 +159,13 @@ def drift_lines(plan: Plan, channel: Channel) -> dict[str, str]:
 
 
 def _planned(session: Session) -> Plan:
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
-    pipeline.validate(session.file)
+    recipes.validate(session.file)
     need_root(session, "look at the platform's machines")
     with session.progress() as emit:
-        return run(pipeline.plan(session.options(emit)), tell=session.out.tell)
+        return run(recipes.plan(session.options(emit)), tell=session.out.tell)
 
 
 def _show(session: Session, found: Plan) -> None:

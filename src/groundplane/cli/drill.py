@@ -49,18 +49,18 @@ def drill(
     if name == LIST:
         _list(session)
         return
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     if html is not None:
         outfile.check_new(html)
-    spec = pipeline.validate(session.file)
+    spec = recipes.validate(session.file)
     need_root(session, "break machines")
     if spec.provider != EXPENDABLE and not yes:
         question = f"Do drill {name} on platform {spec.name}? `groundplane drill list` says what it risks"
         agree(session, question, "nothing was drilled")
     with session.progress() as emit:
-        suite = run(pipeline.drill(session.options(emit), name), tell=session.out.tell)
+        suite = run(recipes.drill(session.options(emit), name), tell=session.out.tell)
     _show(session, suite, several=name == "all")
     if html is not None:
         _write_page(session, suite, html)

@@ -57,13 +57,13 @@ def stop(
 
 
 def _power(session: Session, names: list[str] | None, *, on: bool, force: bool) -> None:
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     standing(session)
     need_root(session, "start and stop machines")
     with session.progress() as emit:
-        run(pipeline.power(session.options(emit), on, tuple(names or ()), force=force), tell=session.out.tell)
+        run(recipes.power(session.options(emit), on, tuple(names or ()), force=force), tell=session.out.tell)
     session.out.say(f"{', '.join(names) if names else 'all machines'} {'started' if on else 'stopped'}")
 
 
@@ -76,11 +76,11 @@ def ssh(
     ] = None,
 ) -> None:
     """Sit at a machine, or run one command there: groundplane ssh cp1 -- journalctl -b"""
-    from groundplane import pipeline
+    from groundplane import recipes
 
     standing(session)
     need_root(session, "enter machines")
-    raise typer.Exit(pipeline.ssh(session.options(silent), machine, argv or []))
+    raise typer.Exit(recipes.ssh(session.options(silent), machine, argv or []))
 
 
 def console(
@@ -91,12 +91,12 @@ def console(
     """Show what a machine wrote to its console since it was started."""
     import asyncio
 
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.follow import copy_log
 
     standing(session)
     need_root(session, "read consoles")
-    path = pipeline.console(session.options(silent), machine)
+    path = recipes.console(session.options(silent), machine)
     sys.stdout.flush()
     try:
         asyncio.run(copy_log(path, sys.stdout.buffer, follow=follow))
@@ -114,11 +114,11 @@ def kubectl(
 
     Options of groundplane stand before the first of kubectl's words.
     """
-    from groundplane import pipeline
+    from groundplane import recipes
 
     standing(session)
     need_root(session, "reach the platform's network")
-    raise typer.Exit(pipeline.kubectl(session.options(silent), argv or []))
+    raise typer.Exit(recipes.kubectl(session.options(silent), argv or []))
 
 
 def kubeconfig(
@@ -129,7 +129,7 @@ def kubeconfig(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
 ) -> None:
     """Write an administrator's kubeconfig. Who has it rules the cluster."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     if out is not None:
@@ -137,7 +137,7 @@ def kubeconfig(
     standing(session)
     need_root(session, "read the platform's keys")
     with session.progress() as emit:
-        secret = run(pipeline.kubeconfig(session.options(emit)), tell=session.out.tell)
+        secret = run(recipes.kubeconfig(session.options(emit)), tell=session.out.tell)
     if out is None:
         sys.stdout.write(secret.text())
         sys.stdout.flush()

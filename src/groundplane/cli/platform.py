@@ -67,12 +67,12 @@ def up(
 
     Running it again changes nothing that is as it should be, and goes on where an earlier run was stopped.
     """
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
     instead = mirrors(bundle_mirror, "--bundle-mirror") if bundle_mirror else None
-    spec = pipeline.validate(session.file)
+    spec = recipes.validate(session.file)
     need_root(session, "build machines")
     begin = monotonic()
     with session.progress() as emit:
@@ -83,7 +83,7 @@ def up(
             bundle_mirrors=instead,
             extra_images=tuple(extra_images or ()),
         )
-        report = run(pipeline.up(options), tell=session.out.tell)
+        report = run(recipes.up(options), tell=session.out.tell)
     for line in report_lines(report, session.out.result, verbose=session.common.verbose):
         session.out.say(line)
     if not report.ok:
@@ -101,7 +101,7 @@ def down(
     session: Session, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before removing it.")] = False
 ) -> None:
     """Remove the platform: its machines with all their data, and its secrets. Bundles, images and history stay."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     name = standing(session)
@@ -109,7 +109,7 @@ def down(
     if not yes:
         agree(session, f"Remove platform {name} with all data on its machines?", "nothing was removed")
     with session.progress() as emit:
-        removed = run(pipeline.down(session.options(emit)), tell=session.out.tell)
+        removed = run(recipes.down(session.options(emit)), tell=session.out.tell)
     session.out.say(f"{name} is removed" if removed else f"there is no platform {name}")
 
 
@@ -121,13 +121,13 @@ def verify(
     ] = None,
 ) -> None:
     """Check that the platform works, and say what to do where it doesn't."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     standing(session)
     need_root(session, "reach the platform's machines")
     with session.progress() as emit:
-        report = run(pipeline.verify(session.options(emit), tuple(check or ())), tell=session.out.tell)
+        report = run(recipes.verify(session.options(emit), tuple(check or ())), tell=session.out.tell)
     if session.json:
         session.out.document("verify", report_document(report))
     else:
@@ -139,13 +139,13 @@ def verify(
 
 def status(session: Session) -> None:
     """Show the platform: its machines, who holds the floating address, quorum, nodes, certificates."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.cli.running import run
 
     standing(session)
     need_root(session, "see the platform's machines")
     with session.progress() as emit:
-        found = run(pipeline.status(session.options(emit)), tell=session.out.tell)
+        found = run(recipes.status(session.options(emit)), tell=session.out.tell)
     if session.json:
         session.out.document("status", status_view.document(found))
         return

@@ -1,4 +1,4 @@
-"""Running the pipeline's coroutines so that Ctrl-C and SIGTERM stop them in order."""
+"""Running the recipes' coroutines so that Ctrl-C and SIGTERM stop them in order."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from groundplane.cli.output import Output
 if TYPE_CHECKING:
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.events import Emit
-    from groundplane.pipeline import Options
+    from groundplane.recipes import Options
     from groundplane.spec.model import ClusterSpec
     from groundplane.store import Home
 
@@ -113,8 +113,8 @@ class Session:
         bundle_mirrors: Mirrors | None = None,
         extra_images: tuple[Path, ...] = (),
     ) -> Options:
-        """What the pipeline wants to know."""
-        from groundplane.pipeline import Options
+        """What the recipes want to know."""
+        from groundplane.recipes import Options
 
         return Options(
             file=self.file,
@@ -140,7 +140,7 @@ def cluster_file(given: Path | None) -> Path:
 
 
 def read_spec(file: Path) -> ClusterSpec:
-    """As ``pipeline.validate``, without waiting for all of groundplane to be imported."""
+    """As ``recipes.validate``, without waiting for all of groundplane to be imported."""
     from groundplane.bundle.versions import known_versions
     from groundplane.spec import load
 

@@ -106,12 +106,12 @@ def render(
     ] = False,
 ) -> None:
     """Write every file of every machine, without building anything."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.events import silent
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError("is not an empty folder", where=str(out), hint="choose another one, or empty it first")
-    written = pipeline.render(session.options(silent), out, show_secrets)
+    written = recipes.render(session.options(silent), out, show_secrets)
     if session.common.verbose:
         for path in written:
             session.out.say(str(path))

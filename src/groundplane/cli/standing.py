@@ -7,10 +7,10 @@ from groundplane.cli.session import Session
 
 def standing(session: Session) -> str:
     """The name of the platform the file names. A file that became invalid since is told of, and no hindrance."""
-    from groundplane import pipeline
+    from groundplane import recipes
     from groundplane.events import silent
 
-    found = pipeline.named(session.options(silent))
+    found = recipes.named(session.options(silent))
     if found.fault is not None:
         warning = session.out.note.style("warning:", "warn")
         session.out.tell(f"{warning} {found.fault}; this goes on with what {found.name} was built from")

@@ -23,6 +23,10 @@ def no_checks(_: Topology) -> tuple[Check, ...]:
     return ()
 
 
+def no_leaving(_: Topology, __: Machine) -> tuple[Step, ...]:
+    return ()
+
+
 def no_spare(_: Topology, __: Machine) -> Check | None:
     return None
 
@@ -32,7 +36,9 @@ class Component:
     """One real component. ``fragment`` returns None for machines it has nothing to do with.
 
     ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
-    can or need. ``interrupts`` says, by unit, what a restart of it interrupts.
+    can or need. ``interrupts`` says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a
+    machine that may be dead leaves a platform, the topology being the one without it: what it served others is served
+    elsewhere, and nobody counts on it any more.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Component:
     checks: Callable[[Topology], tuple[Check, ...]] = no_checks
     spare: Callable[[Topology, Machine], Check | None] = no_spare
     interrupts: Mapping[str, str] = field(default_factory=dict)
+    leaving: Callable[[Topology, Machine], tuple[Step, ...]] = no_leaving
 
 
 def templates(package_file: str) -> Environment:

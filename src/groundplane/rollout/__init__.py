@@ -1,6 +1,5 @@
-"""Bringing machines to their desired state: the graph of work and how Steps are carried out."""
+"""Bringing a platform to what its file says: looked at, planned, ordered, carried out act by act."""
 
-from groundplane.rollout.graph import Job, in_order, run_jobs
-from groundplane.rollout.steps import carry_out, machine_job, step_job
+from groundplane.rollout.act import Act, carry_out, in_order
 
-__all__ = ["Job", "carry_out", "in_order", "machine_job", "run_jobs", "step_job"]
+__all__ = ["Act", "carry_out", "in_order"]

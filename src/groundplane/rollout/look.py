@@ -24,10 +24,12 @@ def _nobody(_: str) -> None:
 async def look(
     states: Sequence[MachineState],
     off: Collection[str],
+    absent: Collection[str],
     observe: Observe,
     looked: Callable[[str], None] = _nobody,
 ) -> dict[str, Found]:
-    """What is found on each machine. Those in ``off`` aren't asked; one that can't be asked is a result like others.
+    """What is found on each machine. Those in ``off`` aren't asked, the ``absent`` among them can't be; one that can't be
+    asked though it is on is a result like others.
 
     ``looked`` is told each machine's name as soon as it is known what is found there.
     """
@@ -35,7 +37,7 @@ async def look(
 
     async def one(state: MachineState) -> Found:
         if state.machine in off:
-            return Found(off=True)
+            return Found(absent=True) if state.machine in absent else Found(off=True)
         try:
             async with gate:
                 found = Found(await observe(state))

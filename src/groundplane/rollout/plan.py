@@ -1,4 +1,7 @@
-"""What would be done to make a platform as its file says, as data: ``plan`` shows what ``apply`` carries out. Pure."""
+"""What would be done to make a platform as its file says, as data: ``plan`` shows what ``apply`` carries out. Pure.
+
+In which order is said in ``order.py``.
+"""
 
 from __future__ import annotations
 
@@ -55,15 +58,38 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Birth:
+    """A machine that would be made. ``roles`` and ``address`` tell people what comes; ``why``, why it isn't there."""
+
+    machine: str
+    roles: tuple[str, ...]
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A machine that would be removed with all its data. ``alive``: it runs, so it is emptied first."""
+
+    machine: str
+    why: str
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that would be done. ``batches`` are worked on one after the other, the machines of one at once.
 
-    ``edits`` are the keys of the cluster file that changed, in words.
+    ``edits`` are the keys of the cluster file that changed, in words. ``unverified``: the platform's checks did not
+    hold when they were last asked, or weren't asked since it was last changed; they are asked again.
     """
 
     batches: tuple[tuple[MachinePlan, ...], ...] = ()
     steps: tuple[StepPlan, ...] = ()
     edits: tuple[str, ...] = ()
+    births: tuple[Birth, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    unverified: bool = False
 
     @property
     def machines(self) -> tuple[MachinePlan, ...]:
@@ -72,42 +98,81 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether the platform is as its file says."""
-        return not (self.batches or self.steps or self.edits)
+        return not (self.batches or self.steps or self.edits or self.births or self.removals or self.unverified)
+
+    @property
+    def needs_material(self) -> bool:
+        """Whether a machine would be made or switched on: only then is it asked what machines are made of."""
+        return bool(self.births) or any(machine.off for machine in self.machines)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found on one machine, or that it is off, or why it could not be asked."""
+    """What was found on one machine: that it isn't there, that it is off, why it could not be asked, or what differs."""
 
     findings: Findings = field(default_factory=Findings)
     off: bool = False
     problem: str = ""
+    absent: bool = False
 
 
-def plan(
-    topology: Topology,
-    found: Mapping[str, Found],
-    steps: Sequence[StepPlan],
-    *,
-    edits: Sequence[str] = (),
-    holder: str | None = None,
-    interrupts: Mapping[str, str],
-) -> Plan:
-    """Put what was ``found`` into the order that keeps the service up; machines where nothing differs are left out.
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A machine that is there and should not be, or not as it is. ``anew``: one of its name comes in its place."""
 
-    ``holder`` is the balancer that has the floating address: it comes after the other one. ``interrupts`` says what a
-    restart of a unit means.
+    machine: Machine
+    alive: bool
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A platform as it was found: its machines by name, Steps that don't hold, machines that have to go, the balancer
+    that has the floating address, and whether its checks held when they were last asked."""
+
+    machines: Mapping[str, Found]
+    steps: tuple[StepPlan, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
+    holder: str | None = None
+    verified: bool = True
+
+
+def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupts: Mapping[str, str]) -> Plan:
+    """Put what was ``seen`` into the order that keeps the service up; machines where nothing differs are left out.
+
+    ``interrupts`` says what a restart of a unit means.
     """
+    anew = {leaving.machine.name for leaving in seen.leaving if leaving.anew}
+    found = {name: one for name, one in seen.machines.items() if not one.absent and name not in anew}
+    births = [machine for machine in topology.machines if machine.name in anew or _absent(seen, machine)]
     return Plan(
         batches=tuple(
             tuple(_machine_plan(machine.name, found[machine.name], interrupts) for machine in batch)
             for batch in _batches(
-                topology, [machine for machine in topology.machines if _differs(found, machine)], holder
+                topology, [machine for machine in topology.machines if _differs(found, machine)], seen
             )
         ),
-        steps=tuple(steps),
+        steps=seen.steps,
         edits=tuple(edits),
+        births=tuple(
+            Birth(
+                machine.name,
+                (machine.role.value,),
+                str(machine.address),
+                "it is made anew" if machine.name in anew else "it isn't there",
+            )
+            for machine in births
+        ),
+        removals=tuple(
+            Removal(one.machine.name, "it is made anew" if one.anew else "the file doesn't have it", one.alive)
+            for one in seen.leaving
+        ),
+        unverified=not seen.verified,
     )
+
+
+def _absent(seen: Seen, machine: Machine) -> bool:
+    return seen.machines.get(machine.name, Found()).absent
 
 
 def _differs(found: Mapping[str, Found], machine: Machine) -> bool:
@@ -124,18 +189,23 @@ def _machine_plan(machine: str, found: Found, interrupts: Mapping[str, str]) -> 
     return MachinePlan(machine, findings.changes, findings.refused, interruptions, found.off, found.problem)
 
 
-def _batches(topology: Topology, machines: Sequence[Machine], holder: str | None) -> Iterable[tuple[Machine, ...]]:
+def _batches(topology: Topology, machines: Sequence[Machine], seen: Seen) -> Iterable[tuple[Machine, ...]]:
     """The gateway, on which all others lean; workers, a share at a time; control planes one by one; the balancers one
-    by one, the one with the floating address last: by then the other has proven itself."""
+    by one, the one with the floating address last: by then the other has proven itself.
+
+    Where a control plane goes, the balancers come right after the gateway: nobody may be sent there any more.
+    """
     of_role: dict[Role, list[Machine]] = {role: [] for role in Role}
     for machine in machines:
         of_role[machine.role].append(machine)
-    for machine in of_role[Role.GATEWAY]:
-        yield (machine,)
+    balancers = [(machine,) for machine in sorted(of_role[Role.BALANCER], key=lambda m: m.name == seen.holder)]
+    forgotten = any(one.machine.role is Role.CONTROL_PLANE and not one.anew for one in seen.leaving)
+    yield from ((machine,) for machine in of_role[Role.GATEWAY])
+    if forgotten:
+        yield from balancers
     workers, share = of_role[Role.WORKER], max(1, int(len(topology.workers) * WORKERS_AT_ONCE))
     for begin in range(0, len(workers), share):
         yield tuple(workers[begin : begin + share])
-    for machine in of_role[Role.CONTROL_PLANE]:
-        yield (machine,)
-    for machine in sorted(of_role[Role.BALANCER], key=lambda machine: machine.name == holder):
-        yield (machine,)
+    yield from ((machine,) for machine in of_role[Role.CONTROL_PLANE])
+    if not forgotten:
+        yield from balancers

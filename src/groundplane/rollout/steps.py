@@ -1,12 +1,10 @@
-"""Turns Steps into jobs: probe, act, probe again."""
+"""Carries a Step out: probe, act, probe again."""
 
 from __future__ import annotations
 
 import asyncio
 
 from groundplane.errors import ConditionTimeout, StepError
-from groundplane.events import Outcome
-from groundplane.rollout.graph import Job
 from groundplane.state.step import Reach, Step
 from groundplane.verify.condition import NotYet, wait_until
 
@@ -14,27 +12,7 @@ SETTLE = 30.0
 """Seconds after an act in which its effect may show: a cluster answers from caches that lag a little."""
 
 
-def machine_job(machine: str) -> str:
-    """The name of the job that brings ``machine`` up; a Step's ``needs_machines`` become needs of these."""
-    return f"machine:{machine}"
-
-
-def step_job(step: Step, reach: Reach) -> Job:
-    """The job of one Step."""
-
-    async def run(outcome: Outcome) -> None:
-        outcome.changed = await carry_out(step, reach)
-
-    return Job(
-        name=step.name,
-        subject=step.machine,
-        step=step.name.partition(":")[0],
-        run=run,
-        needs=(*step.needs, *(machine_job(machine) for machine in step.needs_machines)),
-    )
-
-
-async def carry_out(step: Step, reach: Reach, *, settle: float = SETTLE) -> bool:
+async def make_hold(step: Step, reach: Reach, *, settle: float = SETTLE) -> bool:
     """Make ``step`` hold within its deadline; return False when it held already. Raises StepError."""
 
     try:

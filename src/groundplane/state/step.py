@@ -58,6 +58,8 @@ class Step:
     ``deadline`` bounds act plus the second probe, in seconds.
     ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
     ``instead`` tells more where the probe does not hold, for those who only look.
+    ``tidies``: it takes away what machines that went have left, and comes when they are gone.
+    ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
     name: str
@@ -69,3 +71,5 @@ class Step:
     needs_machines: tuple[str, ...] = ()
     deadline: float = 300
     instead: Instead | None = None
+    tidies: bool = False
+    early: bool = False

@@ -118,7 +118,7 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """What the platform's software bundle calls its container images. The pipeline fills it from the bundle's
+    """What the platform's software bundle calls its container images. The recipes fill it from the bundle's
     version data; the values here are those of the default Kubernetes version."""
 
     kubernetes: str = "1.37.2"

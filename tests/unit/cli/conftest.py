@@ -94,7 +94,7 @@ def a_suite() -> Suite:
 
 
 @dataclass
-class Pipeline:
+class Recipes:
     """What commands ask for is in ``asked``; what they get can be set. ``error`` is raised by all of them."""
 
     asked: list[tuple[object, ...]] = field(default_factory=list)
@@ -199,9 +199,9 @@ Call = Callable[..., Answer]
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def recipes(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """The scripted pipeline, in the real one's place."""
-    fake = Pipeline()
+    fake = Recipes()
     module = ModuleType("groundplane.pipeline")
     module.Options = Options  # type: ignore[attr-defined]
     for name in (

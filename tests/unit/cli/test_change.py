@@ -33,8 +33,8 @@ FULL = Plan(
 SMALL = Plan(((MachinePlan("lb1", (EDIT,)),),))
 
 
-def test_a_plan_shows_everything_and_ends_with_2(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [FULL]
+def test_a_plan_shows_everything_and_ends_with_2(gp: Any, recipes: Any) -> None:
+    recipes.plans = [FULL]
     answer = gp("plan")
     assert answer.code == 2
     for words in (
@@ -52,7 +52,7 @@ def test_a_plan_shows_everything_and_ends_with_2(gp: Any, pipeline: Any) -> None
     assert "next: groundplane apply" in answer.err
 
 
-def test_no_difference_ends_with_0(gp: Any, pipeline: Any) -> None:
+def test_no_difference_ends_with_0(gp: Any, recipes: Any) -> None:
     for command in ("plan", "drift"):
         answer = gp("-q", command)
         assert (answer.code, answer.out, answer.err) == (0, "nothing differs\n", "")
@@ -67,8 +67,8 @@ def test_what_keeps_a_command_from_comparing_is_no_difference(gp: Any, tmp_path:
     assert gp("apply", "--yes").code == 2
 
 
-def test_the_document_is_complete(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [FULL]
+def test_the_document_is_complete(gp: Any, recipes: Any) -> None:
+    recipes.plans = [FULL]
     for command in ("plan", "drift"):
         answer = gp(command, "--json")
         assert answer.code == 2
@@ -91,47 +91,47 @@ def test_the_document_is_complete(gp: Any, pipeline: Any) -> None:
         assert document["steps"][0]["seen"] == "it is cordoned"
 
 
-def test_apply_with_yes_asks_nobody(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [SMALL]
+def test_apply_with_yes_asks_nobody(gp: Any, recipes: Any) -> None:
+    recipes.plans = [SMALL]
     answer = gp("apply", "--yes")
     assert answer.code == 0
-    assert pipeline.asked == [("apply", None)]
+    assert recipes.asked == [("apply", None)]
     assert "1 change on 1 machine: done (" in answer.out
 
 
-def test_apply_where_nobody_can_be_asked_touches_nothing(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [SMALL]
+def test_apply_where_nobody_can_be_asked_touches_nothing(gp: Any, recipes: Any) -> None:
+    recipes.plans = [SMALL]
     answer = gp("apply")
     assert answer.code == 2
-    assert [name for name, *_ in pipeline.asked] == ["plan"]
+    assert [name for name, *_ in recipes.asked] == ["plan"]
     assert "--yes" in answer.err
 
 
 @pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, ["plan", "apply"]), ("n\n", 1, ["plan"])])
 def test_apply_asks_and_carries_out_what_was_agreed_to(
-    gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: list[str]
+    gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: list[str]
 ) -> None:
     monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
-    pipeline.plans = [SMALL]
+    recipes.plans = [SMALL]
     answer = gp("apply", typed=typed)
     assert answer.code == code
-    assert [name for name, *_ in pipeline.asked] == asked
+    assert [name for name, *_ in recipes.asked] == asked
     assert "content differs" in answer.err
     if code == 0:
-        assert pipeline.asked[-1] == ("apply", SMALL)
+        assert recipes.asked[-1] == ("apply", SMALL)
     else:
         assert "nothing was changed" in answer.err
 
 
-def test_apply_without_differences_says_so(gp: Any, pipeline: Any) -> None:
+def test_apply_without_differences_says_so(gp: Any, recipes: Any) -> None:
     answer = gp("apply")
     assert answer.code == 0
     assert answer.out.startswith("nothing had to be changed (")
 
 
-def test_apply_after_which_checks_fail_fails(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [SMALL]
-    pipeline.report = Report((Result("dns", "names are answered", False, "SERVFAIL", 1.0, "look"),), changed=True)
+def test_apply_after_which_checks_fail_fails(gp: Any, recipes: Any) -> None:
+    recipes.plans = [SMALL]
+    recipes.report = Report((Result("dns", "names are answered", False, "SERVFAIL", 1.0, "look"),), changed=True)
     answer = gp("apply", "--yes", "--json")
     assert answer.code == 1
     document = json.loads(answer.out)
@@ -140,11 +140,11 @@ def test_apply_after_which_checks_fail_fails(gp: Any, pipeline: Any) -> None:
     assert document["verify"]["ok"] is False
 
 
-def test_watching_tells_what_comes_and_goes(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [Plan(), SMALL, SMALL, Plan()]
+def test_watching_tells_what_comes_and_goes(gp: Any, recipes: Any) -> None:
+    recipes.plans = [Plan(), SMALL, SMALL, Plan()]
     answer = gp("drift", "--watch", "--every", "5")
     assert answer.code == 0
-    assert pipeline.asked == [("watch", 5.0)]
+    assert recipes.asked == [("watch", 5.0)]
     lines = [line.split("  ", 1)[1] for line in answer.out.splitlines()]
     assert lines[0] == "nothing differs; looking again until Ctrl-C"
     assert lines[1].startswith("lb1: ~ file /etc/haproxy/haproxy.cfg: update; content differs")
@@ -152,8 +152,8 @@ def test_watching_tells_what_comes_and_goes(gp: Any, pipeline: Any) -> None:
     assert len(lines) == 3
 
 
-def test_watching_with_json_writes_a_document_a_look(gp: Any, pipeline: Any) -> None:
-    pipeline.plans = [Plan(), SMALL]
+def test_watching_with_json_writes_a_document_a_look(gp: Any, recipes: Any) -> None:
+    recipes.plans = [Plan(), SMALL]
     documents = [json.loads(line) for line in gp("drift", "--watch", "--json").out.splitlines()]
     assert [document["changed"] for document in documents] == [False, True]
     assert {document["schema"] for document in documents} == {"groundplane/drift/v1"}

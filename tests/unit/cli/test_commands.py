@@ -21,29 +21,29 @@ BROKEN = Report(
 )
 
 
-def test_up_builds_and_says_so(gp: Any, pipeline: Any) -> None:
+def test_up_builds_and_says_so(gp: Any, recipes: Any) -> None:
     answer = gp("up", "-f", "lab.yaml", "--bundle-source", "modules")
     assert answer.code == 0
     assert answer.out.startswith("1 of 1 checks passed\nlab is up (")
     assert "cp1: boot: done after" in answer.err
-    assert pipeline.options.file == Path("lab.yaml")
-    assert pipeline.options.bundle_source == "modules"
+    assert recipes.options.file == Path("lab.yaml")
+    assert recipes.options.bundle_source == "modules"
 
 
-def test_up_takes_images_of_the_users_own(gp: Any, pipeline: Any) -> None:
+def test_up_takes_images_of_the_users_own(gp: Any, recipes: Any) -> None:
     assert gp("up", "--extra-images", "mine", "--extra-images", "yours").code == 0
-    assert pipeline.options.extra_images == (Path("mine"), Path("yours"))
+    assert recipes.options.extra_images == (Path("mine"), Path("yours"))
 
 
-def test_up_that_changed_nothing_says_so(gp: Any, pipeline: Any) -> None:
-    pipeline.report = Report((), changed=False)
+def test_up_that_changed_nothing_says_so(gp: Any, recipes: Any) -> None:
+    recipes.report = Report((), changed=False)
     answer = gp("-q", "up")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("cluster is up; nothing had to be changed")
 
 
-def test_up_with_failing_checks_fails(gp: Any, pipeline: Any) -> None:
-    pipeline.report = BROKEN
+def test_up_with_failing_checks_fails(gp: Any, recipes: Any) -> None:
+    recipes.report = BROKEN
     answer = gp("up")
     assert answer.code == 1
     assert "dns" in answer.out
@@ -59,26 +59,26 @@ def test_up_with_failing_checks_fails(gp: Any, pipeline: Any) -> None:
         ("-f", "b.yaml", "-q", "--state-dir", "/s", "verify", "--file", "a.yaml", "--cache-dir", "/c"),
     ],
 )
-def test_shared_options_stand_before_or_after(gp: Any, pipeline: Any, words: tuple[str, ...]) -> None:
+def test_shared_options_stand_before_or_after(gp: Any, recipes: Any, words: tuple[str, ...]) -> None:
     assert gp(*words).err == ""
-    found = pipeline.options
+    found = recipes.options
     assert (found.file, found.state_dir, found.cache_dir) == (Path("a.yaml"), Path("/s"), Path("/c"))
 
 
-def test_the_file_comes_from_the_environment_last(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_comes_from_the_environment_last(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gp("verify")
-    assert pipeline.options.file == Path("cluster.yaml")
+    assert recipes.options.file == Path("cluster.yaml")
     monkeypatch.setenv("GROUNDPLANE_FILE", "env.yaml")
     gp("verify")
-    assert pipeline.options.file == Path("env.yaml")
+    assert recipes.options.file == Path("env.yaml")
     gp("-f", "given.yaml", "verify")
-    assert pipeline.options.file == Path("given.yaml")
+    assert recipes.options.file == Path("given.yaml")
 
 
-def test_verify_shows_each_check(gp: Any, pipeline: Any) -> None:
-    pipeline.report = BROKEN
+def test_verify_shows_each_check(gp: Any, recipes: Any) -> None:
+    recipes.report = BROKEN
     answer = gp("verify", "nodes", "dns")
-    assert pipeline.asked == [("verify", ("nodes", "dns"))]
+    assert recipes.asked == [("verify", ("nodes", "dns"))]
     assert answer.code == 1
     assert answer.out.splitlines() == [
         "✓  nodes  all nodes are ready  1.5 s",
@@ -90,8 +90,8 @@ def test_verify_shows_each_check(gp: Any, pipeline: Any) -> None:
     ]
 
 
-def test_verify_as_json(gp: Any, pipeline: Any) -> None:
-    pipeline.report = BROKEN
+def test_verify_as_json(gp: Any, recipes: Any) -> None:
+    recipes.report = BROKEN
     answer = gp("verify", "--json")
     assert answer.code == 1
     document = json.loads(answer.out)
@@ -107,7 +107,7 @@ def test_verify_as_json(gp: Any, pipeline: Any) -> None:
     }
 
 
-def test_status_shows_machines_and_what_they_are_together(gp: Any, pipeline: Any) -> None:
+def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any) -> None:
     answer = gp("status")
     assert answer.code == 0
     assert answer.out.splitlines() == [
@@ -139,20 +139,20 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, pipeline: Any
     assert document["versions"][-1] == {"machine": "cp3", "program": "containerd", "version": "2.4.1"}
 
 
-def test_down_asks_where_nobody_can_answer(gp: Any, pipeline: Any) -> None:
+def test_down_asks_where_nobody_can_answer(gp: Any, recipes: Any) -> None:
     answer = gp("down", "-f", "lab.yaml")
-    assert (answer.code, pipeline.asked) == (2, [])
+    assert (answer.code, recipes.asked) == (2, [])
     assert "platform lab" in answer.err
     assert "--yes" in answer.err
 
 
-def test_down_with_yes_removes(gp: Any, pipeline: Any) -> None:
+def test_down_with_yes_removes(gp: Any, recipes: Any) -> None:
     answer = gp("down", "--yes", "-f", "lab.yaml")
-    assert (answer.code, answer.out, pipeline.asked) == (0, "lab is removed\n", [("down",)])
+    assert (answer.code, answer.out, recipes.asked) == (0, "lab is removed\n", [("down",)])
 
 
-def test_down_says_so_where_there_was_nothing(gp: Any, pipeline: Any) -> None:
-    pipeline.there = False
+def test_down_says_so_where_there_was_nothing(gp: Any, recipes: Any) -> None:
+    recipes.there = False
     answer = gp("down", "--yes", "-f", "lab.yaml")
     assert (answer.code, answer.out) == (0, "there is no platform lab\n")
 
@@ -171,10 +171,10 @@ def test_down_says_so_where_there_was_nothing(gp: Any, pipeline: Any) -> None:
         ("drift",),
     ],
 )
-def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, pipeline: Any, words: tuple[str, ...]) -> None:
-    pipeline.fault = InvalidCluster("lab.yaml", [Problem(2, 1, "networks", "there is no key `networks`", "mend it")])
+def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, recipes: Any, words: tuple[str, ...]) -> None:
+    recipes.fault = InvalidCluster("lab.yaml", [Problem(2, 1, "networks", "there is no key `networks`", "mend it")])
     answer = gp("-f", "lab.yaml", *words)
-    assert len(pipeline.asked) == 1
+    assert len(recipes.asked) == 1
     assert (
         "warning: lab.yaml: the cluster file has one problem; this goes on with what lab was built from" in answer.err
     )
@@ -183,45 +183,45 @@ def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, pipeline: An
 
 @pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, [("down",)]), ("n\n", 1, []), ("\n", 1, [])])
 def test_down_asks_on_a_terminal(
-    gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: object
+    gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: object
 ) -> None:
     monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
     answer = gp("down", typed=typed)
-    assert (answer.code, pipeline.asked) == (code, asked)
+    assert (answer.code, recipes.asked) == (code, asked)
 
 
-def test_machines_are_started_and_stopped(gp: Any, pipeline: Any) -> None:
+def test_machines_are_started_and_stopped(gp: Any, recipes: Any) -> None:
     assert gp("stop", "cp1", "cp2", "--force").out == "cp1, cp2 stopped\n"
     assert gp("start").out == "all machines started\n"
-    assert pipeline.asked == [("power", False, ("cp1", "cp2"), True), ("power", True, (), False)]
+    assert recipes.asked == [("power", False, ("cp1", "cp2"), True), ("power", True, (), False)]
 
 
-def test_ssh_hands_words_and_status_through(gp: Any, pipeline: Any) -> None:
+def test_ssh_hands_words_and_status_through(gp: Any, recipes: Any) -> None:
     assert gp("ssh", "cp1", "--", "ls", "-l", "--all").code == 7
     assert gp("ssh", "cp1", "-f", "lab.yaml").code == 7
-    assert pipeline.asked == [("ssh", "cp1", ["ls", "-l", "--all"]), ("ssh", "cp1", [])]
-    assert pipeline.options.file == Path("lab.yaml")
+    assert recipes.asked == [("ssh", "cp1", ["ls", "-l", "--all"]), ("ssh", "cp1", [])]
+    assert recipes.options.file == Path("lab.yaml")
 
 
-def test_kubectl_gets_its_own_options(gp: Any, pipeline: Any) -> None:
+def test_kubectl_gets_its_own_options(gp: Any, recipes: Any) -> None:
     assert gp("kubectl", "-f", "lab.yaml", "apply", "-f", "x.yaml", "-v", "9").code == 3
-    assert pipeline.options.file == Path("lab.yaml")
+    assert recipes.options.file == Path("lab.yaml")
     gp("kubectl", "--", "get", "pods", "-A")
-    assert pipeline.asked == [("kubectl", ["apply", "-f", "x.yaml", "-v", "9"]), ("kubectl", ["get", "pods", "-A"])]
+    assert recipes.asked == [("kubectl", ["apply", "-f", "x.yaml", "-v", "9"]), ("kubectl", ["get", "pods", "-A"])]
 
 
-def test_console_shows_the_log(gp: Any, pipeline: Any, tmp_path: Path) -> None:
-    pipeline.log = tmp_path / "console.log"
-    pipeline.log.write_bytes(b"systemd 257 running\r\nlogin:")
+def test_console_shows_the_log(gp: Any, recipes: Any, tmp_path: Path) -> None:
+    recipes.log = tmp_path / "console.log"
+    recipes.log.write_bytes(b"systemd 257 running\r\nlogin:")
     answer = gp("console", "cp1", "--no-follow")
     assert answer.code == 0
     assert "systemd 257 running" in answer.out
-    pipeline.log.unlink()
+    recipes.log.unlink()
     answer = gp("console", "cp1", "--no-follow")
     assert (answer.code, "no console log" in answer.err) == (1, True)
 
 
-def test_kubeconfig_goes_to_stdout_or_a_private_new_file(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+def test_kubeconfig_goes_to_stdout_or_a_private_new_file(gp: Any, recipes: Any, tmp_path: Path) -> None:
     answer = gp("kubeconfig")
     assert (answer.out, answer.err) == ("apiVersion: v1\n", "")
     answer = gp("kubeconfig", "--out", "kc")
@@ -237,28 +237,28 @@ def test_kubeconfig_goes_to_stdout_or_a_private_new_file(gp: Any, pipeline: Any,
     assert path.read_text() == "apiVersion: v1\n"
 
 
-def test_render_wants_an_empty_folder(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+def test_render_wants_an_empty_folder(gp: Any, recipes: Any, tmp_path: Path) -> None:
     answer = gp("render", "--out", "tree", "--show-secrets", "-v")
     assert answer.out == "tree/cp1/etc/hosts\n1 files below tree\n"
-    assert pipeline.asked == [("render", Path("tree"), True)]
+    assert recipes.asked == [("render", Path("tree"), True)]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     answer = gp("render", "--out", "full")
-    assert (answer.code, len(pipeline.asked)) == (1, 1)
+    assert (answer.code, len(recipes.asked)) == (1, 1)
 
 
-def test_who_is_not_root_is_told_the_line_to_run(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_root_is_told_the_line_to_run(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
     monkeypatch.setattr("sys.argv", ["groundplane", "up", "-f", "my labs/one.yaml"])
     answer = gp("up", "-f", "my labs/one.yaml")
-    assert (answer.code, pipeline.asked) == (1, [])
+    assert (answer.code, recipes.asked) == (1, [])
     assert "sudo groundplane up -f 'my labs/one.yaml'" in answer.err
     monkeypatch.setattr("sys.argv", ["groundplane", "up"])
     monkeypatch.setenv("GROUNDPLANE_FILE", "env.yaml")
     assert "sudo groundplane --file env.yaml up" in gp("up").err
 
 
-def test_the_line_to_run_works_for_a_module_too(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_to_run_works_for_a_module_too(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
     monkeypatch.setattr("sys.argv", ["/src/groundplane/__main__.py", "up"])
     monkeypatch.setattr("sys.executable", "/venv/bin/python")
@@ -439,9 +439,9 @@ def test_a_bundle_that_is_not_there(gp: Any) -> None:
         (("up", "--bundle-source", "file"), "--bundle-file PATH"),
     ],
 )
-def test_bad_usage_says_what_to_write(gp: Any, pipeline: Any, words: tuple[str, ...], said: str) -> None:
+def test_bad_usage_says_what_to_write(gp: Any, recipes: Any, words: tuple[str, ...], said: str) -> None:
     answer = gp(*words)
-    assert (answer.code, answer.out, pipeline.asked) == (2, "", [])
+    assert (answer.code, answer.out, recipes.asked) == (2, "", [])
     assert said in answer.err
 
 
@@ -459,9 +459,9 @@ def test_the_cache_is_for_its_owner_alone(gp: Any, tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (cache, cache / "bundle")] == [0o700, 0o700]
 
 
-def test_up_asks_the_mirrors_it_is_told(gp: Any, pipeline: Any) -> None:
+def test_up_asks_the_mirrors_it_is_told(gp: Any, recipes: Any) -> None:
     assert gp("up", "--bundle-mirror", "dl.k8s.io=http://10.0.0.2/k8s").code == 0
-    assert dict(pipeline.options.bundle_mirrors.files) == {"dl.k8s.io": "http://10.0.0.2/k8s"}
+    assert dict(recipes.options.bundle_mirrors.files) == {"dl.k8s.io": "http://10.0.0.2/k8s"}
 
 
 def test_a_mirror_is_a_host_and_an_address() -> None:
@@ -483,13 +483,13 @@ def test_a_mirror_is_a_host_and_an_address() -> None:
         (StoreError("is full"), 1),
     ],
 )
-def test_the_status_says_who_is_at_fault(gp: Any, pipeline: Any, error: GroundplaneError, code: int) -> None:
-    pipeline.error = error
+def test_the_status_says_who_is_at_fault(gp: Any, recipes: Any, error: GroundplaneError, code: int) -> None:
+    recipes.error = error
     assert gp("up").code == code
 
 
-def test_errors_of_the_pipeline_end_a_command(gp: Any, pipeline: Any) -> None:
-    pipeline.error = StoreError("is full", where="/state", hint="make room")
+def test_errors_of_the_pipeline_end_a_command(gp: Any, recipes: Any) -> None:
+    recipes.error = StoreError("is full", where="/state", hint="make room")
     answer = gp("up")
     assert answer.code == 1
     assert "error: /state: is full\n  next: make room\n" in answer.err

@@ -14,27 +14,27 @@ from groundplane.drill import DRILLS, Suite
 from groundplane.spec.model import ClusterSpec
 
 
-def test_the_list_needs_no_platform(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_needs_no_platform(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
     answer = gp("drill", "list")
     assert answer.code == 0
-    assert pipeline.asked == []
+    assert recipes.asked == []
     assert "balancer-crash: The balancer with the floating address loses its power" in answer.out
     assert "    risk: " in answer.out
     assert "    needs: three control planes, a machine with a disk of its own" in answer.out
 
 
-def test_the_list_as_json(gp: Any, pipeline: Any) -> None:
+def test_the_list_as_json(gp: Any, recipes: Any) -> None:
     document = json.loads(gp("drill", "list", "--json").out)
     assert document["schema"] == "groundplane/drill-list/v1"
     assert [entry["name"] for entry in document["drills"]] == [drill.name for drill in DRILLS]
     assert document["drills"][0].keys() == {"name", "title", "risk", "needs"}
 
 
-def test_a_drill_shows_what_came_of_it(gp: Any, pipeline: Any) -> None:
+def test_a_drill_shows_what_came_of_it(gp: Any, recipes: Any) -> None:
     answer = gp("drill", "balancer-crash")
     assert answer.code == 0
-    assert pipeline.asked == [("drill", "balancer-crash")]
+    assert recipes.asked == [("drill", "balancer-crash")]
     assert answer.out.startswith("✓ balancer-crash: lb1: power cut; then: switch lb1 on\n")
     assert "+0.300 s  lb2: Corosync misses a token" in answer.out
     assert "clients waited 0.82 s; 40 of 250 requests failed, 0 were slow; whole after 3.5 s" in answer.out
@@ -42,7 +42,7 @@ def test_a_drill_shows_what_came_of_it(gp: Any, pipeline: Any) -> None:
     assert answer.out.endswith("1 of 1 drills passed\n")
 
 
-def test_a_drill_as_json(gp: Any, pipeline: Any) -> None:
+def test_a_drill_as_json(gp: Any, recipes: Any) -> None:
     document = json.loads(gp("drill", "balancer-crash", "--json").out)
     assert document["schema"] == "groundplane/drill/v1"
     for key, value in {
@@ -64,22 +64,22 @@ def test_a_drill_as_json(gp: Any, pipeline: Any) -> None:
     assert {finding["ok"] for finding in document["findings"]} == {True}
 
 
-def test_all_drills_as_json_are_one_document(gp: Any, pipeline: Any) -> None:
+def test_all_drills_as_json_are_one_document(gp: Any, recipes: Any) -> None:
     document = json.loads(gp("drill", "all", "--json").out)
     assert document["schema"] == "groundplane/drill-all/v1"
     assert document["drills"][0]["gap_seconds"] == 0.82
     assert document["refused"] == [{"name": "clock-jump", "reason": "it needs a clock of its own"}]
 
 
-def test_a_drill_that_finds_fault_fails(gp: Any, pipeline: Any) -> None:
-    pipeline.suite = Suite((report(timeline(double=True)), replace(report(), name="balancer-hang")))
+def test_a_drill_that_finds_fault_fails(gp: Any, recipes: Any) -> None:
+    recipes.suite = Suite((report(timeline(double=True)), replace(report(), name="balancer-hang")))
     answer = gp("drill", "all")
     assert answer.code == 1
     assert "✗  at no moment two machines answer for the floating address" in answer.out
     assert answer.out.endswith("1 of 2 drills passed\n")
 
 
-def test_the_page_is_written_beside(gp: Any, pipeline: Any, tmp_path: Path) -> None:
+def test_the_page_is_written_beside(gp: Any, recipes: Any, tmp_path: Path) -> None:
     answer = gp("drill", "balancer-crash", "--html", "report.html", "--json")
     assert answer.code == 0
     assert "report.html" in answer.err
@@ -90,18 +90,18 @@ def test_the_page_is_written_beside(gp: Any, pipeline: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("page", ["notes.txt", ".", "nowhere/report.html"])
 def test_a_page_that_has_no_place_is_refused_before_anything_is_broken(
-    gp: Any, pipeline: Any, tmp_path: Path, page: str
+    gp: Any, recipes: Any, tmp_path: Path, page: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     answer = gp("drill", "balancer-crash", "--html", page)
     assert answer.code == 1
     assert page in answer.err
-    assert pipeline.asked == []
+    assert recipes.asked == []
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_machines_that_somebody_may_miss_are_not_broken_unasked(
-    gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch
+    gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from groundplane import pipeline as module
 
@@ -110,11 +110,11 @@ def test_machines_that_somebody_may_miss_are_not_broken_unasked(
     answer = gp("drill", "balancer-crash")
     assert answer.code == 2
     assert "--yes" in answer.err
-    assert pipeline.asked == []
+    assert recipes.asked == []
     assert gp("drill", "balancer-crash", "--yes").code == 0
 
 
-def test_only_root_may_break_machines(gp: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_root_may_break_machines(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundplane.cli.root.is_root", lambda: False)
     answer = gp("drill", "balancer-crash")
     assert answer.code == 1

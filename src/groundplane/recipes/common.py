@@ -1,4 +1,4 @@
-"""The pieces the recipes in ``pipeline.py`` are made of: settle options, design a platform, gather what it is built of.
+"""What the recipes share: options, the platform as it is remembered, its design, its ground, and what it is built of.
 
 Rooms that are heavy to load are imported where they are used: `validate` answers at once.
 """
@@ -16,26 +16,18 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
-from groundplane.errors import ApplyError, GroundplaneError, MachineError, UsageError
-from groundplane.events import Emit, Outcome, Progress, reported, silent, tee
+from groundplane.errors import GroundplaneError, MachineError, StoreError, UsageError
+from groundplane.events import Emit, silent, tee
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.design import Design
     from groundplane.machines.base import Blueprint, Material, Provider
-    from groundplane.rollout import Job
-    from groundplane.rollout.plan import Plan
     from groundplane.store import Home, Recorder, Store
-    from groundplane.topology.model import Software, Topology
+    from groundplane.topology.model import Secrets, Software, Topology
 
 T = TypeVar("T")
-
-LOOK = "look"
-"""The step of whoever only looks at the platform."""
-FIRST_BOOT = 300.0
-"""Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -96,15 +88,42 @@ def working(options: Options, spec: ClusterSpec, command: str) -> Iterator[tuple
         yield store, tee(options.emit, journal), journal
 
 
-def designed(spec: ClusterSpec, store: Store, *, remember: bool = True) -> Design:
-    """Lay the platform out and ask every component; ``remember`` keeps secrets that had to be made."""
+def designed(spec: ClusterSpec, secrets: Secrets) -> Design:
+    """Lay the platform out and ask every component."""
     from groundplane.design import design
     from groundplane.machines.lab.traits import traits
     from groundplane.topology import lay_out
+
+    return design(lay_out(spec, secrets, traits(), software=software_of(spec)))
+
+
+def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
+    """The platform's secrets, made where the platform isn't there yet; StoreError where they are lost."""
     from groundplane.topology.pki import make_secrets
 
-    known = store.secrets(lambda: make_secrets(spec)) if remember else store.known_secrets()
-    return design(lay_out(spec, known or make_secrets(spec), traits(), software=software_of(spec)))
+    if store.remembered_spec() is not None:
+        return kept_secrets(store)
+    return store.secrets(lambda: make_secrets(spec))
+
+
+def kept_secrets(store: Store) -> Secrets:
+    """The secrets of a platform that was built. They can't be made again: its machines know these and no others."""
+    if (known := store.known_secrets()) is None:
+        raise StoreError(
+            "the platform's keys and certificates are lost",
+            where=str(store.folder / "secrets.json"),
+            hint="nothing was touched; put the file back from a copy of that folder. Without it the platform runs on as "
+            "it is, until its certificates end, but nothing of it can be changed; its data can still be reached with "
+            "`groundplane ssh`, and `groundplane down` removes it",
+        )
+    return known
+
+
+def passing_secrets(spec: ClusterSpec, store: Store) -> Secrets:
+    """The platform's secrets, or others that nothing remembers: for what only needs to know its machines."""
+    from groundplane.topology.pki import make_secrets
+
+    return store.known_secrets() or make_secrets(spec)
 
 
 def software_of(spec: ClusterSpec) -> Software:
@@ -194,74 +213,19 @@ def provider_for(design: Design, store: Store, emit: Emit, material: Material | 
 
 
 def require_built(store: Store) -> ClusterSpec:
-    """What the platform was built from; MachineError where there is none."""
-    if (built := store.remembered_spec()) is None:
+    """What the platform was built from, or is being changed to; MachineError where there is none."""
+    if (built := store.intended_spec() or store.remembered_spec()) is None:
         raise MachineError(f"there is no platform {store.name}", hint="build it with `groundplane up`")
     return built
 
 
 def existing(options: Options) -> tuple[Design, Provider]:
-    """The platform the file names, as it was built; MachineError where there is none."""
+    """The platform the file names, as it was built or is being changed to; MachineError where there is none."""
     from groundplane.store import Store
 
     store = Store(options.home, named(options).name)
-    design = designed(require_built(store), store)
+    design = designed(require_built(store), kept_secrets(store))
     return design, provider_for(design, store, options.emit)
-
-
-async def proposed(design: Design, provider: Provider, edits: Sequence[object] = (), emit: Emit = silent) -> Plan:
-    """What would have to be done to make the platform as ``design`` says. Pure reading, and none of the journal's
-    business."""
-    from groundplane.components.everywhere import some
-    from groundplane.components.pacemaker.status import holder
-    from groundplane.machines.base import Power
-    from groundplane.rollout.link import AgentLink
-    from groundplane.rollout.look import look, not_holding
-    from groundplane.rollout.plan import plan
-
-    reach = provider.transport
-    off = frozenset(machine.name for machine in provider.status() if machine.power is not Power.RUNNING)
-    waiting = [state.machine for state in design.states if state.machine not in off]
-
-    def wait() -> None:
-        emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
-
-    def looked(machine: str) -> None:
-        waiting.remove(machine)
-        wait()
-
-    with reported(emit, "platform", LOOK, changed=False):
-        wait()
-        found, steps, active = await asyncio.gather(
-            look(design.states, off, AgentLink(reach).observe, looked),
-            not_holding(design.steps, off, reach),
-            holder(reach, design.topology),
-        )
-    return plan(
-        design.topology,
-        found,
-        steps,
-        edits=[str(edit) for edit in edits],
-        holder=active,
-        interrupts=design.interrupts,
-    )
-
-
-async def offered(design: Design, provider: Provider, machine: str, path: str, content: bytes) -> str:
-    """Begin an apply in which a machine's file has another ``content``, up to where the first machine would be touched;
-    why it was refused, empty where it was not.
-
-    Of the platform only that machine is looked at: a small computer that looks at all of them keeps clients waiting.
-    """
-    from groundplane.rollout.apply import refuse
-
-    state = next(state for state in design.states if state.machine == machine)
-    files = tuple(replace(file, content=content) if file.path == path else file for file in state.files)
-    try:
-        refuse(await proposed(replace(design, states=(replace(state, files=files),), steps=()), provider))
-    except ApplyError as error:
-        return "\n".join(filter(None, (str(error), error.detail)))
-    return ""
 
 
 def known_machine(topology: Topology, name: str) -> str:
@@ -280,30 +244,3 @@ def blueprints_of(design: Design) -> tuple[Blueprint, ...]:
         Blueprint(state, render_seed(design.topology, design.topology.machine(state.machine), state))
         for state in design.states
     )
-
-
-def jobs(design: Design, provider: Provider) -> tuple[Job, ...]:
-    """Every machine and every Step, with what each needs."""
-    from groundplane.rollout import step_job
-
-    return (*boots(design, provider), *(step_job(step, provider.transport) for step in design.steps))
-
-
-def boots(design: Design, provider: Provider) -> tuple[Job, ...]:
-    """Every machine's job. The gateway first: the others' addresses come from it."""
-    gateway = design.topology.gateway.name
-    return tuple(
-        machine_boot(blueprint.state.machine, blueprint, provider, after=gateway) for blueprint in blueprints_of(design)
-    )
-
-
-def machine_boot(name: str, blueprint: Blueprint, provider: Provider, after: str = "") -> Job:
-    """The job that brings one machine up: made, started, first boot done."""
-    from groundplane.rollout import Job, machine_job
-
-    async def run(outcome: Outcome) -> None:
-        outcome.changed = await provider.ensure(name, blueprint)
-        await provider.wait_ready(name, deadline=FIRST_BOOT)
-
-    needs = (machine_job(after),) if after not in ("", name) else ()
-    return Job(machine_job(name), name, "boot", run, needs)

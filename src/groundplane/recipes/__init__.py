@@ -1,0 +1,31 @@
+"""The recipes: what each command does, one file each. They alone see components, machines and rollout together."""
+
+from groundplane.recipes.change import apply, drift, plan, watch_drift
+from groundplane.recipes.common import Options, existing, named, validate
+from groundplane.recipes.down import down
+from groundplane.recipes.drill import drill
+from groundplane.recipes.render import render
+from groundplane.recipes.standing import console, kubeconfig, kubectl, power, ssh, status, verify
+from groundplane.recipes.up import up
+
+__all__ = [
+    "Options",
+    "apply",
+    "console",
+    "down",
+    "drift",
+    "drill",
+    "existing",
+    "kubeconfig",
+    "kubectl",
+    "named",
+    "plan",
+    "power",
+    "render",
+    "ssh",
+    "status",
+    "up",
+    "validate",
+    "verify",
+    "watch_drift",
+]

@@ -1,0 +1,124 @@
+"""The acts of a plan: what is designed and what was found, as work that can be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from groundplane.events import Emit, Failed, Finished, Outcome
+
+if TYPE_CHECKING:
+    from groundplane.design import Design
+    from groundplane.machines.base import Blueprint, Provider
+    from groundplane.rollout import Act
+    from groundplane.rollout.plan import Leaving, MachinePlan, Plan
+    from groundplane.state.change import Done
+    from groundplane.state.model import MachineState
+    from groundplane.state.step import Step
+
+FIRST_BOOT: Final = 300.0
+"""Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
+
+
+def acts(
+    design: Design,
+    provider: Provider,
+    plan: Plan,
+    leaving: Sequence[Leaving],
+    blueprints: Collection[Blueprint],
+    emit: Emit,
+    told: Callable[[str, Done], None] = lambda *_: None,
+) -> tuple[Act, ...]:
+    """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs.
+
+    ``told`` hears of each Change of a machine as it was carried out.
+    """
+    from groundplane.rollout import Act
+    from groundplane.rollout.order import change_act, machine_act, order, remove_act
+
+    departures = [(one, design.leaving(one.machine)) for one in leaving]
+    needs = order(design.topology, plan, design.steps, departures)
+    standing = design.among({m.name for m in design.topology.machines} - {birth.machine for birth in plan.births})
+    judged = None if standing is design and not leaving else standing
+    states = {state.machine: state for state in design.states}
+
+    def change(machine: MachinePlan) -> Act:
+        name, touched = machine.machine, list[str]()
+
+        def done(one: Done) -> None:
+            touched.append(one.change.key)
+            told(name, one)
+            _tell(name, one, emit)
+
+        return Act(
+            change_act(name),
+            name,
+            "apply",
+            partial(_bring, provider, states[name], done),
+            needs[change_act(name)],
+            before=standing.spares(name) if machine.interruptions or machine.off else (),
+            after=lambda: design.checks_after(name, touched, judged),
+            finishes=True,
+        )
+
+    def removal(one: Leaving) -> Act:
+        name = one.machine.name
+        return Act(remove_act(name), name, "remove", partial(_remove, provider, name), needs[remove_act(name)])
+
+    def step(step: Step) -> Act:
+        from groundplane.rollout.steps import make_hold
+
+        async def run(outcome: Outcome) -> None:
+            outcome.changed = await make_hold(step, provider.transport)
+
+        return Act(step.name, step.machine, step.name.partition(":")[0], run, needs[step.name])
+
+    fresh = {birth.machine for birth in plan.births}
+    return (
+        *(
+            boot(provider, blueprint, needs[machine_act(blueprint.state.machine)], blueprint.state.machine in fresh)
+            for blueprint in blueprints
+        ),
+        *(change(machine) for machine in plan.machines),
+        *(step(each) for _, steps in departures for each in steps),
+        *(removal(one) for one, _ in departures),
+        *map(step, design.steps),
+    )
+
+
+def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:
+    """The act that brings one machine up. Whatever fails on one that is ``fresh`` is the end of it; on one that was born
+    long ago it is what its changes mend."""
+    from groundplane.rollout import Act
+    from groundplane.rollout.order import machine_act
+
+    name = blueprint.state.machine
+
+    async def run(outcome: Outcome) -> None:
+        outcome.changed = await provider.ensure(name, blueprint)
+        await provider.wait_ready(name, deadline=FIRST_BOOT, strict=fresh)
+
+    return Act(machine_act(name), name, "boot", run, tuple(needs))
+
+
+async def _bring(provider: Provider, state: MachineState, told: Callable[[Done], None], outcome: Outcome) -> None:
+    from groundplane.rollout.link import AgentLink
+
+    done = await AgentLink(provider.transport).bring(state, told)
+    outcome.changed = bool(done)
+    outcome.note = f"{len(done)} changes"
+
+
+def _tell(machine: str, done: Done, emit: Emit) -> None:
+    step = f"{done.change.kind.value} {done.change.key}"
+    note = f"{done.change.action.value}: {done.change.why}"
+    if done.problem:
+        emit(Failed(machine, step, seconds=done.seconds, error=f"{note}: {done.problem}"))
+    else:
+        emit(Finished(machine, step, seconds=done.seconds, note=note))
+
+
+async def _remove(provider: Provider, machine: str, _: Outcome) -> None:
+    await provider.stop(machine, force=True)
+    await provider.remove(machine)

@@ -1,0 +1,92 @@
+"""``plan``, ``apply`` and ``drift``: a standing platform and its file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from groundplane.recipes.acts import acts
+from groundplane.recipes.common import (
+    Options,
+    blueprints_of,
+    designed,
+    existing,
+    gathered,
+    kept_secrets,
+    named,
+    provider_for,
+    require_built,
+    validate,
+    working,
+)
+from groundplane.recipes.looking import leaving, proposed
+
+if TYPE_CHECKING:
+    from groundplane.rollout.apply import Applied
+    from groundplane.rollout.plan import Plan
+    from groundplane.state.change import Done
+
+
+async def plan(options: Options) -> Plan:
+    """What `apply` would do to make the platform as its file says. Pure reading."""
+    from groundplane.store import Store
+
+    spec = validate(options.file)
+    store = Store(options.home, spec.name)
+    require_built(store)
+    edits = store.live_changes(spec)
+    design = designed(spec, kept_secrets(store))
+    provider = provider_for(design, store, options.emit)
+    return await proposed(design, provider, edits, options.emit, verified=store.verified())
+
+
+async def apply(options: Options, agreed: Plan | None = None) -> Applied:
+    """Make the platform as its file says, touching only what differs, in an order that keeps it serving; verify it.
+
+    ``agreed`` is the plan somebody agreed to: nothing is done where it has come to be another one since.
+    """
+    from groundplane.rollout import carry_out
+    from groundplane.rollout.apply import Applied, refuse
+    from groundplane.verify import run_checks
+
+    spec = validate(options.file)
+    with working(options, spec, "apply") as (store, emit, journal):
+        require_built(store)
+        edits = store.live_changes(spec)
+        design = designed(spec, kept_secrets(store))
+        provider = provider_for(design, store, emit)
+        proposal = await proposed(design, provider, edits, options.emit, verified=store.verified())
+        refuse(proposal, agreed)
+        if proposal.empty:
+            return Applied(proposal)
+        store.intend(spec)
+        store.set_verified(False)
+        if proposal.needs_material:
+            provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+        await provider.prepare()
+        made: list[Done] = []
+        going = leaving(design, provider)
+        work = acts(design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done))
+        await carry_out(work, provider.transport, emit)
+        store.adopt(spec)
+        report = await run_checks(design.checks, provider.transport, emit)
+        store.set_verified(report.ok)
+        journal.fault = report.fault
+        return Applied(proposal, len(made), report)
+
+
+async def drift(options: Options) -> Plan:
+    """How the platform differs from what it was built as, whatever its file says now. Pure reading."""
+    from groundplane.store import Store
+
+    design, provider = existing(options)
+    store = Store(options.home, named(options).name)
+    return await proposed(design, provider, emit=options.emit, verified=store.verified())
+
+
+async def watch_drift(options: Options, every: float, seen: Callable[[Plan], None]) -> None:
+    """Tell ``seen`` how the platform differs, again and again with ``every`` seconds in between, until cancelled."""
+    while True:
+        seen(await drift(options))
+        await asyncio.sleep(every)

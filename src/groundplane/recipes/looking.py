@@ -1,0 +1,76 @@
+"""Looking at a platform: what differs from its design, as a Plan. Pure reading, and none of the journal's business."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from groundplane.events import Emit, Progress, reported, silent
+
+if TYPE_CHECKING:
+    from groundplane.design import Design
+    from groundplane.machines.base import Provider
+    from groundplane.rollout.plan import Leaving, Plan
+
+LOOK = "look"
+"""The step of whoever only looks at the platform."""
+
+
+async def proposed(
+    design: Design,
+    provider: Provider,
+    edits: Sequence[object] = (),
+    emit: Emit = silent,
+    *,
+    anew: Collection[str] = (),
+    verified: bool = True,
+) -> Plan:
+    """What would have to be done to make the platform as ``design`` says, and the machines of ``anew`` once more."""
+    from groundplane.components.everywhere import some
+    from groundplane.components.pacemaker.status import holder
+    from groundplane.machines.base import Power
+    from groundplane.rollout.link import AgentLink
+    from groundplane.rollout.look import look, not_holding
+    from groundplane.rollout.plan import Seen, plan
+
+    reach = provider.transport
+    power = {one.name: one.power for one in provider.status()}
+    off = frozenset(name for name, now in power.items() if now is not Power.RUNNING)
+    absent = frozenset(name for name, now in power.items() if now is Power.ABSENT)
+    going = leaving(design, provider, anew)
+    steps = [*(step for one in going for step in design.leaving(one.machine)), *design.steps]
+    waiting = [state.machine for state in design.states if state.machine not in off]
+
+    def wait() -> None:
+        emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
+
+    def looked(machine: str) -> None:
+        waiting.remove(machine)
+        wait()
+
+    with reported(emit, "platform", LOOK, changed=False):
+        wait()
+        found, not_so, active = await asyncio.gather(
+            look(design.states, off, absent, AgentLink(reach).observe, looked),
+            not_holding(steps, off - {one.machine.name for one in going}, reach),
+            holder(reach, design.topology),
+        )
+    seen = Seen(found, not_so, going, active, verified)
+    return plan(design.topology, seen, edits=[str(edit) for edit in edits], interrupts=design.interrupts)
+
+
+def leaving(design: Design, provider: Provider, anew: Collection[str] = ()) -> tuple[Leaving, ...]:
+    """The machines that are there and shouldn't be, then those to be made ``anew``."""
+    from groundplane.machines.base import Power
+    from groundplane.rollout.plan import Leaving
+
+    ours = {machine.name: machine for machine in design.topology.machines}
+    there = [one for one in provider.status() if one.power is not Power.ABSENT]
+    strangers = [
+        Leaving(one.machine, one.power is Power.RUNNING) for one in there if one.name not in ours and one.machine
+    ]
+    again = [
+        Leaving(ours[one.name], one.power is Power.RUNNING, anew=True) for one in there if one.name in anew
+    ]
+    return (*strangers, *again)

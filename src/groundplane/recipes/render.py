@@ -1,0 +1,24 @@
+"""``render``: every file of every machine, to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundplane.recipes.common import Options, designed, passing_secrets, validate
+
+
+def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
+    """Write every file of every machine under ``out``, building nothing and remembering nothing."""
+    from groundplane.cloudinit import render_tree
+    from groundplane.store import Store, put_private
+
+    spec = validate(options.file)
+    store = Store(options.home, spec.name)
+    design = designed(spec, passing_secrets(spec, store))
+    states = {state.machine: state for state in design.states}
+    unmade = store.known_secrets() is None
+    tree = render_tree(design.topology, states, show_secrets=show_secrets, unmade=unmade)
+    for path, content in tree.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        put_private(out / path, content)
+    return tuple(out / path for path in tree)

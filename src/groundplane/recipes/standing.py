@@ -1,0 +1,106 @@
+"""A platform that stands: seen, reached, switched on and off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundplane.errors import MachineError, UsageError
+from groundplane.events import reported
+from groundplane.recipes.acts import boot
+from groundplane.recipes.common import (
+    Options,
+    blueprints_of,
+    existing,
+    gathered,
+    known_machine,
+    provider_for,
+    working,
+)
+from groundplane.recipes.looking import LOOK
+
+if TYPE_CHECKING:
+    from groundplane.status import PlatformStatus
+    from groundplane.topology.model import Secret
+    from groundplane.verify import Report
+
+
+async def verify(options: Options, only: Sequence[str] = ()) -> Report:
+    """Run the checks, or those named ``only``, on the platform as it is."""
+    from groundplane.verify import run_checks
+
+    design, provider = existing(options)
+    if unknown := sorted(set(only) - {check.name for check in design.checks}):
+        names = ", ".join(check.name for check in design.checks)
+        raise UsageError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
+    chosen = [check for check in design.checks if not only or check.name in only]
+    return await run_checks(chosen, provider.transport, options.emit)
+
+
+async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
+    """Start or stop machines that exist, at once: those of ``names``, or all of them."""
+    design, provider = existing(options)
+    chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
+    with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
+        if not on:
+            async with asyncio.TaskGroup() as group:
+                for name in chosen:
+                    group.create_task(provider.stop(name, force=force))
+            return
+        from groundplane.rollout import carry_out
+
+        provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+        await provider.prepare()
+        blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(design)}
+        await carry_out([boot(provider, blueprints[name]) for name in chosen], provider.transport, emit)
+
+
+async def status(options: Options) -> PlatformStatus:
+    """How the platform is right now; a machine that is off or does not answer is part of the answer."""
+    from groundplane.status import gather
+
+    design, provider = existing(options)
+    with reported(options.emit, "platform", LOOK, changed=False):
+        return await gather(design.topology, provider)
+
+
+async def kubeconfig(options: Options) -> Secret:
+    """The administrator's kubeconfig, for use on this computer."""
+    from groundplane.components.cluster.kubeconfig import user_kubeconfig
+
+    design, provider = existing(options)
+    address, port = provider.api_endpoint()
+    return await user_kubeconfig(provider.transport, design.topology, f"https://{address}:{port}")
+
+
+def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
+    """Run a command (none: a shell) on a machine, at this terminal; return its exit status."""
+    design, provider = existing(options)
+    return provider.transport.interactive(known_machine(design.topology, machine), argv)
+
+
+def console(options: Options, machine: str) -> Path:
+    """Where the machine's console is written."""
+    design, provider = existing(options)
+    return provider.console(known_machine(design.topology, machine))
+
+
+def kubectl(options: Options, argv: Sequence[str]) -> int:
+    """Run kubectl inside, at this terminal, on the first control plane that is set up; return its exit status.
+
+    The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
+    """
+    from groundplane.components.cluster.api import for_user, lacks_kubeconfig
+    from groundplane.machines.base import Power
+
+    design, provider = existing(options)
+    running = {entry.name for entry in provider.status() if entry.power is Power.RUNNING}
+    machines = [machine.name for machine in design.topology.control_planes if machine.name in running]
+    for name in machines:
+        status = provider.transport.interactive(name, for_user(*argv))
+        if not asyncio.run(lacks_kubeconfig(provider.transport, name, status)):
+            return status
+    what = "has a kubeconfig yet" if machines else "is running"
+    raise MachineError(f"no control plane {what}", hint="see `groundplane status`, then run `groundplane up`")

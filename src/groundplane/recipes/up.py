@@ -1,0 +1,82 @@
+"""``up``: from a cluster file to a verified platform."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from groundplane.errors import FileChanged
+from groundplane.recipes.acts import FIRST_BOOT, acts
+from groundplane.recipes.common import (
+    Options,
+    blueprints_of,
+    designed,
+    gathered,
+    made_secrets,
+    own_images,
+    provider_for,
+    validate,
+    working,
+)
+from groundplane.recipes.looking import leaving, proposed
+
+if TYPE_CHECKING:
+    from groundplane.machines.base import Provider
+    from groundplane.rollout.plan import Plan
+    from groundplane.verify import Report
+
+
+async def up(options: Options) -> Report:
+    """Build the platform, or finish building it, or find that nothing is to be done; then verify it."""
+    from groundplane.rollout import carry_out
+    from groundplane.rollout.apply import refuse
+    from groundplane.verify import Report, run_checks
+
+    spec = validate(options.file)
+    with working(options, spec, "up") as (store, emit, journal):
+        secrets = made_secrets(spec, store)
+        store.claim(spec)
+        design = designed(spec, secrets)
+        images = await own_images(store, options, emit)
+        provider = provider_for(design, store, emit)
+        await provider.prepare()
+        if images != store.images():
+            # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
+            await provider.stop(design.topology.gateway.name)
+            store.remember_images(images)
+        await _settled(provider)
+        proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
+        refuse(proposal)
+        _keep(proposal, store.name)
+        if proposal.empty:
+            return Report((), changed=False)
+        if proposal.needs_material:
+            provider = provider_for(design, store, emit, await gathered(design, options, emit, images))
+        store.set_verified(False)  # from here on, until the checks have passed, however this run ends
+        work = acts(design, provider, proposal, leaving(design, provider), blueprints_of(design), emit)
+        changed = await carry_out(work, provider.transport, emit)
+        report = await run_checks(design.checks, provider.transport, emit)
+        store.set_verified(report.ok)
+        journal.fault = report.fault
+        return replace(report, changed=changed)
+
+
+async def _settled(provider: Provider) -> None:
+    """Wait for the first boot of machines that run: an `up` that was killed may have left them in the middle of it."""
+    from groundplane.machines.base import Power
+
+    async with asyncio.TaskGroup() as group:
+        for machine in provider.status():
+            if machine.power is Power.RUNNING:
+                group.create_task(provider.wait_ready(machine.name, deadline=FIRST_BOOT, strict=False))
+
+
+def _keep(proposal: Plan, platform: str) -> None:
+    """Nothing is removed by who only asked to build."""
+    if names := [removal.machine for removal in proposal.removals]:
+        raise FileChanged(
+            f"there are machines that the cluster file doesn't have: {', '.join(names)}",
+            where=platform,
+            hint="`groundplane plan` shows what would become of them, `groundplane apply` brings it about",
+        )

@@ -1,0 +1,145 @@
+"""In which order a plan is carried out, as data: what each act needs to be done before it. Pure.
+
+    the gateway, on which all others lean        machine:gateway → change:gateway
+    machines that are off, and new ones          machine:NAME    (a new balancer after the standing ones know of it)
+    what leaves                                  Steps of its components, then remove:NAME
+    what changes                                 change:NAME, one batch of the plan after the other
+    Steps                                        as they say themselves
+
+What leaves, leaves before the others change: their checks then judge the platform as the file has it. Who has died
+leaves before anybody joins, and who lives after everybody has joined, so that etcd never has fewer healthy members
+than it must. Balancers are told before a control plane goes: first nobody is sent there any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from groundplane.rollout.plan import Leaving, Plan
+from groundplane.spec.model import Role
+from groundplane.state.step import Step
+from groundplane.topology.model import Machine, Topology
+
+
+def machine_act(machine: str) -> str:
+    """The act that brings a machine up: made, started, first boot done."""
+    return f"machine:{machine}"
+
+
+def change_act(machine: str) -> str:
+    """The act that makes a machine as its state says."""
+    return f"change:{machine}"
+
+
+def remove_act(machine: str) -> str:
+    """The act that removes a machine with all its data."""
+    return f"remove:{machine}"
+
+
+def order(
+    topology: Topology,
+    plan: Plan,
+    steps: Sequence[Step],
+    leaving: Sequence[tuple[Leaving, Sequence[Step]]] = (),
+) -> dict[str, tuple[str, ...]]:
+    """What each act needs, by the act's name: every machine of ``topology``, the changes of ``plan``, ``steps``, and what
+    is ``leaving``, each with the Steps by which it leaves."""
+    draft = _Draft(topology, plan, tuple(steps), tuple(leaving))
+    for machine in topology.machines:
+        draft.boot(machine)
+    for batch in plan.batches:
+        draft.change([machine.machine for machine in batch])
+    for one, its_steps in leaving:
+        draft.leave(one, its_steps)
+    for step in steps:
+        draft.step(step)
+    return {name: tuple(dict.fromkeys(need for need in found if need != name)) for name, found in draft.needs.items()}
+
+
+@dataclass(slots=True)
+class _Draft:
+    topology: Topology
+    plan: Plan
+    steps: tuple[Step, ...]
+    leaving: tuple[tuple[Leaving, Sequence[Step]], ...]
+    needs: dict[str, list[str]] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
+
+    @property
+    def changing(self) -> set[str]:
+        return {machine.machine for machine in self.plan.machines}
+
+    @property
+    def fresh(self) -> set[str]:
+        return {birth.machine for birth in self.plan.births}
+
+    def changes(self, machines: Iterable[Machine]) -> list[str]:
+        return [change_act(machine.name) for machine in machines if machine.name in self.changing]
+
+    def gone(self, *, alive: bool, role: Role | None = None) -> list[Leaving]:
+        return [one for one, _ in self.leaving if one.alive is alive and role in (None, one.machine.role)]
+
+    def boot(self, machine: Machine) -> None:
+        gateway = self.topology.gateway
+        needs = [] if machine == gateway else [machine_act(gateway.name), *self.changes([gateway])]
+        if machine.name in self.fresh:
+            if machine.role is Role.BALANCER:
+                needs += self.changes(self.topology.balancers)
+            needs += [remove_act(one.machine.name) for one, _ in self.leaving if one.machine.name == machine.name]
+        self.needs[machine_act(machine.name)] = needs
+
+    def change(self, batch: Sequence[str]) -> None:
+        """After the batch before it, after all that stood is on, and after what leaves has left."""
+        gateway = self.topology.gateway.name
+        acts = []
+        for name in batch:
+            needs = [machine_act(name), *self.before]
+            if name != gateway:
+                needs += [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
+                needs += self._departures(self.topology.machine(name))
+            self.needs[change_act(name)] = needs
+            acts.append(change_act(name))
+        self.before = acts
+
+    def _departures(self, machine: Machine) -> list[str]:
+        """What a change of ``machine`` waits for of those that go. Balancers are told of a control plane before it
+        goes, so they wait only for early Steps: two must never count their votes by different lists."""
+        going = [(one, steps) for one, steps in self.leaving if not one.anew]
+        if machine.role is Role.BALANCER:
+            return [step.name for _, steps in going for step in steps if step.early]
+        return [remove_act(one.machine.name) for one, _ in going]
+
+    def leave(self, one: Leaving, steps: Sequence[Step]) -> None:
+        machine = one.machine
+        standing = [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
+        told = list(standing)
+        if machine.role is Role.CONTROL_PLANE:
+            told += [*self.changes(self.topology.balancers), *self._turn(one)]
+            if one.alive and not one.anew:
+                told += self._joins(Role.CONTROL_PLANE)
+        last: list[str] = []
+        for step in sorted(steps, key=lambda step: not step.early):
+            self.needs[step.name] = [*(standing if step.early else told), *step.needs, *last]
+            last = [step.name]
+        self.needs[remove_act(machine.name)] = [*told, *last]
+
+    def _turn(self, one: Leaving) -> list[str]:
+        """Control planes leave one by one, the dead first."""
+        members = [*self.gone(alive=False, role=Role.CONTROL_PLANE), *self.gone(alive=True, role=Role.CONTROL_PLANE)]
+        earlier = members[: members.index(one)]
+        return [remove_act(other.machine.name) for other in earlier[-1:]]
+
+    def _joins(self, role: Role) -> list[str]:
+        """The Steps of new machines of ``role``."""
+        new = {machine.name for machine in self.topology.of_role(role) if machine.name in self.fresh}
+        return [step.name for step in self.steps if step.machine in new]
+
+    def step(self, step: Step) -> None:
+        machines = [self.topology.machine(name) for name in step.needs_machines]
+        needs = [*step.needs, *(machine_act(machine.name) for machine in machines), *self.changes(machines)]
+        if step.machine in self.fresh:
+            needs += [remove_act(one.machine.name) for one in self.gone(alive=False)]
+        if step.tidies:
+            needs += [remove_act(one.machine.name) for one, _ in self.leaving]
+        self.needs[step.name] = needs
