@@ -83,11 +83,11 @@ async def measured(topology: Topology, design: Design, designing: float) -> dict
     """
     from groundplane.rollout.link import AgentLink
     from groundplane.rollout.look import look
-    from groundplane.rollout.plan import Plan, plan
+    from groundplane.rollout.plan import Plan, Seen, plan
     from groundplane.transport.fake import FakeTransport
 
     async def planned_for(states: tuple[MachineState, ...]) -> Plan:
-        return plan(topology, await look(states, (), link.observe), (), interrupts=design.interrupts)
+        return plan(topology, Seen(await look(states, (), (), link.observe)), interrupts=design.interrupts)
 
     states = design.states
     fake = FakeTransport()

@@ -116,11 +116,7 @@ def design(topology: Topology) -> Design:
         parts=tuple(
             Part(
                 component,
-                {
-                    machine.name: found
-                    for machine in topology.machines
-                    if (found := resources(component, machine))
-                },
+                {machine.name: found for machine in topology.machines if (found := resources(component, machine))},
                 component.checks(topology),
             )
             for component in COMPONENTS

@@ -8,7 +8,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # its only door
 
 from groundplane import __version__
-from groundplane.cli import bundle, change, drill, history, machines, platform, show
+from groundplane.cli import bundle, change, drill, history, machines, operate, platform, show
 from groundplane.cli.session import CacheDir, Common, FileOption, NoColor, Quiet, StateDir, Verbose
 
 completion_init()  # Typer does so itself only where it adds its own options for completion
@@ -54,6 +54,7 @@ def common(
 platform.register(app)
 change.register(app)
 machines.register(app)
+operate.register(app)
 drill.register(app)
 show.register(app)
 history.register(app)

@@ -27,6 +27,9 @@ def plan_document(plan: Plan) -> dict[str, object]:
             {"name": s.name, "machine": s.machine, "why": s.why, "seen": s.seen, "since": moment(s.since)}
             for s in plan.steps
         ],
+        "births": plan.births,
+        "removals": plan.removals,
+        "unverified": plan.unverified,
     }
 
 
@@ -66,6 +69,13 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
         yield channel.style("the cluster file", "name")
         for edit in plan.edits:
             yield f"  ~ {edit}"
+    for removal in plan.removals:
+        how = "it leaves" if removal.alive else "it doesn't run"
+        name = channel.style(removal.machine, "name")
+        yield f"{channel.style('-', 'bad')} {name}: {how} and is removed with all its data; {removal.why}"
+    for birth in plan.births:
+        what = f"{', '.join(birth.roles)} at {birth.address}"
+        yield f"{channel.style('+', 'good')} {channel.style(birth.machine, 'name')}: it is made ({what}); {birth.why}"
     for machine in plan.machines:
         yield channel.style(machine.machine, "name")
         yield from _machine_lines(machine, channel, diffs=diffs)
@@ -73,6 +83,8 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
         yield channel.style("steps", "name")
         for step in plan.steps:
             yield from _step_lines(step, channel)
+    if plan.unverified:
+        yield f"{channel.style('checks', 'name')}: not all held when they were last asked; they are asked again"
     yield summary(plan)
 
 
@@ -122,8 +134,12 @@ def summary(plan: Plan) -> str:
         (sum(bool(machine.problem) for machine in plan.machines), "machine", " that can't be asked"),
         (len(plan.steps), "step", " to carry out"),
         (len(plan.edits), "edit", " of the cluster file"),
+        (len(plan.births), "machine", " to make"),
+        (len(plan.removals), "machine", " to remove"),
     )
     words = [f"{_counted(count, noun)}{rest}" for count, noun, rest in found if count]
+    if plan.unverified:
+        words.append("checks to be asked again")
     return "; ".join(words) if words else "nothing differs"
 
 

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from groundplane.cloudinit.seed import Seed
 from groundplane.state.model import MachineState
+from groundplane.topology.model import Machine
 from groundplane.transport.base import Transport
 
 
@@ -30,6 +31,7 @@ class MachineStatus:
     power: Power
     memory_used: int = 0  # bytes, 0 where unknown
     cpu_seconds: float = 0.0  # processor time since it was started
+    machine: Machine | None = None  # as it was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,11 @@ class Provider(Protocol):
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create the machine if it isn't there and start it if it isn't running; return whether anything changed."""
 
-    async def wait_ready(self, machine: str, *, deadline: float = 180) -> str:
-        """Wait until it has booted and its first boot is done; return how systemd calls its state."""
+    async def wait_ready(self, machine: str, *, deadline: float = 180, strict: bool = True) -> str:
+        """Wait until it has booted and its first boot is done; return how systemd calls its state.
+
+        ``strict``: MachineError where a unit failed; else that is left to whoever looks at its units.
+        """
 
     async def stop(self, machine: str, *, force: bool = False) -> None:
         """Shut it down in order, or at once with ``force``."""

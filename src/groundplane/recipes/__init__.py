@@ -3,8 +3,10 @@
 from groundplane.recipes.change import apply, drift, plan, watch_drift
 from groundplane.recipes.common import Options, existing, named, validate
 from groundplane.recipes.down import down
+from groundplane.recipes.drain import drain, undrain
 from groundplane.recipes.drill import drill
 from groundplane.recipes.render import render
+from groundplane.recipes.replace import replace
 from groundplane.recipes.standing import console, kubeconfig, kubectl, power, ssh, status, verify
 from groundplane.recipes.up import up
 
@@ -13,6 +15,7 @@ __all__ = [
     "apply",
     "console",
     "down",
+    "drain",
     "drift",
     "drill",
     "existing",
@@ -22,8 +25,10 @@ __all__ = [
     "plan",
     "power",
     "render",
+    "replace",
     "ssh",
     "status",
+    "undrain",
     "up",
     "validate",
     "verify",

@@ -88,7 +88,7 @@ def acts(
 
 
 def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:
-    """The act that brings one machine up. Whatever fails on one that is ``fresh`` is the end of it; on one that was born
+    """The act that brings one machine up. A unit that fails on a ``fresh`` one is the end of it; on one that was born
     long ago it is what its changes mend."""
     from groundplane.rollout import Act
     from groundplane.rollout.order import machine_act

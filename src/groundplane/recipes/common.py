@@ -6,7 +6,7 @@ Rooms that are heavy to load are imported where they are used: `validate` answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from groundplane.topology.model import Secrets, Software, Topology
 
 T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -112,9 +113,8 @@ def kept_secrets(store: Store) -> Secrets:
         raise StoreError(
             "the platform's keys and certificates are lost",
             where=str(store.folder / "secrets.json"),
-            hint="nothing was touched; put the file back from a copy of that folder. Without it the platform runs on as "
-            "it is, until its certificates end, but nothing of it can be changed; its data can still be reached with "
-            "`groundplane ssh`, and `groundplane down` removes it",
+            hint="nothing was touched; put the file back from a copy. Without it the platform runs on, until its "
+            "certificates end, but can't be looked at or changed from here; `groundplane down` removes it",
         )
     return known
 

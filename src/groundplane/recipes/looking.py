@@ -70,7 +70,5 @@ def leaving(design: Design, provider: Provider, anew: Collection[str] = ()) -> t
     strangers = [
         Leaving(one.machine, one.power is Power.RUNNING) for one in there if one.name not in ours and one.machine
     ]
-    again = [
-        Leaving(ours[one.name], one.power is Power.RUNNING, anew=True) for one in there if one.name in anew
-    ]
+    again = [Leaving(ours[one.name], one.power is Power.RUNNING, anew=True) for one in there if one.name in anew]
     return (*strangers, *again)

@@ -28,7 +28,7 @@ async def look(
     observe: Observe,
     looked: Callable[[str], None] = _nobody,
 ) -> dict[str, Found]:
-    """What is found on each machine. Those in ``off`` aren't asked, the ``absent`` among them can't be; one that can't be
+    """What is found on each machine. Those in ``off`` aren't asked, some of them being ``absent``; one that can't be
     asked though it is on is a result like others.
 
     ``looked`` is told each machine's name as soon as it is known what is found there.

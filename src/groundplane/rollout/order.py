@@ -13,7 +13,7 @@ than it must. Balancers are told before a control plane goes: first nobody is se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from groundplane.rollout.plan import Leaving, Plan
@@ -43,8 +43,8 @@ def order(
     steps: Sequence[Step],
     leaving: Sequence[tuple[Leaving, Sequence[Step]]] = (),
 ) -> dict[str, tuple[str, ...]]:
-    """What each act needs, by the act's name: every machine of ``topology``, the changes of ``plan``, ``steps``, and what
-    is ``leaving``, each with the Steps by which it leaves."""
+    """What each act needs, by the act's name: for every machine of ``topology``, the changes of ``plan``, ``steps``,
+    and what is ``leaving``, each with the Steps by which it leaves."""
     draft = _Draft(topology, plan, tuple(steps), tuple(leaving))
     for machine in topology.machines:
         draft.boot(machine)

@@ -108,7 +108,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found on one machine: that it isn't there, that it is off, why it could not be asked, or what differs."""
+    """What was found on one machine: it isn't there, it is off, why it could not be asked, or what differs."""
 
     findings: Findings = field(default_factory=Findings)
     off: bool = False

@@ -97,10 +97,18 @@ class Store:
             )
         write_private(self._prepared() / "spec.json", _document(spec))
 
+    def intend(self, spec: ClusterSpec) -> None:
+        """Remember ``spec`` as what this platform is being changed to."""
+        write_private(self._prepared() / NEXT, _document(spec))
+
     def adopt(self, spec: ClusterSpec) -> None:
-        """Remember ``spec`` as what this platform is to be from now on; FileChanged where it can't become that."""
-        self.live_changes(spec)
+        """Remember ``spec`` as what this platform has become."""
         write_private(self._prepared() / "spec.json", _document(spec))
+        self._remove((self.folder / NEXT,))
+
+    def intended_spec(self) -> ClusterSpec | None:
+        """What the platform is being changed to; None where no change is under way."""
+        return self._spec(NEXT)
 
     def live_changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
         """How ``spec`` differs from what the platform was built from; FileChanged where a standing one can't follow."""
@@ -119,10 +127,13 @@ class Store:
 
     def remembered_spec(self) -> ClusterSpec | None:
         """What the platform was built from; None where it was not built."""
+        return self._spec("spec.json")
+
+    def _spec(self, name: str) -> ClusterSpec | None:
         from groundplane.spec.model import ClusterSpec
 
         self.home.check()
-        path = self.folder / "spec.json"
+        path = self.folder / name
         if (content := read_private(path)) is None:
             return None
         try:
@@ -198,7 +209,8 @@ class Store:
             raise unusable(self.folder, error) from error
 
 
-OURS = ("images.json", "secrets.json", "spec.json", "verified")
+NEXT = "next.json"
+OURS = ("images.json", NEXT, "secrets.json", "spec.json", "verified")
 """The names this module writes in a platform's folder."""
 
 

@@ -1,4 +1,4 @@
-"""A pipeline that only notes what it is asked, and a way to call the command line."""
+"""Recipes that only note what they are asked, and a way to call the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import groundplane
 from groundplane.events import Emit, reported, silent
-from groundplane.pieces import Named
+from groundplane.recipes.common import Named
 from groundplane.rollout.apply import Applied
 from groundplane.rollout.plan import Plan
 from groundplane.spec import InvalidCluster
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """As ``pipeline.Options``."""
+    """As ``recipes.Options``."""
 
     file: Path
     state_dir: Path | None = None
@@ -199,10 +199,10 @@ Call = Callable[..., Answer]
 
 
 @pytest.fixture
-def recipes(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """The scripted pipeline, in the real one's place."""
+def recipes(monkeypatch: pytest.MonkeyPatch) -> Recipes:
+    """The scripted recipes, in the real ones's place."""
     fake = Recipes()
-    module = ModuleType("groundplane.pipeline")
+    module = ModuleType("groundplane.recipes")
     module.Options = Options  # type: ignore[attr-defined]
     for name in (
         "validate",
@@ -224,8 +224,8 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         "render",
     ):
         setattr(module, name, getattr(fake, name))
-    monkeypatch.setitem(sys.modules, "groundplane.pipeline", module)
-    monkeypatch.setattr(groundplane, "pipeline", module, raising=False)
+    monkeypatch.setitem(sys.modules, "groundplane.recipes", module)
+    monkeypatch.setattr(groundplane, "recipes", module, raising=False)
     return fake
 
 

@@ -1,4 +1,4 @@
-"""Each command asks the pipeline for one thing, says what came of it in the right place, and ends as it should."""
+"""Each command asks the recipes for one thing, says what came of it in the right place, and ends as it should."""
 
 from __future__ import annotations
 
@@ -488,7 +488,7 @@ def test_the_status_says_who_is_at_fault(gp: Any, recipes: Any, error: Groundpla
     assert gp("up").code == code
 
 
-def test_errors_of_the_pipeline_end_a_command(gp: Any, recipes: Any) -> None:
+def test_errors_of_the_recipes_end_a_command(gp: Any, recipes: Any) -> None:
     recipes.error = StoreError("is full", where="/state", hint="make room")
     answer = gp("up")
     assert answer.code == 1

@@ -103,7 +103,7 @@ def test_a_page_that_has_no_place_is_refused_before_anything_is_broken(
 def test_machines_that_somebody_may_miss_are_not_broken_unasked(
     gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from groundplane import pipeline as module
+    from groundplane import recipes as module
 
     elsewhere = ClusterSpec.model_construct(**{**ClusterSpec(name="x").__dict__, "provider": "hosts"})
     monkeypatch.setattr(module, "validate", lambda _: elsewhere)

@@ -124,7 +124,7 @@ class Breakable:
         self._note(f"ensure {machine}")
         return True
 
-    async def wait_ready(self, machine: str, *, deadline: float = 180) -> str:
+    async def wait_ready(self, machine: str, *, deadline: float = 180, strict: bool = True) -> str:
         self._note(f"wait {machine}")
         return "running"
 

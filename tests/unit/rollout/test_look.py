@@ -30,13 +30,14 @@ def test_machines_are_asked_unless_they_are_off() -> None:
                 return Findings((EDIT,))
         return Findings()
 
-    states = [MachineState(name) for name in ("fine", "edited", "gone", "old", "off")]
-    assert asyncio.run(look(states, {"off"}, observe, looked.append)) == {
+    states = [MachineState(name) for name in ("fine", "edited", "gone", "old", "off", "absent")]
+    assert asyncio.run(look(states, {"off", "absent"}, {"absent"}, observe, looked.append)) == {
         "fine": Found(),
         "edited": Found(Findings((EDIT,))),
         "gone": Found(problem="does not answer: no route"),
         "old": Found(problem="Python is missing"),
         "off": Found(off=True),
+        "absent": Found(absent=True),
     }
     assert sorted(asked) == sorted(looked) == ["edited", "fine", "gone", "old"]
 

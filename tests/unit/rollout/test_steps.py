@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import pytest
 
 from groundplane.errors import StepError
-from groundplane.rollout import carry_out, step_job
+from groundplane.rollout.steps import make_hold
 from groundplane.state import Completed, Reach, Step
 
 
@@ -33,29 +33,25 @@ def step(probes: list[bool], acts: list[str], deadline: float = 5) -> Step:
 
 def test_a_step_that_holds_does_nothing() -> None:
     acts: list[str] = []
-    assert asyncio.run(carry_out(step([True], acts), Nobody())) is False
+    assert asyncio.run(make_hold(step([True], acts), Nobody())) is False
     assert acts == []
 
 
 def test_a_step_acts_and_is_probed_again() -> None:
     acts: list[str] = []
-    assert asyncio.run(carry_out(step([False, True], acts), Nobody())) is True
+    assert asyncio.run(make_hold(step([False, True], acts), Nobody())) is True
     assert acts == ["act"]
 
 
 def test_a_step_that_does_not_take_hold_is_an_error() -> None:
     with pytest.raises(StepError, match="does not hold"):
-        asyncio.run(carry_out(step([False, False], []), Nobody(), settle=0.01))
+        asyncio.run(make_hold(step([False, False], []), Nobody(), settle=0.01))
 
 
 def test_an_effect_may_show_a_little_later(virtual_time: Callable[[Coroutine[None, None, bool]], bool]) -> None:
-    assert virtual_time(carry_out(step([False, False, True], [], deadline=60), Nobody())) is True
+    assert virtual_time(make_hold(step([False, False, True], [], deadline=60), Nobody())) is True
 
 
 def test_a_step_has_a_deadline() -> None:
     with pytest.raises(StepError, match="did not end within"):
-        asyncio.run(carry_out(step([False], [], deadline=0.01), Nobody()))
-
-
-def test_a_step_needs_its_machines() -> None:
-    assert step_job(step([], []), Nobody()).needs == ("a", "machine:m1")
+        asyncio.run(make_hold(step([False], [], deadline=0.01), Nobody()))

@@ -20,6 +20,8 @@ from groundplane.verify.condition import NotYet, wait_until
 PATIENCE = 20.0  # seconds for one request
 ATTEMPTS = 2
 PAUSE = 1.0  # seconds between them
+DRAINED = "groundplane.internal/drained"
+"""The annotation of a node that somebody wants to stay empty: no drift, though no pod may go there."""
 CORDON_TAINT = "node.kubernetes.io/unschedulable"
 _REQUEST = f"--request-timeout={PATIENCE - 5:.0f}s"
 
@@ -29,7 +31,7 @@ class Node:
     """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``, ``runtime`` as ``containerd://2.4.2``.
 
     ``networked``: the pods' network has said that it is up there. ``cordoned``: no new pod goes there; ``cordoned_at``
-    is since when (seconds since 1970, UTC), where it is known.
+    is since when (seconds since 1970, UTC), where it is known. ``drained``: somebody wants it to stay so.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Node:
     networked: bool = False
     cordoned: bool = False
     cordoned_at: float | None = None
+    drained: bool = False
     runtime: str = ""
 
 
@@ -157,6 +160,7 @@ def _node(item: dict[str, Any]) -> Node:
         address=addresses.get("InternalIP", ""),
         cordoned=bool(spec.get("unschedulable", False)),
         cordoned_at=_seconds(cordons[0]) if cordons and cordons[0] else None,
+        drained=DRAINED in item["metadata"].get("annotations", {}),
         runtime=status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
     )
 

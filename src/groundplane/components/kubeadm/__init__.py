@@ -7,6 +7,7 @@ from groundplane.components.base import Component
 from groundplane.components.etcd.spare import spare
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.kubeadm.fragment import fragment
+from groundplane.components.kubeadm.leaving import leaving
 from groundplane.components.kubeadm.steps import steps
 from groundplane.components.kubelet.fragment import INTERRUPTS
 
@@ -17,4 +18,5 @@ COMPONENT = Component(
     checks=checks,
     spare=spare,
     interrupts=INTERRUPTS,
+    leaving=leaving,
 )

@@ -134,7 +134,7 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
 def _schedulable(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
     async def cordoned(reach: Reach) -> Node | None:
         node = (await cluster.nodes(reach)).get(machine.name)
-        return node if node is not None and node.cordoned else None
+        return node if node is not None and node.cordoned and not node.drained else None
 
     async def probe(reach: Reach) -> bool:
         try:

@@ -1,8 +1,9 @@
-"""The recipe's pieces, over every shape of platform a file may ask for."""
+"""The recipes, over every shape of platform a file may ask for."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
-from groundplane import pieces, pipeline
+from groundplane import recipes
 from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
@@ -20,7 +21,10 @@ from groundplane.design import Design, design
 from groundplane.errors import Interrupted, MachineError, Unreachable, UsageError
 from groundplane.events import Event, Finished, Progress, Started, silent
 from groundplane.machines.base import Blueprint, MachineStatus, Power
-from groundplane.rollout import in_order, run_jobs
+from groundplane.recipes import common, looking
+from groundplane.recipes.acts import acts, boot
+from groundplane.rollout import carry_out, in_order
+from groundplane.rollout.plan import Plan
 from groundplane.spec import InvalidCluster, load
 from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
@@ -28,7 +32,7 @@ from groundplane.topology.secrets_json import secrets_from_json
 from groundplane.transport.fake import FakeTransport
 
 SECRETS = secrets_from_json(TEST_KEYS.read_bytes())
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 SHAPES = {
     "lab": (EXAMPLES / "lab.yaml").read_bytes(),
     "minimal": (EXAMPLES / "minimal.yaml").read_bytes(),
@@ -43,7 +47,7 @@ SHAPES = {
 
 def designed(text: bytes) -> Design:
     spec = load(text, name="cluster.yaml", versions=known_versions())
-    return design(lay_out(spec, SECRETS, Traits(), software=pieces.software_of(spec)))
+    return design(lay_out(spec, SECRETS, Traits(), software=common.software_of(spec)))
 
 
 class Grounded:
@@ -61,7 +65,7 @@ class Grounded:
         self.asked.append(f"ensure {machine}")
         return False
 
-    async def wait_ready(self, machine: str, *, deadline: float = 180) -> str:
+    async def wait_ready(self, machine: str, *, deadline: float = 180, strict: bool = True) -> str:
         self.asked.append(f"wait {machine}")
         return "running"
 
@@ -88,9 +92,9 @@ class Grounded:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_step_comes_after_what_it_needs(shape: str) -> None:
     plan = designed(SHAPES[shape])
-    jobs = in_order(pieces.jobs(plan, Grounded()))
-    assert len(jobs) == len(plan.steps) + len(plan.topology.machines)
-    assert jobs[0].name == "machine:gateway"
+    found = in_order(acts(plan, Grounded(), Plan(), (), common.blueprints_of(plan), silent))
+    assert len(found) == len(plan.steps) + len(plan.topology.machines)
+    assert found[0].name == "machine:gateway"
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -103,15 +107,14 @@ def test_check_names_are_unique_and_say_what_to_do(shape: str) -> None:
 def test_a_machine_is_up_when_it_is_ready() -> None:
     provider = Grounded()
     plan = designed(SHAPES["smallest"])
-    job = next(job for job in pieces.jobs(plan, provider) if job.name == "machine:cp1")
-    assert job.needs == ("machine:gateway",)
-    asyncio.run(run_jobs([replace(job, needs=())], silent))
+    blueprint = next(blueprint for blueprint in common.blueprints_of(plan) if blueprint.state.machine == "cp1")
+    asyncio.run(carry_out([boot(provider, blueprint)], provider.transport, silent))
     assert provider.asked == ["ensure cp1", "wait cp1"]
 
 
 def test_an_unknown_machine_is_told_with_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
-        pieces.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
+        common.known_machine(designed(SHAPES["smallest"]).topology, "cp9")
     assert "cp1" in caught.value.hint
 
 
@@ -119,7 +122,7 @@ def test_a_look_tells_whom_it_waits_for() -> None:
     provider, told = Grounded(), list[Event]()
     provider.transport.on("*", "python3", raises=Unreachable("no answer"))
     provider.transport.on("*", "crm_mon", raises=Unreachable("no answer"))
-    asyncio.run(pieces.proposed(replace(designed(SHAPES["minimal"]), steps=()), provider, emit=told.append))
+    asyncio.run(looking.proposed(replace(designed(SHAPES["minimal"]), steps=()), provider, emit=told.append))
     first, *waits, last = told
     assert first == Started("platform", "look")
     assert isinstance(last, Finished)
@@ -141,7 +144,7 @@ def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:
         raise Interrupted("stopped")
 
     async def main() -> None:
-        task = asyncio.create_task(pieces.cancellable(work))
+        task = asyncio.create_task(common.cancellable(work))
         await asyncio.to_thread(began.wait, 5)
         task.cancel()
         await task
@@ -153,7 +156,7 @@ def test_cancelled_work_in_a_thread_is_told_to_stop_and_awaited() -> None:
 
 def test_seeds_are_the_same_each_time() -> None:
     def seeds() -> Sequence[Seed]:
-        return [blueprint.seed for blueprint in pieces.blueprints_of(designed(SHAPES["lab"]))]
+        return [blueprint.seed for blueprint in common.blueprints_of(designed(SHAPES["lab"]))]
 
     assert [seed.digest for seed in seeds()] == [seed.digest for seed in seeds()]
 
@@ -163,9 +166,9 @@ class Place:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.provider = Grounded()
-        self.options = pieces.Options(folder / "lab.yaml", state_dir=folder / "state")
-        monkeypatch.setattr(pipeline, "provider_for", lambda *_: self.provider)
-        monkeypatch.setattr(pieces, "provider_for", lambda *_: self.provider)
+        self.options = common.Options(folder / "lab.yaml", state_dir=folder / "state")
+        for room in ("change", "common", "down", "standing", "up"):
+            monkeypatch.setattr(sys.modules[f"groundplane.recipes.{room}"], "provider_for", lambda *_: self.provider)
         monkeypatch.setattr("groundplane.machines.lab.traits.traits", lambda: Traits())
 
     def write(self, text: str) -> None:
@@ -177,7 +180,7 @@ class Place:
 
     def build(self) -> None:
         """As ``up`` leaves the store."""
-        self.store.claim(pieces.validate(self.options.file))
+        self.store.claim(common.validate(self.options.file))
         self.store.secrets(lambda: SECRETS)
 
 
@@ -193,13 +196,13 @@ def test_down_removes_what_is_remembered_or_left(place: Place, built: bool, left
     if built:
         place.build()
     place.provider.left = left
-    assert asyncio.run(pipeline.down(place.options))
+    assert asyncio.run(recipes.down(place.options))
     assert place.provider.asked == ["destroy"]
     assert not place.store.exists
 
 
 def test_down_touches_and_makes_nothing_where_nothing_is_left(place: Place) -> None:
-    assert not asyncio.run(pipeline.down(place.options))
+    assert not asyncio.run(recipes.down(place.options))
     assert place.provider.asked == []
     assert not place.store.exists
 
@@ -210,11 +213,11 @@ INVALID = "name: lab\nnetworks: {}\nmachines: {worker: x}\n"
 def test_a_standing_platform_needs_no_more_of_its_file_than_the_name(place: Place) -> None:
     place.build()
     place.write(INVALID)
-    found = pieces.named(place.options)
+    found = common.named(place.options)
     assert (found.name, found.fault is not None) == ("lab", True)
-    plan, _ = pieces.existing(place.options)
+    plan, _ = common.existing(place.options)
     assert len(plan.topology.workers) == 2
-    assert asyncio.run(pipeline.down(place.options))
+    assert asyncio.run(recipes.down(place.options))
 
 
 @pytest.mark.parametrize(
@@ -225,13 +228,13 @@ def test_an_invalid_file_that_names_no_standing_platform_is_refused(place: Place
         place.build()
     place.write(text)
     with pytest.raises(InvalidCluster):
-        pieces.named(place.options)
+        common.named(place.options)
 
 
 def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
     place.build()
     place.write(INVALID)
-    for recipe in (pipeline.up(place.options), pipeline.plan(place.options), pipeline.apply(place.options)):
+    for recipe in (recipes.up(place.options), recipes.plan(place.options), recipes.apply(place.options)):
         with pytest.raises(InvalidCluster):
             asyncio.run(recipe)
 
@@ -267,7 +270,7 @@ def test_kubectl_runs_where_there_is_a_kubeconfig(
     place.build()
     place.provider.transport = terminal = Terminal(ends, configured)
     place.provider.running = tuple(ends)
-    assert pipeline.kubectl(place.options, ("get", "pods")) == status
+    assert recipes.kubectl(place.options, ("get", "pods")) == status
     assert terminal.sat == sat
     looks = [call.machine for call in terminal.calls]
     assert looks == [machine for machine in sat if ends[machine] == 66]
@@ -278,13 +281,13 @@ def test_kubectl_without_any_kubeconfig_says_so(place: Place) -> None:
     place.provider.transport = Terminal({"cp1": 66}, ())
     place.provider.running = ("cp1",)
     with pytest.raises(MachineError, match="no control plane has a kubeconfig yet"):
-        pipeline.kubectl(place.options, ("get", "pods"))
+        recipes.kubectl(place.options, ("get", "pods"))
 
 
 def test_checks_that_are_not_there_are_bad_usage(place: Place) -> None:
     place.build()
     with pytest.raises(UsageError, match="no such check: nosuch"):
-        asyncio.run(pipeline.verify(place.options, ("nosuch",)))
+        asyncio.run(recipes.verify(place.options, ("nosuch",)))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -292,8 +295,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_rendering_what_is_not_built_gives_the_same_bytes_each_time(place: Place, tmp_path: Path) -> None:
-    written = pipeline.render(place.options, tmp_path / "one")
-    pipeline.render(place.options, tmp_path / "two")
+    written = recipes.render(place.options, tmp_path / "one")
+    recipes.render(place.options, tmp_path / "two")
     one = tree(tmp_path / "one")
     assert one == tree(tmp_path / "two")
     assert len(one) == len(written)
@@ -306,14 +309,14 @@ def test_rendering_what_is_not_built_gives_the_same_bytes_each_time(place: Place
 
 def test_rendering_what_is_built_shows_its_certificates(place: Place, tmp_path: Path) -> None:
     place.build()
-    pipeline.render(place.options, tmp_path / "one")
+    recipes.render(place.options, tmp_path / "one")
     found = tree(tmp_path / "one")
     assert found["cp1/root/etc/kubernetes/pki/ca.crt"] == SECRETS.kubernetes_ca.certificate
     assert found["cp1/root/etc/kubernetes/pki/ca.key"] == HIDDEN
 
 
 def test_rendering_with_secrets_shows_keys_that_fit_their_certificates(place: Place, tmp_path: Path) -> None:
-    pipeline.render(place.options, tmp_path / "one", show_secrets=True)
+    recipes.render(place.options, tmp_path / "one", show_secrets=True)
     found = tree(tmp_path / "one")
     for name in ("ca.crt", "ca.key"):
         assert found[f"cp1/root/etc/kubernetes/pki/{name}"].startswith(b"-----BEGIN")

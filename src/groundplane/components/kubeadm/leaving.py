@@ -1,0 +1,173 @@
+"""How a machine leaves the cluster, dead or alive: its pods go elsewhere, its API server stops in order, its member of
+etcd is taken out, and the cluster forgets the node.
+
+Every Step is asked of those that stay, so that one that is gone can leave as well. What can only be done on the machine
+itself is left out where it doesn't answer.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Final
+
+from groundplane.components.cluster import draining
+from groundplane.components.cluster.api import PATIENCE, ask, kubectl, nodes
+from groundplane.components.etcd.members import (
+    ETCDCTL,
+    LOCAL_ETCD,
+    Member,
+    etcd_members,
+    member_of,
+    remove_member,
+)
+from groundplane.errors import StepError, TransportError
+from groundplane.spec.model import Role
+from groundplane.state.step import Reach, Step
+from groundplane.topology.model import Machine, Topology
+
+_SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_GRACE: Final = 60
+"""Seconds an API server gets to answer what was asked before; its own limit for that is the same."""
+
+# Without its kubelet nothing starts them again. The API server first: it tells its clients to go elsewhere.
+_STOP: Final = f"""systemctl stop kubelet
+for server in {" ".join(_SERVERS)}; do pkill -TERM -x "$server"; done
+timeout {_GRACE} sh -c 'while pgrep -x "{"|".join(name[:15] for name in _SERVERS)}" >/dev/null; do sleep 0.1; done'
+"""
+
+
+def leaving(topology: Topology, machine: Machine) -> tuple[Step, ...]:
+    """The Steps by which ``machine`` leaves the cluster of ``topology``, which doesn't have it any more."""
+    if not machine.is_node:
+        return ()
+    if machine.role is not Role.CONTROL_PLANE:
+        return (_drain(topology, machine), _forget(topology, machine))
+    return (
+        _drain(topology, machine),
+        _stop_serving(topology, machine),
+        _leave_etcd(topology, machine),
+        _forget(topology, machine),
+    )
+
+
+def _drain(topology: Topology, machine: Machine) -> Step:
+    async def probe(reach: Reach) -> bool:
+        return await draining.empty(reach, topology, machine)
+
+    async def act(reach: Reach) -> None:
+        await draining.drain(reach, topology, machine)
+
+    return Step(
+        name=f"drain:{machine.name}",
+        machine=machine.name,
+        why="have its pods run elsewhere before it goes",
+        probe=probe,
+        act=act,
+        deadline=draining.PATIENCE + 60,
+    )
+
+
+def _stop_serving(topology: Topology, machine: Machine) -> Step:
+    async def probe(reach: Reach) -> bool:
+        try:
+            answer = await reach.run(machine.name, ("pgrep", "-x", _SERVERS[0][:15]), timeout=15, check=False)
+        except TransportError:
+            return True
+        return answer.status != 0
+
+    async def act(reach: Reach) -> None:
+        await _hand_over(reach, topology, machine)
+        await reach.run(machine.name, ("sh", "-c", _STOP), timeout=_GRACE + 30)
+
+    return Step(
+        name=f"stop-serving:{machine.name}",
+        machine=machine.name,
+        why="stop its API server in order, so that every client finds another one",
+        probe=probe,
+        act=act,
+        deadline=_GRACE + 90,
+    )
+
+
+def _leave_etcd(topology: Topology, machine: Machine) -> Step:
+    async def probe(reach: Reach) -> bool:
+        _, members = await etcd_members(reach, topology)
+        return member_of(members, machine) is None
+
+    async def act(reach: Reach) -> None:
+        witness, members = await etcd_members(reach, topology)
+        member = member_of(members, machine)
+        if member is None:
+            return
+        await _others_well(reach, topology, members, member)
+        await remove_member(reach, witness, member)
+
+    return Step(
+        name=f"leave-etcd:{machine.name}",
+        machine=machine.name,
+        why="take its vote out of etcd, so that the others' majority is their own",
+        probe=probe,
+        act=act,
+        deadline=120,
+    )
+
+
+def _forget(topology: Topology, machine: Machine) -> Step:
+    async def probe(reach: Reach) -> bool:
+        return machine.name not in await nodes(reach, topology)
+
+    async def act(reach: Reach) -> None:
+        with suppress(TransportError):  # One that runs would report on a node that is no more; a dead one doesn't.
+            await reach.run(machine.name, ("systemctl", "stop", "kubelet"), timeout=90)
+        await ask(
+            reach, topology, kubectl("delete", "node", machine.name, "--ignore-not-found", "--wait=true"), timeout=60
+        )
+
+    return Step(
+        name=f"forget:{machine.name}",
+        machine=machine.name,
+        why="have the cluster forget the node, and give up what it still counts there",
+        probe=probe,
+        act=act,
+        deadline=180,
+    )
+
+
+async def _hand_over(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Have another member lead, where this one does: an election would cost clients a second."""
+    _, members = await etcd_members(reach, topology)
+    other = next((m for m in members if m.voting and m.started and m != member_of(members, machine)), None)
+    answer = await reach.run(
+        machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "status", "--write-out=json"), timeout=PATIENCE, check=False
+    )
+    if answer.status != 0 or other is None:
+        return  # it doesn't lead anybody
+    status = json.loads(answer.text)[0]["Status"]
+    if status["leader"] == status["header"]["member_id"]:
+        await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "move-leader", f"{other.id:x}"), timeout=PATIENCE)
+
+
+async def _others_well(reach: Reach, topology: Topology, members: tuple[Member, ...], going: Member) -> None:
+    """StepError where one that stays isn't well: its vote may be the one that is needed."""
+    unwell = []
+    for member in members:
+        if member == going:
+            continue
+        machine = next((m for m in topology.control_planes if member_of((member,), m) is not None), None)
+        if machine is None or not member.started or not await _healthy(reach, machine):
+            unwell.append(member.name or member.peer)
+    if unwell:
+        raise StepError(
+            f"another member of etcd isn't well: {', '.join(unwell)}",
+            where=going.name,
+            hint="mend that one first, or let it leave if it is gone: one at a time keeps the majority",
+        )
+
+
+async def _healthy(reach: Reach, machine: Machine) -> bool:
+    try:
+        await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health"), timeout=PATIENCE)
+    except TransportError:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""``drain`` and ``undrain``: a node that is meant to be empty for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from groundplane.errors import UsageError
+from groundplane.events import reported
+from groundplane.recipes.common import Options, existing, known_machine, working
+
+if TYPE_CHECKING:
+    from groundplane.topology.model import Machine, Topology
+
+
+async def drain(options: Options, names: Sequence[str], deadline: float) -> None:
+    """Have the pods of ``names`` run elsewhere, one node after the other, ``deadline`` seconds for each. They stay away
+    until ``undrain``. Raises StepError, or ConditionTimeout, that names what is in the way."""
+    from groundplane.components.cluster import draining
+
+    design, provider = existing(options)
+    topology = design.topology
+    nodes = [_node(topology, name) for name in names]
+    with working(options, topology.spec, f"drain {' '.join(names)}") as (_, emit, _journal):
+        for machine in nodes:
+            with reported(emit, machine.name, "drain"):
+                await draining.keep_empty(provider.transport, topology, machine, kept=True)
+                await draining.drain(provider.transport, topology, machine, deadline=deadline)
+
+
+async def undrain(options: Options, names: Sequence[str]) -> None:
+    """Let pods come to the nodes of ``names`` again."""
+    from groundplane.components.cluster import draining
+
+    design, provider = existing(options)
+    topology = design.topology
+    nodes = [_node(topology, name) for name in names]
+    with working(options, topology.spec, f"undrain {' '.join(names)}") as (_, emit, _journal):
+        for machine in nodes:
+            with reported(emit, machine.name, "undrain"):
+                await draining.undrain(provider.transport, topology, machine)
+
+
+def _node(topology: Topology, name: str) -> Machine:
+    machine = topology.machine(known_machine(topology, name))
+    if not machine.is_node:
+        names = ", ".join(node.name for node in topology.nodes)
+        raise UsageError(f"{name} runs no pods", hint=f"the nodes are: {names}")
+    return machine

@@ -1,0 +1,107 @@
+"""``replace``: make a machine anew under its name, whatever it is and whether or not it still answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace as with_
+from typing import TYPE_CHECKING
+
+from groundplane.errors import ApplyError, FileChanged, UsageError
+from groundplane.recipes.acts import acts
+from groundplane.recipes.common import (
+    Options,
+    blueprints_of,
+    designed,
+    gathered,
+    kept_secrets,
+    known_machine,
+    provider_for,
+    require_built,
+    validate,
+    working,
+)
+from groundplane.recipes.looking import leaving, proposed
+
+if TYPE_CHECKING:
+    from groundplane.design import Design
+    from groundplane.events import Emit
+    from groundplane.machines.base import Provider
+    from groundplane.rollout.plan import Plan
+    from groundplane.store import Store
+    from groundplane.verify import Report
+
+
+async def replace(options: Options, names: Sequence[str]) -> Report:
+    """Make each machine of ``names`` anew, one after the other, as the file says now; verify the platform.
+
+    What the machine held goes with it: another one of its name takes its place and gets from the others what they have.
+    Running it again after an interruption goes on. Raises ApplyError, before anything is touched, where the others
+    couldn't carry on without it.
+    """
+    from groundplane.verify import run_checks
+
+    spec = validate(options.file)
+    with working(options, spec, f"replace {' '.join(names)}") as (store, emit, journal):
+        require_built(store)
+        if store.changes(spec) or store.intended_spec():
+            raise FileChanged(
+                "the cluster file has changed since the platform was built",
+                where=store.name,
+                hint="bring that about first with `groundplane apply`, then replace machines",
+            )
+        design = designed(spec, kept_secrets(store))
+        for name in names:
+            known_machine(design.topology, name)
+        provider = provider_for(design, store, emit)
+        await provider.prepare()
+        for name in dict.fromkeys(names):
+            await _replace(design, provider, store, options, emit, name)
+        report = await run_checks(design.checks, provider.transport, emit)
+        store.set_verified(report.ok)
+        journal.fault = report.fault
+        return with_(report, changed=True)
+
+
+async def _replace(design: Design, provider: Provider, store: Store, options: Options, emit: Emit, name: str) -> None:
+    from groundplane.rollout import carry_out
+    from groundplane.rollout.apply import refuse
+
+    proposal = _only(await proposed(design, provider, emit=options.emit, anew=(name,)), name)
+    refuse(proposal)
+    await _spare(design, provider, name, emit)
+    store.set_verified(False)
+    provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+    going = [one for one in leaving(design, provider, (name,)) if one.machine.name == name]
+    work = acts(design, provider, proposal, going, blueprints_of(design), emit)
+    await carry_out(work, provider.transport, emit)
+
+
+def _only(proposal: Plan, name: str) -> Plan:
+    """What of ``proposal`` is about ``name``; what else differs is the affair of an apply."""
+    kept = tuple(batch for batch in proposal.batches if any(machine.problem for machine in batch))
+    return with_(
+        proposal,
+        batches=kept,
+        births=tuple(birth for birth in proposal.births if birth.machine == name),
+        removals=tuple(removal for removal in proposal.removals if removal.machine == name),
+    )
+
+
+async def _spare(design: Design, provider: Provider, name: str, emit: Emit) -> None:
+    """ApplyError where the others can't do without ``name`` now."""
+    from groundplane.verify import run_checks
+
+    if [machine.name for machine in design.topology.control_planes] == [name]:
+        raise UsageError(
+            f"{name} is the only control plane: everything the cluster knows would go with it",
+            hint="take three control planes into the cluster file, `groundplane apply`, then replace it",
+        )
+    report = await run_checks(design.spares(name), provider.transport, emit)
+    for result in report.results:
+        if not result.ok:
+            raise ApplyError(
+                f"it can't be spared now: {result.title}: not so",
+                where=name,
+                hint=f"nothing was touched; {result.remedy}",
+                detail=f"{result.name}: {result.seen}",
+            )

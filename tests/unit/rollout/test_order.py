@@ -1,0 +1,125 @@
+"""What comes, comes after the gateway knows it; what goes, goes when nobody counts on it any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.golden.laid_out import cases
+
+from groundplane.rollout.order import order
+from groundplane.rollout.plan import Birth, Leaving, MachinePlan, Plan
+from groundplane.state.step import Reach, Step
+from groundplane.topology.model import Machine
+
+LAB = cases()["lab"]
+CP9 = replace(LAB.control_planes[2], name="cp9")
+LB9 = replace(LAB.balancers[0], name="lb9")
+W9 = replace(LAB.workers[0], name="w9")
+
+
+async def holds(_: Reach) -> bool:
+    return True
+
+
+async def does_nothing(_: Reach) -> None: ...
+
+
+def step(name: str, machine: str, *needs: str, early: bool = False, tidies: bool = False) -> Step:
+    machines = () if tidies else (machine,)
+    return Step(name, machine, "why", holds, does_nothing, needs, machines, tidies=tidies, early=early)
+
+
+def leaves(machine: Machine) -> tuple[Step, ...]:
+    return (step(f"drain:{machine.name}", machine.name), step(f"stop:{machine.name}", machine.name, early=True))
+
+
+def before(needs: dict[str, tuple[str, ...]], act: str) -> set[str]:
+    """All that is done before ``act``."""
+    found: set[str] = set()
+    todo = [act]
+    while todo:
+        for need in needs.get(todo.pop(), ()):
+            if need not in found:
+                found.add(need)
+                todo.append(need)
+    assert act not in found, "in a circle"
+    return found
+
+
+def born(*machines: Machine) -> tuple[Birth, ...]:
+    return tuple(Birth(machine.name, (machine.role.value,), str(machine.address), "new") for machine in machines)
+
+
+def changing(*names: str) -> tuple[tuple[MachinePlan, ...], ...]:
+    return tuple((MachinePlan(name),) for name in names)
+
+
+def test_a_machine_is_born_after_the_gateway_knows_it() -> None:
+    needs = order(LAB, Plan(changing("gateway", "lb1"), births=born(LAB.machine("worker2"))), ())
+    assert before(needs, "machine:worker2") == {"machine:gateway", "change:gateway"}
+    assert before(needs, "machine:worker1") == {"machine:gateway", "change:gateway"}
+
+
+def test_a_new_balancer_is_born_after_the_standing_one_knows_of_it() -> None:
+    needs = order(LAB, Plan(changing("gateway", "lb1"), births=born(LAB.machine("lb2"))), ())
+    assert "change:lb1" in before(needs, "machine:lb2")
+
+
+def test_batches_follow_one_another() -> None:
+    needs = order(LAB, Plan(changing("gateway", "worker1", "cp1", "lb1")), ())
+    assert {"change:cp1", "change:worker1", "change:gateway"} <= before(needs, "change:lb1")
+    assert {machine for machine in before(needs, "change:cp1") if machine.startswith("machine:")} == {
+        f"machine:{machine.name}" for machine in LAB.machines
+    }
+
+
+def test_steps_come_after_their_machines_changed() -> None:
+    needs = order(LAB, Plan(changing("cp1")), (step("join:cp1", "cp1"), step("more", "cp1", "join:cp1")))
+    assert {"machine:cp1", "change:cp1"} <= before(needs, "join:cp1")
+    assert "join:cp1" in before(needs, "more")
+
+
+def test_a_control_plane_goes_when_balancers_have_forgotten_it_and_before_the_others_change() -> None:
+    gone = (Leaving(CP9, alive=True), leaves(CP9))
+    needs = order(LAB, Plan(changing("gateway", "lb1", "lb2", "cp1")), (step("tidy", "gateway", tidies=True),), [gone])
+    assert {"change:lb1", "change:lb2", "stop:cp9"} <= before(needs, "drain:cp9")
+    assert {"drain:cp9", "stop:cp9"} <= before(needs, "remove:cp9")
+    assert "remove:cp9" in before(needs, "change:cp1")
+    assert "remove:cp9" in before(needs, "tidy")
+
+
+def test_who_has_died_leaves_before_others_join_and_who_lives_after() -> None:
+    joins = (step("join:cp3", "cp3"), step("join:cp2", "cp2"))
+    plan = Plan(births=born(LAB.machine("cp3")))
+    dead = order(LAB, plan, joins, [(Leaving(CP9, alive=False), leaves(CP9))])
+    assert "remove:cp9" in before(dead, "join:cp3")
+    alive = order(LAB, plan, joins, [(Leaving(CP9, alive=True), leaves(CP9))])
+    assert "join:cp3" in before(alive, "drain:cp9")
+    assert "remove:cp9" not in before(alive, "join:cp3")
+
+
+def test_control_planes_leave_one_by_one_the_dead_first() -> None:
+    other = replace(CP9, name="cp8")
+    needs = order(LAB, Plan(), (), [(Leaving(CP9, True), leaves(CP9)), (Leaving(other, False), leaves(other))])
+    assert "remove:cp8" in before(needs, "drain:cp9")
+    assert "remove:cp9" not in before(needs, "drain:cp8")
+
+
+def test_a_balancer_has_stopped_before_the_other_forgets_it() -> None:
+    needs = order(LAB, Plan(changing("gateway", "lb1")), (), [(Leaving(LB9, True), leaves(LB9))])
+    assert "stop:lb9" in before(needs, "change:lb1")
+    assert "change:lb1" not in before(needs, "remove:lb9")
+
+
+def test_a_worker_goes_before_others_are_worked_on() -> None:
+    needs = order(LAB, Plan(changing("gateway", "worker1", "lb1")), (), [(Leaving(W9, True), leaves(W9))])
+    assert "remove:w9" in before(needs, "change:worker1")
+
+
+def test_what_is_made_anew_is_removed_before_it_is_born() -> None:
+    cp1 = LAB.machine("cp1")
+    needs = order(
+        LAB, Plan(births=born(cp1)), (step("join:cp1", "cp1"),), [(Leaving(cp1, True, anew=True), leaves(cp1))]
+    )
+    assert {"drain:cp1", "stop:cp1", "remove:cp1"} <= before(needs, "machine:cp1")
+    assert "machine:cp1" in before(needs, "join:cp1")
