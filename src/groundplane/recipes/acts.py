@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome
+from groundplane.spec.model import Role
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -39,7 +40,7 @@ def acts(
 
     departures = [(one, design.leaving(one.machine)) for one in leaving]
     needs = order(design.topology, plan, design.steps, departures)
-    standing = design.among({m.name for m in design.topology.machines} - {birth.machine for birth in plan.births})
+    standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
     states = {state.machine: state for state in design.states}
 
@@ -85,6 +86,16 @@ def acts(
         *(removal(one) for one, _ in departures),
         *map(step, design.steps),
     )
+
+
+def _standing(design: Design, plan: Plan) -> Design:
+    """The design of the machines that were there before. Where these are no platform yet, there is nothing to judge."""
+    topology = design.topology
+    fresh = {birth.machine for birth in plan.births}
+    vital = (topology.of_role(Role.GATEWAY), topology.balancers, topology.control_planes)
+    if not plan.machines or any(fresh.issuperset(machine.name for machine in machines) for machines in vital):
+        return design
+    return design.among({machine.name for machine in topology.machines} - fresh)
 
 
 def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:

@@ -30,10 +30,11 @@ _SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler"
 _GRACE: Final = 60
 """Seconds an API server gets to answer what was asked before; its own limit for that is the same."""
 
-# Without its kubelet nothing starts them again. The API server first: it tells its clients to go elsewhere.
+_COMM: Final = "|".join(name[:15] for name in _SERVERS)  # as the kernel cuts a process's name: TASK_COMM_LEN, proc(5)
+# Without its kubelet nothing starts them again.
 _STOP: Final = f"""systemctl stop kubelet
-for server in {" ".join(_SERVERS)}; do pkill -TERM -x "$server"; done
-timeout {_GRACE} sh -c 'while pgrep -x "{"|".join(name[:15] for name in _SERVERS)}" >/dev/null; do sleep 0.1; done'
+pkill -TERM -x '{_COMM}'
+timeout {_GRACE} sh -c "while pgrep -x '{_COMM}' >/dev/null; do sleep 0.1; done"
 """
 
 
@@ -71,7 +72,7 @@ def _drain(topology: Topology, machine: Machine) -> Step:
 def _stop_serving(topology: Topology, machine: Machine) -> Step:
     async def probe(reach: Reach) -> bool:
         try:
-            answer = await reach.run(machine.name, ("pgrep", "-x", _SERVERS[0][:15]), timeout=15, check=False)
+            answer = await reach.run(machine.name, ("pgrep", "-x", _COMM), timeout=15, check=False)
         except TransportError:
             return True
         return answer.status != 0
