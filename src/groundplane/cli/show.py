@@ -67,12 +67,13 @@ def explain(
         ),
     ] = "",
 ) -> None:
-    """Explain the cluster file's keys: what may be written, the default, and what it is for."""
+    """Explain the cluster file's keys: what may be written, the default, what it is for, what changing it means."""
     if path == "versions":
         _versions(session)
         return
     from groundplane.spec import explain as explained
     from groundplane.spec import explain_text
+    from groundplane.spec.explaining import later
 
     if not session.json:
         session.out.say(explain_text(path).rstrip("\n"))
@@ -84,6 +85,15 @@ def explain(
             "required": key.required,
             "default": key.default,
             "description": key.description,
+            "changes": [
+                {
+                    "when": one.whens,
+                    "transition": one.way.transition,
+                    "effect": one.way.effect,
+                    "instead": one.way.instead,
+                }
+                for one in later(key)
+            ],
         }
         for key in explained(path)
     ]

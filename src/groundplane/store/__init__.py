@@ -12,11 +12,10 @@ from groundplane.store.history import Entry, Outcome, Run, runs, show
 from groundplane.store.home import Home
 from groundplane.store.journal import Recorder, recorded
 from groundplane.store.lock import Holder, locked, read_holder
-from groundplane.store.platform import Change, Store
+from groundplane.store.platform import Store
 from groundplane.store.who import Who, alive
 
 __all__ = [
-    "Change",
     "Entry",
     "Holder",
     "Home",

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundplane.errors import StoreError
-from groundplane.store.files import create_private, private_folder, read_private
+from groundplane.store.files import private_folder, read_private, write_private
 
-FORMAT = 1
-"""Version of the layout above; raise it whenever an older groundplane could misread it."""
+FORMAT = 2
+"""Version of the layout above and of what is remembered of a platform's file; raise it whenever an older groundplane
+could misread either. 2: ``remembered`` has the keys that were written, and there is ``next.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,13 @@ class Home:
         return self.state / "locks" / f"{_plain(name)}.lock"
 
     def prepare(self) -> Home:
-        """Make the state folders, 0700, and mark their version; StoreError where a newer groundplane wrote them."""
+        """Make the state folders, 0700, and mark their version; StoreError where a newer groundplane wrote them.
+
+        An older mark is raised: from here on something of today's format may lie there. What is of an older one is
+        read as that, and written anew as today's when it is next written."""
         private_folder(self.state)
-        self.check()
-        create_private(self.state / "format", f"{FORMAT}\n".encode())
+        if self.check() != FORMAT:
+            write_private(self.state / "format", f"{FORMAT}\n".encode())
         private_folder(self.state / "locks")
         private_folder(self.state / "platforms")
         return self
@@ -65,11 +69,11 @@ class Home:
         """The cache folder, made with mode 0700: what lies there is run as root."""
         return private_folder(self.cache)
 
-    def check(self) -> None:
-        """Refuse state this version can't read; a state folder that isn't there is fine."""
+    def check(self) -> int:
+        """The format that is marked, 0 where none is; StoreError where this version can't read it."""
         mark = read_private(self.state / "format")
         if mark is None:
-            return
+            return 0
         try:
             found = int(mark)
         except ValueError as error:
@@ -79,16 +83,22 @@ class Home:
                 hint=f"put it back with: echo {FORMAT} > {self.state / 'format'}",
             ) from error
         if found > FORMAT:
-            raise StoreError(
-                f"written by a newer groundplane (format {found}, this one knows {FORMAT})",
-                where=str(self.state),
-                hint="use that newer groundplane, or another folder with --state-dir",
-            )
+            raise newer(self.state, found)
+        return found
 
 
 def state_of(platform: Path) -> Path:
     """The state folder in which the folder of a platform lies."""
     return platform.parent.parent
+
+
+def newer(where: Path, found: int) -> StoreError:
+    """The StoreError for what is of a format that only a newer groundplane knows."""
+    return StoreError(
+        f"written by a newer groundplane (format {found}, this one knows {FORMAT})",
+        where=str(where),
+        hint="use that newer groundplane, or another folder with --state-dir",
+    )
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -1,12 +1,11 @@
-"""What we remember of one platform between runs: its secrets, the file it was built from, whether it was verified."""
+"""What we remember of one platform between runs: its secrets, the file it was built from, the one it is being brought
+to, whether it was verified."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,23 +23,11 @@ from groundplane.store.home import Home
 from groundplane.store.lock import locked
 
 if TYPE_CHECKING:  # reading the journal needs neither, and both take long to import
+    from groundplane.spec.edits import Edit
     from groundplane.spec.model import ClusterSpec
+    from groundplane.spec.settling import NewerDefault
+    from groundplane.store.remembered import Remembered
     from groundplane.topology.model import Secrets
-
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
-"""What JSON can say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One value that differs between two cluster files: ``path`` as ``network.lan``; "" stands for absent."""
-
-    path: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.old or '(nothing)'} → {self.new or '(nothing)'}"
 
 
 class Store:
@@ -88,74 +75,62 @@ class Store:
 
     def claim(self, spec: ClusterSpec) -> None:
         """Remember ``spec`` as what this platform is built from; FileChanged where it is another one already."""
-        if changes := self.live_changes(spec):
+        if edits := self.live_changes(spec):
             raise FileChanged(
                 f"the cluster file changed since platform {self.name} was built",
                 where=self.name,
                 hint="`groundplane plan` shows what that means for the platform, `groundplane apply` brings it about",
-                detail="\n".join(map(str, changes)),
+                detail="\n".join(map(str, edits)),
             )
-        write_private(self._prepared() / "spec.json", _document(spec))
+        self._remember("spec.json", spec)
 
     def intend(self, spec: ClusterSpec) -> None:
-        """Remember ``spec`` as what this platform is being changed to."""
-        write_private(self._prepared() / NEXT, _document(spec))
+        """Remember ``spec`` as what the platform is being brought to; FileChanged where it can't become that.
+
+        What it was built from stays remembered beside it until ``adopt``.
+        """
+        self.live_changes(spec)
+        self._remember("next.json", spec)
 
     def adopt(self, spec: ClusterSpec) -> None:
-        """Remember ``spec`` as what this platform has become."""
-        write_private(self._prepared() / "spec.json", _document(spec))
-        self._remove((self.folder / NEXT,))
+        """Remember ``spec`` as what this platform is from now on; FileChanged where it can't have become that.
 
-    def intended_spec(self) -> ClusterSpec | None:
-        """What the platform is being changed to; None where no change is under way."""
-        return self._spec(NEXT)
+        Nothing is intended any more. A crash between the two leaves the same twice.
+        """
+        self.live_changes(spec)
+        self._remember("spec.json", spec)
+        self._remove((self.folder / "next.json",))
 
-    def live_changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
+    def settled(self, spec: ClusterSpec) -> tuple[ClusterSpec, tuple[NewerDefault, ...]]:
+        """``spec`` with what the platform was built with wherever nobody wrote anything, and the newer defaults that
+        this held back. Give the others here what comes out of it."""
+        from groundplane.spec.settling import settled, written
+
+        if (built := self._remembered("spec.json")) is None:
+            return spec, ()
+        return settled(built.spec, built.written, spec, written(spec))
+
+    def live_changes(self, spec: ClusterSpec) -> tuple[Edit, ...]:
         """How ``spec`` differs from what the platform was built from; FileChanged where a standing one can't follow."""
-        from groundplane.spec.live import LIVE_WORDS, is_live
+        from groundplane.spec.edits import refuse
 
-        changes = self.changes(spec)
-        if fixed := [change for change in changes if not is_live(change.path)]:
-            raise FileChanged(
-                "a platform that stands can't be changed in this way",
-                where=self.name,
-                hint=f"take these changes back (only {LIVE_WORDS} may change), or remove the platform with "
-                "`groundplane down` and build it anew",
-                detail="\n".join(map(str, fixed)),
-            )
-        return changes
+        edits = self.changes(spec)
+        refuse(edits, self.name)
+        return edits
+
+    def changes(self, spec: ClusterSpec) -> tuple[Edit, ...]:
+        """How ``spec`` differs from what the platform was built from; empty too where it was not built."""
+        from groundplane.spec.edits import edits
+
+        return () if (old := self.remembered_spec()) is None else edits(old, spec)
 
     def remembered_spec(self) -> ClusterSpec | None:
         """What the platform was built from; None where it was not built."""
-        return self._spec("spec.json")
+        return found.spec if (found := self._remembered("spec.json")) else None
 
-    def _spec(self, name: str) -> ClusterSpec | None:
-        from groundplane.spec.model import ClusterSpec
-
-        self.home.check()
-        path = self.folder / name
-        if (content := read_private(path)) is None:
-            return None
-        try:
-            return ClusterSpec.model_validate_json(content)
-        except ValueError as error:
-            raise StoreError(
-                "what is remembered of the platform's file is damaged",
-                where=str(path),
-                hint=f"if the cluster file has not changed since, move {path.name} away and run the command again",
-                detail=str(error),
-            ) from error
-
-    def changes(self, spec: ClusterSpec) -> tuple[Change, ...]:
-        """How ``spec`` differs from what the platform was built from; empty too where it was not built."""
-        if (old := self.remembered_spec()) is None:
-            return ()
-        before, after = dict(_leaves("", _plain(old))), dict(_leaves("", _plain(spec)))
-        return tuple(
-            Change(path, before.get(path, ""), after.get(path, ""))
-            for path in sorted(before.keys() | after.keys())
-            if before.get(path) != after.get(path)
-        )
+    def intended_spec(self) -> ClusterSpec | None:
+        """What an apply has begun to make of the platform and has not finished; None where there is no such thing."""
+        return found.spec if (found := self._remembered("next.json")) else None
 
     def images(self) -> bytes:
         """The index of the user's own images that the platform serves; empty where there are none."""
@@ -196,6 +171,18 @@ class Store:
         except OSError as error:
             raise unusable(self.folder, error) from error
 
+    def _remember(self, name: str, spec: ClusterSpec) -> None:
+        from groundplane.store.remembered import to_json
+
+        write_private(self._prepared() / name, to_json(spec))
+
+    def _remembered(self, name: str) -> Remembered | None:
+        from groundplane.store.remembered import from_json
+
+        self.home.check()
+        path = self.folder / name
+        return None if (content := read_private(path)) is None else from_json(content, path)
+
     def _prepared(self) -> Path:
         self.home.prepare()
         return private_folder(self.folder)
@@ -209,30 +196,9 @@ class Store:
             raise unusable(self.folder, error) from error
 
 
-NEXT = "next.json"
-OURS = ("images.json", NEXT, "secrets.json", "spec.json", "verified")
+OURS = ("images.json", "next.json", "secrets.json", "spec.json", "verified")
 """The names this module writes in a platform's folder."""
 
 
 def _never() -> Secrets:
     raise StoreError("the platform's secrets vanished while they were read", hint="run the command again")
-
-
-def _document(spec: ClusterSpec) -> bytes:
-    return json.dumps(_plain(spec), indent=2, sort_keys=True).encode() + b"\n"
-
-
-def _plain(spec: ClusterSpec) -> Plain:
-    plain: Plain = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return plain
-
-
-def _leaves(path: str, value: Plain) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(f"{path}.{key}" if path else key, inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _leaves(f"{path}[{index}]", inner)
-    else:
-        yield path, str(value)

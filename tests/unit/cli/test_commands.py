@@ -307,6 +307,9 @@ def test_explain_and_schema(gp: Any) -> None:
     assert "floating-address" in gp("explain", "network").out
     keys = json.loads(gp("explain", "network.lan", "--json").out)["keys"]
     assert keys[0]["path"] == "network.lan"
+    (change,) = keys[0]["changes"]
+    assert (change["when"], change["transition"]) == (["added", "changed", "removed"], "never")
+    assert change["instead"]
     assert gp("explain", "no-such-key").code == 2
     assert json.loads(gp("schema").out)["title"] == "groundplane cluster file"
     assert "(default)" in gp("explain", "versions").out

@@ -108,7 +108,17 @@ def test_explaining_a_part() -> None:
     assert explain_text("network.lan") == (
         "network.lan: an IPv4 range, default 10.80.0.0/24\n"
         "    address range of the LAN, /16 to /29; the gateway has its first\n"
+        "    changed later: never: every machine's address is from it, and addresses are in certificates and\n"
+        "    in etcd; take it back, or build another platform beside this one, from a file with another\n"
+        "    `name`\n"
     )
+    assert explain_text("machines.worker").splitlines()[2:] == [
+        "    machines added: they are made as the file says now, and join one after the other",
+        "    machines removed: drained, taken out of etcd and the balancers, then removed for good; a lower",
+        "    count takes the highest numbers",
+    ]
+    assert "    added later: rolling: " in explain_text("network.ipv6")
+    assert "    changed or removed later: never: " in explain_text("network.ipv6")
     with pytest.raises(SpecError) as caught:
         explain("network.land")
     assert "network.lan" in caught.value.hint

@@ -9,6 +9,7 @@ import pytest
 
 from groundplane.errors import StoreError
 from groundplane.store import Home, files, private_folder, put_private, read_private, write_private
+from groundplane.store.home import FORMAT
 
 
 def mode(path: Path) -> int:
@@ -113,8 +114,8 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
 
 def test_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     home = Home(tmp_path / "state", tmp_path / "cache").prepare()
-    assert (home.state / "format").read_text() == "1\n"
-    (home.state / "format").write_text("2\n")
+    assert (home.state / "format").read_text() == f"{FORMAT}\n"
+    (home.state / "format").write_text(f"{FORMAT + 1}\n")
     with pytest.raises(StoreError, match="newer groundplane"):
         home.prepare()
     (home.state / "format").write_text("")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from groundplane.errors import StoreError
+from groundplane.errors import FileChanged, StoreError
 from groundplane.spec.model import ClusterSpec, Kubernetes, Network
 from groundplane.store import Home, Store
+from groundplane.store.home import FORMAT
 from groundplane.topology.model import KeyPair, Secret, Secrets
 
 
@@ -80,22 +82,23 @@ def test_the_file_may_not_change_under_a_platform(store: Store) -> None:
     store.claim(spec())
     assert store.remembered_spec() == spec()
     store.claim(spec())
-    changed = spec(network={"lan": "10.99.0.0/24"}, machines={"worker": 3})
+    changed = spec(network={"lan": "10.99.0.0/24"}, sizes={"worker": {"cpus": 4}})
     assert [str(change) for change in store.changes(changed)] == [
-        "machines.worker: 2 → 3",
         "network.lan: 10.80.0.0/24 → 10.99.0.0/24",
+        "sizes.worker.cpus: 2 → 4",
     ]
-    for taken in (store.claim, store.adopt):
-        with pytest.raises(StoreError, match="can't be changed in this way") as caught:
+    for taken in (store.claim, store.intend, store.adopt, store.live_changes):
+        with pytest.raises(FileChanged, match="can't be changed in this way") as caught:
             taken(changed)
-        assert "machines.worker: 2 → 3" in caught.value.detail
-    assert store.remembered_spec() == spec()
+        assert caught.value.detail.startswith("network.lan: 10.80.0.0/24 → 10.99.0.0/24\n")
+        assert "sizes" not in caught.value.detail
+    assert (store.remembered_spec(), store.intended_spec()) == (spec(), None)
 
 
 def test_what_a_standing_platform_can_follow_is_adopted_but_not_claimed(store: Store) -> None:
     store.claim(spec())
     resized = spec(sizes={"worker": {"cpus": 4, "memory": "4GiB"}})
-    with pytest.raises(StoreError, match="changed since") as caught:
+    with pytest.raises(FileChanged, match="changed since") as caught:
         store.claim(resized)
     assert "groundplane apply" in caught.value.hint
     assert [change.path for change in store.live_changes(resized)] == ["sizes.worker.cpus", "sizes.worker.memory"]
@@ -105,12 +108,63 @@ def test_what_a_standing_platform_can_follow_is_adopted_but_not_claimed(store: S
     store.claim(resized)
 
 
-def test_one_key_that_must_stay_holds_back_all_others(store: Store) -> None:
+def test_what_is_being_brought_about_is_remembered_beside_what_was_built(store: Store) -> None:
     store.claim(spec())
-    both = spec(sizes={"worker": {"cpus": 4, "memory": "4GiB"}}, network={"domain": "other.internal"})
-    with pytest.raises(StoreError, match="can't be changed in this way") as caught:
-        store.live_changes(both)
-    assert caught.value.detail == "network.domain: groundplane.internal → other.internal"
+    resized = spec(sizes={"worker": {"cpus": 4}})
+    store.intend(resized)
+    assert (store.remembered_spec(), store.intended_spec()) == (spec(), resized)
+    assert store.changes(resized)
+    store.adopt(resized)
+    assert (store.remembered_spec(), store.intended_spec()) == (resized, None)
+
+
+def test_the_same_machines_in_another_form_are_the_same_file(store: Store) -> None:
+    store.claim(spec(machines={"balancer": 2, "control-plane": 1, "worker": 0}))
+    named = {"gateway": "gateway", "lb1": "balancer", "lb2": "balancer", "cp1": "control-plane"}
+    machines = [{"name": name, "role": role} for name, role in named.items()]
+    store.claim(spec(machines=machines))
+    assert store.remembered_spec() == spec(machines=machines)
+
+
+def test_what_nobody_wrote_stays_as_it_was_built(store: Store) -> None:
+    assert store.settled(spec()) == (spec(), ())
+    built = spec(machines={"worker": 5}, network={"ipv6": "fd00:80::/64"})
+    store.claim(built)
+    assert store.settled(spec()) == (spec(), ())  # both were taken out of the file
+    path = store.folder / "spec.json"
+    document = json.loads(path.read_bytes())
+    assert document["written"] == ["machines.worker", "name", "network.ipv6"]
+    path.write_text(json.dumps({**document, "written": ["name"]}))
+    kept, held = store.settled(spec())
+    assert (kept, [one.path for one in held]) == (built, ["network.ipv6", "machines.worker"])
+
+
+def test_the_memory_of_the_first_format_is_read_and_written_as_todays(store: Store) -> None:
+    store.claim(spec())
+    old = spec(machines={"worker": 5}, network={"ipv6": "fd00:80::/64"})
+    path = store.folder / "spec.json"
+    path.write_text(old.model_dump_json(by_alias=True, exclude_none=True))
+    (store.home.state / "format").write_text("1\n")
+    assert store.remembered_spec() == old
+    assert (store.home.state / "format").read_text() == "1\n"  # who only reads leaves it to an older groundplane
+    assert store.settled(spec())[0] == old
+    store.claim(old)
+    assert json.loads(path.read_bytes())["format"] == FORMAT
+    assert (store.home.state / "format").read_text() == f"{FORMAT}\n"
+    assert store.remembered_spec() == old
+
+
+def test_a_memory_of_a_newer_format_is_left_alone(store: Store) -> None:
+    store.claim(spec())
+    path = store.folder / "spec.json"
+    path.write_text(json.dumps({"format": FORMAT + 1, "something": "else"}))
+    content = path.read_bytes()
+    for use in (store.remembered_spec, lambda: store.claim(spec()), lambda: store.adopt(spec())):
+        with pytest.raises(StoreError, match="newer groundplane") as caught:
+            use()
+        assert caught.value.where == str(path)
+        assert "move" not in caught.value.hint
+    assert path.read_bytes() == content
 
 
 def test_specs_come_back_as_they_were(store: Store) -> None:
@@ -123,9 +177,13 @@ def test_specs_come_back_as_they_were(store: Store) -> None:
     assert ClusterSpec(name="x", network=Network(lan=IPv4Network("10.1.0.0/24")), kubernetes=Kubernetes()) != odd
 
 
-def test_a_damaged_memory_of_the_file_is_said(store: Store) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", b"\xff", b'{"format": "2"}', b'{"format": 0}', b'{"format": 2}', b'{"format": 2, "spec": 1}'],
+)
+def test_a_damaged_memory_of_the_file_is_said(store: Store, content: bytes) -> None:
     store.claim(spec())
-    (store.folder / "spec.json").write_bytes(b"{")
+    (store.folder / "spec.json").write_bytes(content)
     with pytest.raises(StoreError, match="damaged"):
         store.remembered_spec()
 
@@ -151,6 +209,7 @@ def test_forgetting_removes_what_is_ours(store: Store) -> None:
     store.forget()
     store.secrets(some_secrets)
     store.claim(spec())
+    store.intend(spec())
     store.set_verified(True)
     (store.folder / ".partial-secrets.json-00aa").write_bytes(b"what a crash left")
     with store.lock("down"):

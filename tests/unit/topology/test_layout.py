@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from groundplane.errors import SpecError
 from groundplane.spec import ClusterSpec, load
 from groundplane.spec.addressing import lay_out_addresses
+from groundplane.spec.cards import made_macs
 from groundplane.spec.model import Role
 from groundplane.topology import KeyPair, Secret, Secrets, Topology, Traits, lay_out
-from groundplane.topology.layout import made_macs
 
 PAIR = KeyPair(b"certificate", Secret(b"key"))
 SECRETS = Secrets(PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, Secret(b"c"), Secret(b"p"), Secret(b"e"))
