@@ -113,13 +113,13 @@ class Lab:
         }
         interface = {
             "match": {"macaddress": machine.mac},
-            "set-name": self._topology.lan.interface,
+            "set-name": machine.interface,
             "addresses": [f"{machine.address}/{self._topology.lan.range.prefixlen}"],
         }
         return Seed(
             meta_data=f"instance-id: {machine.name}\n".encode(),
             user_data=b"#cloud-config\n" + json.dumps(user_data).encode(),
-            network_config=json.dumps({"version": 2, "ethernets": {self._topology.lan.interface: interface}}).encode(),
+            network_config=json.dumps({"version": 2, "ethernets": {machine.interface: interface}}).encode(),
         )
 
     def _write_keys(self) -> None:

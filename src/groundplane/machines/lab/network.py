@@ -52,10 +52,10 @@ class Link:
 
 def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
     """The cards a machine has: one on the LAN, and the gateway's second one on the outer bridge."""
-    lan = Card(topology.lan.interface, machine.mac, LAN)
+    lan = Card(machine.interface, machine.mac, LAN)
     if machine.role is not Role.GATEWAY:
         return (lan,)
-    return (lan, Card(topology.lan.outer_interface, outer_mac(topology.name, machine.name), WAN))
+    return (lan, Card(machine.outer_interface, outer_mac(topology.name, machine.name), WAN))
 
 
 def operator_address(topology: Topology) -> IPv4Address:
