@@ -70,6 +70,7 @@ __all__ = [
 
 async def up(options: Options) -> Report:
     """Build the platform, or finish building it, or find that nothing is to be done; then verify it."""
+    from groundplane.machines.base import PowerSwitch
     from groundplane.rollout import run_jobs
     from groundplane.verify import Report, run_checks
 
@@ -77,12 +78,14 @@ async def up(options: Options) -> Report:
     with working(options, spec, "up") as (store, emit, journal):
         store.claim(spec)
         design = designed(spec, store)
+        store.remember_traits(design.topology.traits)
         images = await own_images(store, options, emit)
         provider = provider_for(design, store, emit, await gathered(design, options, emit, images))
         await provider.prepare()
         if images != store.images():
             # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
-            await provider.stop(design.topology.gateway.name)
+            if isinstance(provider, PowerSwitch):
+                await provider.stop(design.topology.gateway.name)
             store.remember_images(images)
         verified = store.verified()
         store.set_verified(False)  # from here on, until the checks have passed, however this run ends
@@ -123,6 +126,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         require_built(store)
         edits = store.live_changes(spec)
         design = designed(spec, store)
+        store.remember_traits(design.topology.traits)  # an older groundplane didn't
         provider = provider_for(design, store, emit)
         proposal = await proposed(design, provider, edits, options.emit)
         refuse(proposal, agreed)
@@ -194,13 +198,16 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
 
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
     """Start or stop machines that exist, at once: those of ``names``, or all of them."""
+    from groundplane.machines.base import switch_of
+
     design, provider = existing(options)
     chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
     with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
         if not on:
+            switch = switch_of(provider, design.topology.name)
             async with asyncio.TaskGroup() as group:
                 for name in chosen:
-                    group.create_task(provider.stop(name, force=force))
+                    group.create_task(switch.stop(name, force=force))
             return
         from groundplane.rollout import run_jobs
 
@@ -254,8 +261,10 @@ def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
 
 def console(options: Options, machine: str) -> Path:
     """Where the machine's console is written."""
+    from groundplane.machines.base import console_of
+
     design, provider = existing(options)
-    return provider.console(known_machine(design.topology, machine))
+    return console_of(provider, design.topology.name).console(known_machine(design.topology, machine))
 
 
 def kubectl(options: Options, argv: Sequence[str]) -> int:
