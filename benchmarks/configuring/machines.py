@@ -17,8 +17,9 @@ from configuring.work import MACHINES, WORK
 from groundplane import image
 from groundplane.cloudinit import Seed
 from groundplane.events import silent
-from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.base import Blueprint
 from groundplane.machines.lab.provider import LabProvider
+from groundplane.machines.lab.rootfs import Trees
 from groundplane.machines.lab.traits import traits
 from groundplane.spec.model import ClusterSpec
 from groundplane.state import MachineState
@@ -113,13 +114,13 @@ class Lab:
         }
         interface = {
             "match": {"macaddress": machine.mac},
-            "set-name": self._topology.lan.interface,
+            "set-name": machine.interface,
             "addresses": [f"{machine.address}/{self._topology.lan.range.prefixlen}"],
         }
         return Seed(
             meta_data=f"instance-id: {machine.name}\n".encode(),
             user_data=b"#cloud-config\n" + json.dumps(user_data).encode(),
-            network_config=json.dumps({"version": 2, "ethernets": {self._topology.lan.interface: interface}}).encode(),
+            network_config=json.dumps({"version": 2, "ethernets": {machine.interface: interface}}).encode(),
         )
 
     def _write_keys(self) -> None:
@@ -150,8 +151,8 @@ async def lab(folder: Path, cache: Path, root: Path) -> AsyncIterator[Lab]:
         (folder / name).mkdir(mode=0o700)
     spec = specification()
     topology = lay_out(spec, make_secrets(spec), traits())
-    material = Material(root, folder / "software", folder / "registry")
-    provider = LabProvider(topology, material, folder / "state", silent)
+    trees = Trees(root, folder / "software", folder / "registry")
+    provider = LabProvider(topology, trees, folder / "state", silent)
     try:
         await provider.prepare()
         yield Lab(folder, cache, topology, provider)

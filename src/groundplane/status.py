@@ -71,11 +71,10 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
         cluster_status(reach, topology),
         versions(reach, topology),
     )
+    seen = {entry.name: entry for entry in provider.status()}
     return PlatformStatus(
         name=topology.name,
-        machines=tuple(
-            _line(machine, seen, cluster) for machine, seen in zip(topology.machines, provider.status(), strict=True)
-        ),
+        machines=tuple(_line(machine, seen[machine.name], cluster) for machine in topology.machines),
         floating_address=topology.lan.floating,
         floating_holder=(balancers and balancers.holder) or "",
         quorum="; ".join(f"{name}: {words}" for name, words in votes.items()),

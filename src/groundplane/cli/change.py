@@ -54,14 +54,15 @@ def apply(
     from groundplane import recipes
     from groundplane.cli.running import run
 
+    spec = recipes.validate(session.file)
     agreed = None
     if not yes:
         agreed = _planned(session)
         if not agreed.empty:
             for line in plan_lines(agreed, session.out.note):
                 session.out.tell(line)
-            agree(session, f"Carry this out on platform {recipes.validate(session.file).name}?", "nothing was changed")
-    need_root(session, "change the platform's machines")
+            agree(session, f"Carry this out on platform {spec.name}?", "nothing was changed")
+    need_root(session, spec.provider, "change the platform's machines")
     begin = monotonic()
     with session.progress() as emit:
         done = run(recipes.apply(session.options(emit), agreed), tell=session.out.tell)
@@ -95,8 +96,7 @@ def drift(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "look at the platform's machines")
+    need_root(session, standing(session).provider, "look at the platform's machines")
     if watch:
         watcher = _Watcher(session)
         run(recipes.watch_drift(session.options(watcher.silent), every, watcher.seen), tell=session.out.tell)
@@ -162,8 +162,8 @@ def _planned(session: Session) -> Plan:
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    recipes.validate(session.file)
-    need_root(session, "look at the platform's machines")
+    spec = recipes.validate(session.file)
+    need_root(session, spec.provider, "look at the platform's machines")
     with session.progress() as emit:
         return run(recipes.plan(session.options(emit)), tell=session.out.tell)
 

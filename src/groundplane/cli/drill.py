@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from groundplane.drill import Suite
 
 LIST = "list"
-EXPENDABLE = "lab"
-"""The provider whose machines nobody misses: drills on any other ask first."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,12 +49,13 @@ def drill(
         return
     from groundplane import recipes
     from groundplane.cli.running import run
+    from groundplane.machines.catalog import kind_of
 
     if html is not None:
         outfile.check_new(html)
     spec = recipes.validate(session.file)
-    need_root(session, "break machines")
-    if spec.provider != EXPENDABLE and not yes:
+    need_root(session, spec.provider, "break machines")
+    if not (yes or kind_of(spec.provider).expendable):
         question = f"Do drill {name} on platform {spec.name}? `groundplane drill list` says what it risks"
         agree(session, question, "nothing was drilled")
     with session.progress() as emit:

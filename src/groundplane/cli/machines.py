@@ -60,8 +60,7 @@ def _power(session: Session, names: list[str] | None, *, on: bool, force: bool) 
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "start and stop machines")
+    need_root(session, standing(session).provider, "start and stop machines")
     with session.progress() as emit:
         run(recipes.power(session.options(emit), on, tuple(names or ()), force=force), tell=session.out.tell)
     session.out.say(f"{', '.join(names) if names else 'all machines'} {'started' if on else 'stopped'}")
@@ -78,8 +77,7 @@ def ssh(
     """Sit at a machine, or run one command there: groundplane ssh cp1 -- journalctl -b"""
     from groundplane import recipes
 
-    standing(session)
-    need_root(session, "enter machines")
+    need_root(session, standing(session).provider, "enter machines")
     raise typer.Exit(recipes.ssh(session.options(silent), machine, argv or []))
 
 
@@ -94,8 +92,7 @@ def console(
     from groundplane import recipes
     from groundplane.cli.follow import copy_log
 
-    standing(session)
-    need_root(session, "read consoles")
+    need_root(session, standing(session).provider, "read consoles")
     path = recipes.console(session.options(silent), machine)
     sys.stdout.flush()
     try:
@@ -116,8 +113,7 @@ def kubectl(
     """
     from groundplane import recipes
 
-    standing(session)
-    need_root(session, "reach the platform's network")
+    need_root(session, standing(session).provider, "reach the platform's network")
     raise typer.Exit(recipes.kubectl(session.options(silent), argv or []))
 
 
@@ -134,8 +130,7 @@ def kubeconfig(
 
     if out is not None:
         outfile.check_new(out, hint="choose another name, or replace it with --force", replace=force)
-    standing(session)
-    need_root(session, "read the platform's keys")
+    need_root(session, standing(session).provider, "read the platform's keys")
     with session.progress() as emit:
         secret = run(recipes.kubeconfig(session.options(emit)), tell=session.out.tell)
     if out is None:

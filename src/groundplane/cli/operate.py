@@ -43,8 +43,7 @@ def replace(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    recipes.validate(session.file)
-    need_root(session, "replace machines")
+    need_root(session, recipes.validate(session.file).provider, "replace machines")
     if not yes:
         agree(session, f"Remove {', '.join(machine)} with all its data and make it anew?", "nothing was changed")
     begin = monotonic()
@@ -75,8 +74,7 @@ def drain(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "reach the platform's machines")
+    need_root(session, standing(session).provider, "reach the platform's machines")
     with session.progress() as emit:
         run(recipes.drain(session.options(emit), tuple(machine), deadline), tell=session.out.tell)
     session.out.say(f"{', '.join(machine)}: empty; `groundplane undrain` lets pods come again")
@@ -87,8 +85,7 @@ def undrain(session: Session, machine: Names) -> None:
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "reach the platform's machines")
+    need_root(session, standing(session).provider, "reach the platform's machines")
     with session.progress() as emit:
         run(recipes.undrain(session.options(emit), tuple(machine)), tell=session.out.tell)
     session.out.say(f"{', '.join(machine)}: pods may come")

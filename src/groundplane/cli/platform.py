@@ -73,7 +73,7 @@ def up(
     source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
     instead = mirrors(bundle_mirror, "--bundle-mirror") if bundle_mirror else None
     spec = recipes.validate(session.file)
-    need_root(session, "build machines")
+    need_root(session, spec.provider, "build machines")
     begin = monotonic()
     with session.progress() as emit:
         options = session.options(
@@ -104,13 +104,13 @@ def down(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    name = standing(session)
-    need_root(session, "remove machines")
+    found = standing(session)
+    need_root(session, found.provider, "remove machines")
     if not yes:
-        agree(session, f"Remove platform {name} with all data on its machines?", "nothing was removed")
+        agree(session, f"Remove platform {found.name} with all data on its machines?", "nothing was removed")
     with session.progress() as emit:
         removed = run(recipes.down(session.options(emit)), tell=session.out.tell)
-    session.out.say(f"{name} is removed" if removed else f"there is no platform {name}")
+    session.out.say(f"{found.name} is removed" if removed else f"there is no platform {found.name}")
 
 
 def verify(
@@ -124,8 +124,7 @@ def verify(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "reach the platform's machines")
+    need_root(session, standing(session).provider, "reach the platform's machines")
     with session.progress() as emit:
         report = run(recipes.verify(session.options(emit), tuple(check or ())), tell=session.out.tell)
     if session.json:
@@ -142,8 +141,7 @@ def status(session: Session) -> None:
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    standing(session)
-    need_root(session, "see the platform's machines")
+    need_root(session, standing(session).provider, "see the platform's machines")
     with session.progress() as emit:
         found = run(recipes.status(session.options(emit)), tell=session.out.tell)
     if session.json:

@@ -6,14 +6,21 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from groundplane.cli.session import Session
 from groundplane.errors import HostError
 
+if TYPE_CHECKING:
+    from groundplane.spec.model import Provider
 
-def need_root(session: Session, why: str) -> None:
-    """Return as root; HostError with the command to run instead otherwise."""
-    if is_root():
+
+def need_root(session: Session, provider: Provider, why: str) -> None:
+    """Return as root, and where work on the provider's machines needs none; HostError with the command to run instead
+    otherwise."""
+    from groundplane.machines.catalog import kind_of
+
+    if is_root() or not kind_of(provider).needs_root:
         return
     raise HostError(f"only root may {why}", hint=f"run it as: {_with_sudo(session)}")
 

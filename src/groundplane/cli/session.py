@@ -99,6 +99,11 @@ class Session:
         return cluster_file(self.common.file)
 
     @property
+    def named(self) -> bool:
+        """Whether the file was named, and not only looked for where it usually is."""
+        return bool(self.common.file or os.environ.get("GROUNDPLANE_FILE"))
+
+    @property
     def home(self) -> Home:
         from groundplane.store import Home
 

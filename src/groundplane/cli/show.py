@@ -16,7 +16,7 @@ from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
-    from groundplane.spec.model import ClusterSpec
+    from groundplane.spec.model import ClusterSpec, Provider
 
 PANEL = "The cluster file"
 ABOUT = "About groundplane and this computer"
@@ -129,10 +129,13 @@ def render(
 
 
 def doctor(session: Session) -> None:
-    """Look whether this computer has what groundplane needs, and say how to get what is missing."""
-    from groundplane.machines.lab import host
+    """Look whether this computer has what the file's provider needs, and say how to get what is missing.
 
-    findings = host.examine(session.home.state)
+    Without a file it looks for what the default provider needs.
+    """
+    from groundplane.machines.catalog import kind_of
+
+    findings = kind_of(_provider(session)).examine(session.home.state)
     good = all(finding.fine for finding in findings)
     if session.json:
         content = [
@@ -185,6 +188,20 @@ def completion(
     for program in PROGRAMS:
         variable = f"_{program.upper()}_COMPLETE"
         session.out.say(get_completion_script(prog_name=program, complete_var=variable, shell=shell))
+
+
+def _provider(session: Session) -> Provider:
+    """The provider the file names. A file that can't be read is told of, and no hindrance."""
+    from groundplane.spec.providers import DEFAULT
+
+    if not session.named and not session.file.exists():
+        return DEFAULT
+    try:
+        return read_spec(session.file).provider
+    except SpecError as error:
+        session.out.tell(f"{session.out.note.style('warning:', 'warn')} {error}; this looks for what {DEFAULT} needs")
+        session.out.tell("  next: groundplane validate")
+        return DEFAULT
 
 
 def _machines(spec: ClusterSpec) -> dict[str, list[str]]:

@@ -13,26 +13,26 @@ from groundplane.topology.model import Lan, Machine, Topology
 def network_config(topology: Topology, machine: Machine) -> bytes:
     """The seed's ``network-config``.
 
-    The card is found by its MAC and called by the platform's one name for it. Where it already bears that name, as
+    The card is found by its MAC and called by its name in the topology. Where it already bears that name, as
     in a container without udev, cloud-init leaves it alone.
     """
-    lines = ["version: 2", "ethernets:", *_card(topology.lan, machine)]
+    lines = ["version: 2", "ethernets:", *_card(machine)]
     if machine.role is Role.GATEWAY:
         lines += _static(topology.lan)
         if topology.spec.network.uplink:
-            lines += _outer(topology.lan, topology.spec.network.uplink)
+            lines += _outer(machine, topology.spec.network.uplink)
         # Without an uplink the outer card isn't named: networkd leaves it unmanaged, down and without an address.
     else:
         lines += _dhcp(topology.lan)
     return "\n".join([*lines, ""]).encode()
 
 
-def _card(lan: Lan, machine: Machine) -> list[str]:
+def _card(machine: Machine) -> list[str]:
     return [
-        f"  {scalar(lan.interface)}:",
+        f"  {scalar(machine.interface)}:",
         "    match:",
         f'      macaddress: "{machine.mac}"',
-        f"    set-name: {scalar(lan.interface)}",
+        f"    set-name: {scalar(machine.interface)}",
     ]
 
 
@@ -56,9 +56,9 @@ def _dhcp(lan: Lan) -> list[str]:
     ]
 
 
-def _outer(lan: Lan, uplink: Uplink) -> list[str]:
+def _outer(machine: Machine, uplink: Uplink) -> list[str]:
     return [
-        f"  {scalar(lan.outer_interface)}:",
+        f"  {scalar(machine.outer_interface)}:",
         "    dhcp4: false",
         "    dhcp6: false",
         "    accept-ra: false",

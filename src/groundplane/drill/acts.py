@@ -149,7 +149,7 @@ async def _lost(scene: Scene, machine: Machine) -> str:
     lan, api = scene.topology.lan, scene.topology.api_host
     try:
         cards = json.loads(
-            (await scene.run(machine, "ip", "-json", "-4", "address", "show", "dev", lan.interface)).text
+            (await scene.run(machine, "ip", "-json", "-4", "address", "show", "dev", machine.interface)).text
         )
         # Only IPv4: for anything else the resolver would wait for the gateway, which is off.
         known = (await scene.run(machine, "getent", "ahostsv4", machine.fqdn, api)).text

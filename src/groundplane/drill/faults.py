@@ -19,7 +19,7 @@ from groundplane.components.etcd.views import View, views
 from groundplane.components.pacemaker.status import holder
 from groundplane.errors import GroundplaneError, MachineError
 from groundplane.events import Emit, reported
-from groundplane.machines.base import Blueprint, Faults, Provider
+from groundplane.machines.base import Blueprint, Faults, OnLan, PowerSwitch, Provider
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
@@ -42,6 +42,8 @@ class Ground:
     topology: Topology
     provider: Provider
     faults: Faults
+    switch: PowerSwitch
+    lan: OnLan
     blueprints: Mapping[str, Blueprint]
     checks: tuple[Check, ...]
     offer: Offer
@@ -54,14 +56,23 @@ class Ground:
 def ground_of(
     topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check], offer: Offer
 ) -> Ground:
-    """The ground of a platform; MachineError where its provider can't break anything."""
-    if not isinstance(provider, Faults):
-        raise MachineError(
-            "machines of this provider can't be broken on purpose",
-            hint="drills need `provider: lab` in the cluster file",
-        )
+    """The ground of a platform; MachineError where its provider can't break anything, or not have it watched."""
     by_machine = {blueprint.state.machine: blueprint for blueprint in blueprints}
-    return Ground(topology, provider, provider, by_machine, tuple(checks), offer)
+    # One by one: each question narrows the type for mypy, an intersection of three can't be written down.
+    if (faults := provider if isinstance(provider, Faults) else None) is None:
+        raise _unfit("cut machines off and freeze them")
+    if (switch := provider if isinstance(provider, PowerSwitch) else None) is None:
+        raise _unfit("cut machines' power")
+    if (lan := provider if isinstance(provider, OnLan) else None) is None:
+        raise _unfit("put this computer on the machines' LAN, where clients are watched")
+    return Ground(topology, provider, faults, switch, lan, by_machine, tuple(checks), offer)
+
+
+def _unfit(lacks: str) -> MachineError:
+    return MachineError(
+        f"machines of this provider can't be broken on purpose: it can't {lacks}",
+        hint="do drills on a platform whose provider can; `groundplane explain provider` lists all there are",
+    )
 
 
 Undo = Callable[[], Awaitable[None]]
@@ -153,7 +164,7 @@ class Scene:
         self._later(f"switch {', '.join(names)} on", lambda: self._power_on(names))
         self._off.update(names)
         self.begin(f"{', '.join(names)}: power cut")
-        await asyncio.gather(*(self.ground.provider.stop(name, force=True) for name in names))
+        await asyncio.gather(*(self.ground.switch.stop(name, force=True) for name in names))
 
     async def freeze(self, machine: Machine) -> None:
         """Let everything on the machine hang."""

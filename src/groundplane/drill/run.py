@@ -63,9 +63,9 @@ async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
     started, course = datetime.now(UTC), Course()
     await _require_whole(ground, emit)
     async with namespace(reach, topology) as objects, Scene(ground, emit) as scene:
-        own = str(ground.faults.operator_address)
+        own = str(ground.lan.operator_address)
         administrator = await identity(reach, topology)
-        async with watching(topology, API_PORT, administrator, objects, ground.faults.on_lan, own) as watch:
+        async with watching(topology, API_PORT, administrator, objects, ground.lan.on_lan, own) as watch:
             with reported(emit, SUBJECT, "watch clients"):
                 await watch.served(since=monotonic(), seconds=STEADY, deadline=COMING_BACK)
             await _break(drill, scene, watch, course, emit)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome
+from groundplane.recipes.looking import departure
 from groundplane.spec.model import Role
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def acts(
     from groundplane.rollout import Act
     from groundplane.rollout.order import change_act, machine_act, order, remove_act
 
-    departures = [(one, design.leaving(one.machine)) for one in leaving]
+    departures = [(one, departure(design, one)) for one in leaving]
     needs = order(design.topology, plan, design.steps, departures)
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
@@ -131,5 +132,4 @@ def _tell(machine: str, done: Done, emit: Emit) -> None:
 
 
 async def _remove(provider: Provider, machine: str, _: Outcome) -> None:
-    await provider.stop(machine, force=True)
     await provider.remove(machine)

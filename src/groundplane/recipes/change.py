@@ -36,7 +36,7 @@ async def plan(options: Options) -> Plan:
     store = Store(options.home, spec.name)
     require_built(store)
     edits = store.live_changes(spec)
-    design = designed(spec, kept_secrets(store))
+    design = designed(spec, store, kept_secrets(store))
     provider = provider_for(design, store, options.emit)
     return await proposed(design, provider, edits, options.emit, verified=store.verified())
 
@@ -54,13 +54,14 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     with working(options, spec, "apply") as (store, emit, journal):
         require_built(store)
         edits = store.live_changes(spec)
-        design = designed(spec, kept_secrets(store))
+        design = designed(spec, store, kept_secrets(store))
         provider = provider_for(design, store, emit)
         proposal = await proposed(design, provider, edits, options.emit, verified=store.verified())
         refuse(proposal, agreed)
         if proposal.empty:
             return Applied(proposal)
         store.intend(spec)
+        store.remember_traits(design.topology.traits)  # an older groundplane didn't
         store.set_verified(False)
         if proposal.needs_material:
             provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))

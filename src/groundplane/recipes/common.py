@@ -6,7 +6,7 @@ Rooms that are heavy to load are imported where they are used: `validate` answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,8 @@ from groundplane.spec import ClusterSpec, InvalidCluster, load
 if TYPE_CHECKING:
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.design import Design
-    from groundplane.machines.base import Blueprint, Material, Provider
+    from groundplane.machines.base import Blueprint, Material, Provider, Tree
+    from groundplane.spec.model import Provider as ProviderName
     from groundplane.store import Home, Recorder, Store
     from groundplane.topology.model import Secrets, Software, Topology
 
@@ -57,9 +58,11 @@ def validate(file: Path) -> ClusterSpec:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The platform a file names. ``fault``: what has become wrong with the file since the platform was built."""
+    """The platform a file names, and where its machines come from. ``fault``: what has become wrong with the file since
+    the platform was built."""
 
     name: str
+    provider: ProviderName
     fault: InvalidCluster | None = None
 
 
@@ -68,14 +71,17 @@ def named(options: Options) -> Named:
 
     InvalidCluster where the file is at fault and doesn't name a platform that is there.
     """
+    from groundplane.spec.providers import DEFAULT
     from groundplane.store import Store
 
     try:
-        return Named(validate(options.file).name)
+        spec = validate(options.file)
     except InvalidCluster as error:
-        if not error.platform or not Store(options.home, error.platform).exists:
+        if not error.platform or not (store := Store(options.home, error.platform)).exists:
             raise
-        return Named(error.platform, error)
+        built = store.remembered_spec()
+        return Named(error.platform, built.provider if built else DEFAULT, error)
+    return Named(spec.name, spec.provider)
 
 
 @contextmanager
@@ -89,13 +95,14 @@ def working(options: Options, spec: ClusterSpec, command: str) -> Iterator[tuple
         yield store, tee(options.emit, journal), journal
 
 
-def designed(spec: ClusterSpec, secrets: Secrets) -> Design:
-    """Lay the platform out and ask every component."""
+def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
+    """Lay the platform out on its ground, as it is remembered, and ask every component."""
     from groundplane.design import design
-    from groundplane.machines.lab.traits import traits
+    from groundplane.machines.catalog import kind_of
     from groundplane.topology import lay_out
 
-    return design(lay_out(spec, secrets, traits(), software=software_of(spec)))
+    traits = store.traits(kind_of(spec.provider).traits)
+    return design(lay_out(spec, secrets, traits, software=software_of(spec)))
 
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
@@ -155,36 +162,51 @@ async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
 
 
 async def gathered(design: Design, options: Options, emit: Emit, images: bytes) -> Material:
-    """Get the bundle and the base image, side by side. ``images`` is the index of the user's own images."""
+    """Get what the platform's machines are made of, the bundle's part and the base image side by side. ``images`` is
+    the index of the user's own images."""
     from groundplane import image
+    from groundplane.machines.base import Material, Tree
+    from groundplane.machines.catalog import kind_of
+
+    spec = design.topology.spec
+    wanted = kind_of(spec.provider).material
+    async with asyncio.TaskGroup() as group:
+        bundling = group.create_task(_bundled(spec, options, emit, images, wanted - {Tree.ROOT}))
+        if Tree.ROOT not in wanted:
+            imaging = None
+        else:
+            imaging = group.create_task(image.build(spec.image, design.packages, options.home.prepared_cache(), emit))
+    root = {} if imaging is None else {Tree.ROOT: imaging.result().path}
+    return Material({**root, **bundling.result()})
+
+
+async def _bundled(
+    spec: ClusterSpec, options: Options, emit: Emit, images: bytes, wanted: frozenset[Tree]
+) -> Mapping[Tree, Path]:
+    """Those of the bundle's trees that are ``wanted``; where none is, no bundle is got either."""
     from groundplane.bundle.images import images_of
     from groundplane.bundle.sources import OFFICIAL, obtain
-    from groundplane.machines.base import Material
+    from groundplane.machines.base import Tree
 
-    spec, cache = design.topology.spec, options.home.prepared_cache()
+    if not wanted:
+        return {}
     debian = spec.image.mirror or "" if spec.image.distribution == "debian" else ""
-    mirrors = replace(options.bundle_mirrors or OFFICIAL, debian=debian)
-    async with asyncio.TaskGroup() as group:
-        bundling = group.create_task(
-            cancellable(
-                partial(
-                    obtain,
-                    spec.kubernetes.version,
-                    cache=cache / "bundle",
-                    source=options.bundle_source,
-                    file=options.bundle_file,
-                    mirrors=mirrors,
-                    emit=emit,
-                )
-            )
+    bundle = await cancellable(
+        partial(
+            obtain,
+            spec.kubernetes.version,
+            cache=options.home.prepared_cache() / "bundle",
+            source=options.bundle_source,
+            file=options.bundle_file,
+            mirrors=replace(options.bundle_mirrors or OFFICIAL, debian=debian),
+            emit=emit,
         )
-        imaging = group.create_task(image.build(spec.image, design.packages, cache, emit))
-    bundle, root = bundling.result(), imaging.result()
-    return Material(
-        root=root.path,
-        software=await cancellable(bundle.software_tree),
-        registry=await cancellable(partial(bundle.registry_tree, own=images_of(images))),
     )
+    made: Mapping[Tree, Callable[..., Path]] = {
+        Tree.SOFTWARE: bundle.software_tree,
+        Tree.REGISTRY: partial(bundle.registry_tree, own=images_of(images)),
+    }
+    return {tree: await cancellable(make) for tree, make in made.items() if tree in wanted}
 
 
 async def cancellable(work: Callable[..., T]) -> T:
@@ -202,14 +224,9 @@ async def cancellable(work: Callable[..., T]) -> T:
 
 def provider_for(design: Design, store: Store, emit: Emit, material: Material | None = None) -> Provider:
     """The provider the file names; ``material`` only where machines may have to be made."""
-    from groundplane.machines.lab.host import require_entry, require_lab
-    from groundplane.machines.lab.provider import LabProvider
+    from groundplane.machines.catalog import kind_of
 
-    if material is None:
-        require_entry()
-    else:
-        require_lab(store.folder)
-    return LabProvider(design.topology, material, store.folder, emit)
+    return kind_of(design.topology.spec.provider).provider(design.topology, material, store.folder, emit)
 
 
 def require_built(store: Store) -> ClusterSpec:
@@ -224,7 +241,7 @@ def existing(options: Options) -> tuple[Design, Provider]:
     from groundplane.store import Store
 
     store = Store(options.home, named(options).name)
-    design = designed(require_built(store), kept_secrets(store))
+    design = designed(require_built(store), store, kept_secrets(store))
     return design, provider_for(design, store, options.emit)
 
 

@@ -14,7 +14,7 @@ async def down(options: Options) -> bool:
     bare = ClusterSpec(name=named(options).name)
     with working(options, bare, "down") as (store, emit, _):
         spec = store.intended_spec() or store.remembered_spec() or bare
-        provider = provider_for(designed(spec, passing_secrets(spec, store)), store, emit)
+        provider = provider_for(designed(spec, store, passing_secrets(spec, store)), store, emit)
         if not store.exists and not provider.remains():
             return False
         await provider.destroy()

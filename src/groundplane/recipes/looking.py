@@ -7,11 +7,14 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from groundplane.events import Emit, Progress, reported, silent
+from groundplane.spec.model import Role
+from groundplane.topology.model import Machine, Topology
 
 if TYPE_CHECKING:
     from groundplane.design import Design
-    from groundplane.machines.base import Provider
+    from groundplane.machines.base import MachineStatus, Provider
     from groundplane.rollout.plan import Leaving, Plan
+    from groundplane.state.step import Step
 
 LOOK = "look"
 """The step of whoever only looks at the platform."""
@@ -39,7 +42,7 @@ async def proposed(
     off = frozenset(name for name, now in power.items() if now is not Power.RUNNING)
     absent = frozenset(name for name, now in power.items() if now is Power.ABSENT)
     going = leaving(design, provider, anew)
-    steps = [*(step for one in going for step in design.leaving(one.machine)), *design.steps]
+    steps = [*(step for one in going for step in departure(design, one)), *design.steps]
     waiting = [state.machine for state in design.states if state.machine not in off]
 
     def wait() -> None:
@@ -66,9 +69,30 @@ def leaving(design: Design, provider: Provider, anew: Collection[str] = ()) -> t
     from groundplane.rollout.plan import Leaving
 
     ours = {machine.name: machine for machine in design.topology.machines}
-    there = [one for one in provider.status() if one.power is not Power.ABSENT]
+    there = [one for one in provider.status() if one.exists]
     strangers = [
-        Leaving(one.machine, one.power is Power.RUNNING) for one in there if one.name not in ours and one.machine
+        Leaving(_met(design.topology, one), one.power is Power.RUNNING, known=one.identity is not None)
+        for one in there
+        if one.name not in ours
     ]
     again = [Leaving(ours[one.name], one.power is Power.RUNNING, anew=True) for one in there if one.name in anew]
     return (*strangers, *again)
+
+
+def departure(design: Design, going: Leaving) -> tuple[Step, ...]:
+    """The Steps by which a machine leaves the others."""
+    return design.leaving(going.machine) if going.known else ()
+
+
+def _met(topology: Topology, status: MachineStatus) -> Machine:
+    """A machine that the file doesn't have, as far as its provider remembers it."""
+    known = status.identity
+    return Machine(
+        name=status.name,
+        role=known.roles[0] if known else Role.WORKER,
+        mac=known.mac if known else "",
+        address=known.address if known else topology.lan.range.network_address,
+        cpus=0,
+        memory=0,
+        fqdn=f"{status.name}.{topology.lan.domain}",
+    )

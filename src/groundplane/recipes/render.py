@@ -14,7 +14,7 @@ def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Pat
 
     spec = validate(options.file)
     store = Store(options.home, spec.name)
-    design = designed(spec, passing_secrets(spec, store))
+    design = designed(spec, store, passing_secrets(spec, store))
     states = {state.machine: state for state in design.states}
     unmade = store.known_secrets() is None
     tree = render_tree(design.topology, states, show_secrets=show_secrets, unmade=unmade)

@@ -49,7 +49,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
                 where=store.name,
                 hint="bring that about first with `groundplane apply`, then replace machines",
             )
-        design = designed(spec, kept_secrets(store))
+        design = designed(spec, store, kept_secrets(store))
         for name in names:
             known_machine(design.topology, name)
         provider = provider_for(design, store, emit)

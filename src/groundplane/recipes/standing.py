@@ -41,13 +41,16 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
 
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
     """Start or stop machines that exist, at once: those of ``names``, or all of them."""
+    from groundplane.machines.base import switch_of
+
     design, provider = existing(options)
     chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
     with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
         if not on:
+            switch = switch_of(provider, design.topology.name)
             async with asyncio.TaskGroup() as group:
                 for name in chosen:
-                    group.create_task(provider.stop(name, force=force))
+                    group.create_task(switch.stop(name, force=force))
             return
         from groundplane.rollout import carry_out
 
@@ -83,8 +86,10 @@ def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
 
 def console(options: Options, machine: str) -> Path:
     """Where the machine's console is written."""
+    from groundplane.machines.base import console_of
+
     design, provider = existing(options)
-    return provider.console(known_machine(design.topology, machine))
+    return console_of(provider, design.topology.name).console(known_machine(design.topology, machine))
 
 
 def kubectl(options: Options, argv: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 async def up(options: Options) -> Report:
     """Build the platform, or finish building it, or find that nothing is to be done; then verify it."""
+    from groundplane.machines.base import PowerSwitch
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
     from groundplane.verify import Report, run_checks
@@ -37,13 +38,15 @@ async def up(options: Options) -> Report:
     with working(options, spec, "up") as (store, emit, journal):
         secrets = made_secrets(spec, store)
         store.claim(spec)
-        design = designed(spec, secrets)
+        design = designed(spec, store, secrets)
+        store.remember_traits(design.topology.traits)
         images = await own_images(store, options, emit)
         provider = provider_for(design, store, emit)
         await provider.prepare()
         if images != store.images():
             # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
-            await provider.stop(design.topology.gateway.name)
+            if isinstance(provider, PowerSwitch):
+                await provider.stop(design.topology.gateway.name)
             store.remember_images(images)
         await _settled(provider)
         proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())

@@ -118,11 +118,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A machine that is there and should not be, or not as it is. ``anew``: one of its name comes in its place."""
+    """A machine that is there and should not be, or not as it is. ``anew``: one of its name comes in its place.
+
+    ``known`` is False for one that its provider remembers nothing of: it never came so far that anybody counts on it.
+    """
 
     machine: Machine
     alive: bool
     anew: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,11 +263,6 @@ class Provider(StrEnum):
 
     LAB = "lab"
 
-    @property
-    def operator_on_lan(self) -> bool:
-        """Whether the computer groundplane runs on has an address of its own on the machines' LAN."""
-        return self is Provider.LAB
-
 
 def _form_of_machines(value: object) -> str | None:
     """Which of the two forms ``machines`` has, so that only that form's problems are reported."""

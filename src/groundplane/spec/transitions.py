@@ -35,7 +35,7 @@ MEANING: Final[Mapping[Transition, str]] = {
 }
 """Each of them, for people."""
 
-CARRIED_OUT: Final = frozenset({Transition.LIVE})
+CARRIED_OUT: Final = frozenset(set(Transition) - {Transition.NEVER})
 """Those that this groundplane can carry out; a change of another kind is refused."""
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # reading the journal needs neither, and both take long to im
     from groundplane.spec.model import ClusterSpec
     from groundplane.spec.settling import NewerDefault
     from groundplane.store.remembered import Remembered
-    from groundplane.topology.model import Secrets
+    from groundplane.topology.model import Secrets, Traits
 
 
 class Store:
@@ -72,6 +72,27 @@ class Store:
         if read_private(self.folder / "secrets.json") is None:
             return None
         return self.secrets(_never)
+
+    def traits(self, look: Callable[[], Traits]) -> Traits:
+        """What the platform's machines are like, as remembered since they were made; what isn't remembered, as ``look``
+        finds it now."""
+        from groundplane.topology.traits_json import traits_from_json
+
+        self.home.check()
+        path = self.folder / "traits.json"
+        if (content := read_private(path)) is None:
+            return look()
+        try:
+            return traits_from_json(content, look)
+        except StoreError as error:
+            raise StoreError(error.what, where=str(path), hint=error.hint) from None
+
+    def remember_traits(self, traits: Traits) -> None:
+        from groundplane.topology.traits_json import traits_to_json
+
+        path, content = self._prepared() / "traits.json", traits_to_json(traits)
+        if read_private(path) != content:
+            write_private(path, content)
 
     def claim(self, spec: ClusterSpec) -> None:
         """Remember ``spec`` as what this platform is built from; FileChanged where it is another one already."""
@@ -196,7 +217,7 @@ class Store:
             raise unusable(self.folder, error) from error
 
 
-OURS = ("images.json", "next.json", "secrets.json", "spec.json", "verified")
+OURS = ("images.json", "next.json", "secrets.json", "spec.json", "traits.json", "verified")
 """The names this module writes in a platform's folder."""
 
 

@@ -77,6 +77,8 @@ class Machine:
     cpus: float
     memory: int  # bytes
     fqdn: str  # name + "." + domain
+    interface: str = "lan0"  # what its card on the LAN is called there
+    outer_interface: str = "wan0"  # the same for a second card, which only the gateway has
 
     @property
     def is_node(self) -> bool:
@@ -95,9 +97,6 @@ class Lan:
     pool_first: IPv4Address
     pool_last: IPv4Address
     ipv6: IPv6Network | None = None
-
-    interface: str = "lan0"  # every machine's LAN card bears this name
-    outer_interface: str = "wan0"  # the gateway's second card
 
     @property
     def gateway_ipv6(self) -> IPv6Address | None:

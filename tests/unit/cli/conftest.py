@@ -126,7 +126,8 @@ class Recipes:
         return self.report
 
     def named(self, options: Options) -> Named:
-        return Named(self.validate(options.file).name, self.fault)
+        spec = self.validate(options.file)
+        return Named(spec.name, spec.provider, self.fault)
 
     async def down(self, options: Options) -> bool:
         self.note("down", options)

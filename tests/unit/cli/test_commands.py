@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.machines.scripted import Scripted
 
 from groundplane.errors import FileChanged, GroundplaneError, StoreError, UsageError
 from groundplane.spec import InvalidCluster, Problem
+from groundplane.spec.model import ClusterSpec
 from groundplane.verify.report import Report, Result
 
 BROKEN = Report(
@@ -358,7 +360,7 @@ def test_words_are_completed(gp: Any, monkeypatch: pytest.MonkeyPatch, line: str
 
 
 def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from groundplane.machines.lab.host import Finding
+    from groundplane.machines.base import Finding
 
     findings = [Finding("overlay", True, "known"), Finding("mmdebstrap", False, "not installed", "apt-get install it")]
     asked: list[Path] = []
@@ -386,6 +388,25 @@ def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeyp
     findings[0] = Finding("overlay", True, "known", "modprobe overlay")
     document = json.loads(gp("doctor", "--json").out)
     assert document["findings"] == [{"name": "overlay", "ok": True, "seen": "known", "remedy": ""}]
+
+
+def test_doctor_asks_the_provider_the_file_names(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def kind_of(provider: str) -> Scripted:
+        asked.append(provider)
+        return Scripted()
+
+    elsewhere = ClusterSpec.model_construct(**{**ClusterSpec(name="x").__dict__, "provider": "hosts"})
+    monkeypatch.setattr("groundplane.machines.catalog.kind_of", kind_of)
+    answer = gp("doctor")
+    assert (answer.code, answer.out, answer.err, asked) == (0, "✓  a way there  a road\n", "", ["lab"])
+    (tmp_path / "cluster.yaml").write_text("nam: lab\n")
+    answer = gp("doctor")
+    assert (answer.code, asked) == (0, ["lab", "lab"])
+    assert "warning: cluster.yaml" in answer.err
+    monkeypatch.setattr("groundplane.cli.show.read_spec", lambda _: elsewhere)
+    assert (gp("doctor").err, asked[-1]) == ("", "hosts")
 
 
 def test_history(gp: Any, tmp_path: Path) -> None:

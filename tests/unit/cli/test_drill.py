@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from tests.unit.drill.made import report, timeline
+from tests.unit.machines.scripted import Scripted
 
 from groundplane.drill import DRILLS, Suite
+from groundplane.machines import catalog
 from groundplane.spec.model import ClusterSpec
 
 
@@ -107,6 +109,7 @@ def test_machines_that_somebody_may_miss_are_not_broken_unasked(
 
     elsewhere = ClusterSpec.model_construct(**{**ClusterSpec(name="x").__dict__, "provider": "hosts"})
     monkeypatch.setattr(module, "validate", lambda _: elsewhere)
+    monkeypatch.setattr(catalog, "KINDS", {"hosts": Scripted()})
     answer = gp("drill", "balancer-crash")
     assert answer.code == 2
     assert "--yes" in answer.err

@@ -156,7 +156,7 @@ def test_a_machine_falls_silent_at_once(
 ) -> None:
     up, down = {"flags": ["UP"], "master": "lan"}, {"flags": [], "master": "wan"}
     lab = Bridged(make_topology(), tmp_path, monkeypatch, l_gateway=up, w_gateway=down, l_cp1=up)
-    asyncio.run(lab.network.silence(make_topology().gateway))
+    asyncio.run(lab.network.silence("gateway"))
     assert lab.told == ["link set l-gateway down"]
 
 
@@ -188,7 +188,7 @@ def test_without_a_lab_there_is_nothing_to_silence_or_mend(
     monkeypatch.setattr(network_module, "mounted", lambda *_: False)
 
     async def main() -> None:
-        await lab.network.silence(make_topology().gateway)
+        await lab.network.silence("gateway")
         await lab.network.mend()
 
     asyncio.run(main())

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Coroutine
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
+from groundplane.cloudinit.seed import Seed
 from groundplane.errors import MachineError
 from groundplane.events import silent
-from groundplane.machines.lab import kernel, provider
+from groundplane.machines.base import Blueprint, Identity, MachineStatus, Power
+from groundplane.machines.lab import kernel, provider, rootfs
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.containers import Containers
+from groundplane.machines.lab.identity import write_identity
+from groundplane.machines.lab.names import Folders
 from groundplane.machines.lab.network import Network
 from groundplane.machines.lab.provider import LabProvider
+from groundplane.spec.model import Role
+from groundplane.state.model import MachineState
 from groundplane.topology.model import Topology
 
 
@@ -97,6 +105,89 @@ def test_remains_that_another_state_folder_holds_are_told_with_that_folder(lab: 
         lab.remains()
     assert caught.value.where == str(tmp_path / "a")
     assert f"--state-dir {tmp_path.parent}" in caught.value.hint
+
+
+def machine_file(tmp_path: Path, machine: str, name: str) -> Path:
+    path = tmp_path / "b/lab/machines" / machine / name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def test_machines_that_the_file_no_longer_has_are_told_with_who_they_are(alone: LabProvider, tmp_path: Path) -> None:
+    stranger = Identity("w9", (Role.WORKER,), "02:00:00:00:09:09", IPv4Address("10.80.0.99"))
+    write_identity(machine_file(tmp_path, "w9", "machine.json"), stranger)
+    machine_file(tmp_path, "w9", "made").touch()
+    machine_file(tmp_path, "cp1", "made").touch()
+    (tmp_path / "netns/gp-demo.cp7").mkdir(parents=True)
+    assert alone.status() == (
+        MachineStatus("gateway", Power.ABSENT),
+        MachineStatus("cp1", Power.OFF),
+        MachineStatus("cp2", Power.ABSENT),
+        MachineStatus("cp7", Power.ABSENT, unfinished=True),
+        MachineStatus("w9", Power.OFF, identity=stranger),
+    )
+    assert [machine.name for machine in alone.status() if machine.exists] == ["cp1", "cp7", "w9"]
+
+
+def test_a_machine_whose_creation_was_cut_short_is_told(
+    alone: LabProvider, tmp_path: Path, make_topology: Callable[..., Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    machine = make_topology().machine("cp2")
+    tmp_path.joinpath("b").mkdir(mode=0o700)
+    monkeypatch.setattr(rootfs, "_seed", cut_short)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        rootfs.make(Folders(tmp_path / "b"), "demo", machine, Blueprint(MachineState("cp2"), Seed(b"", b"", b"")))
+    found = next(entry for entry in alone.status() if entry.name == "cp2")
+    identity = Identity("cp2", (Role.CONTROL_PLANE,), machine.mac, machine.address)
+    assert found == MachineStatus("cp2", Power.ABSENT, identity=identity, unfinished=True)
+
+
+def test_what_runs_under_our_name_in_anothers_lab_is_not_told_as_ours(lab: LabProvider, tmp_path: Path) -> None:
+    (tmp_path / "host2/sys/fs/cgroup/groundplane/demo/w9").mkdir(parents=True)
+    assert [machine.name for machine in lab.status()] == ["gateway", "cp1", "cp2"]
+
+
+def test_a_machine_that_the_file_no_longer_has_is_stopped_and_removed(
+    alone: LabProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+
+    def noted(word: str) -> Callable[[object, str], Coroutine[None, None, bool]]:
+        async def note(_: object, machine: str) -> bool:
+            done.append((word, machine))
+            return True
+
+        return note
+
+    for word in ("shut_down", "kill"):
+        monkeypatch.setattr(Containers, word, noted(word))
+    for word in ("silence", "unplug"):
+        monkeypatch.setattr(Network, word, noted(word))
+    machine_file(tmp_path, "w9", "made").touch()
+    asyncio.run(alone.stop("w9"))
+    assert done == [(word, "w9") for word in ("shut_down", "silence", "kill", "unplug")]
+    asyncio.run(alone.remove("w9"))
+    assert not [machine for machine in alone.status() if machine.exists]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"name": "w9", "roles": ["king"], "mac": "", "address": "10.0.0.1"}']
+)
+def test_a_damaged_identity_hides_no_machine_and_is_written_anew(
+    alone: LabProvider, tmp_path: Path, make_topology: Callable[..., Topology], content: str
+) -> None:
+    machine_file(tmp_path, "cp1", "made").touch()
+    machine_file(tmp_path, "cp1", "machine.json").write_text(content)
+    assert alone.status()[1] == MachineStatus("cp1", Power.OFF)
+    machine = make_topology().machine("cp1")
+    assert not rootfs.make(
+        Folders(tmp_path / "b"), "demo", machine, Blueprint(MachineState("cp1"), Seed(b"", b"", b""))
+    )
+    assert alone.status()[1].identity == Identity("cp1", (Role.CONTROL_PLANE,), machine.mac, machine.address)
 
 
 def test_a_full_disk_is_told_as_the_machines_error() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.cloudinit.seed import Seed
-from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.base import Blueprint
 from groundplane.machines.lab import rootfs
 from groundplane.machines.lab.names import Folders, machine_id
 from groundplane.state.model import DataFolder, MachineState
@@ -61,26 +61,26 @@ def test_a_creation_cut_short_begins_anew(folders: Folders, make_topology: Calla
     assert not stray.exists()
 
 
-def test_it_stands_on_the_material_of_its_next_start(
+def test_it_stands_on_the_trees_of_its_next_start(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:
     make(folders, make_topology())
     for generation in ("one", "two"):
         root = tmp_path / generation
-        rootfs.stand_on(folders, "cp1", Material(root, tmp_path / "s", tmp_path / "r"), tmp_path / "l")
+        rootfs.stand_on(folders, "cp1", rootfs.Trees(root, tmp_path / "s", tmp_path / "r"), tmp_path / "l")
         assert (folders.machine("cp1") / "base").readlink() == root
 
 
 def test_data_folders_lie_on_the_host_and_the_registry_is_the_gateways(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:
-    topology, material = make_topology(), Material(tmp_path, tmp_path, tmp_path / "registry")
+    topology, trees = make_topology(), rootfs.Trees(tmp_path, tmp_path, tmp_path / "registry")
     wanted = (DataFolder("/var/lib/kubelet"), DataFolder("/var/lib/etcd", 0o700))
-    found = asyncio.run(rootfs.binds(folders, topology.machine("cp1"), wanted, material))
+    found = asyncio.run(rootfs.binds(folders, topology.machine("cp1"), wanted, trees))
     assert [bind.target for bind in found] == ["/var/lib/etcd", "/var/lib/kubelet"]
     assert found[0].source == tmp_path / "lab/data/cp1/var/lib/etcd"
     assert found[0].source.stat().st_mode & 0o777 == 0o700
-    gateway = asyncio.run(rootfs.binds(folders, topology.gateway, (), material))
+    gateway = asyncio.run(rootfs.binds(folders, topology.gateway, (), trees))
     assert [(bind.target, bind.read_only) for bind in gateway] == [("/srv/registry", True)]
 
 
@@ -97,8 +97,8 @@ def test_a_folder_for_which_so_much_is_enough_gets_a_disk_of_that_size(
     make(folders, make_topology())
     wanted = (DataFolder("/var/lib/etcd", 0o700, enough=64 << 20), DataFolder("/var/lib/kubelet"))
     for _ in range(2):  # what is on a disk stays there
-        material = Material(tmp_path, tmp_path, tmp_path)
-        asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, material, runner=runner))
+        trees = rootfs.Trees(tmp_path, tmp_path, tmp_path)
+        asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, trees, runner=runner))
     (disk,) = (folders.machine("cp1") / "disks").iterdir()
     assert (disk / "image").stat().st_size == 64 << 20
     assert [(argv[0], argv[-1]) for argv in made] == [("mkfs.ext4", str(disk / "image"))]
@@ -111,8 +111,8 @@ def test_without_loop_devices_a_data_folder_is_the_hosts(
     monkeypatch.setattr(rootfs, "LOOP_CONTROL", tmp_path / "none")
     make(folders, make_topology())
     wanted = (DataFolder("/var/lib/etcd", enough=64 << 20),)
-    material = Material(tmp_path, tmp_path, tmp_path)
-    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, material))
+    trees = rootfs.Trees(tmp_path, tmp_path, tmp_path)
+    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), wanted, trees))
     assert not (folders.machine("cp1") / "disks").exists()
 
 
@@ -120,8 +120,8 @@ def test_a_removed_machine_leaves_nothing(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:
     make(folders, make_topology())
-    material = Material(tmp_path, tmp_path, tmp_path)
-    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), (DataFolder("/var/lib/etcd"),), material))
+    trees = rootfs.Trees(tmp_path, tmp_path, tmp_path)
+    asyncio.run(rootfs.binds(folders, make_topology().machine("cp1"), (DataFolder("/var/lib/etcd"),), trees))
     rootfs.remove(folders, "cp1")
     rootfs.remove(folders, "cp1")
     (folders.machines / "stray").write_text("not a folder")

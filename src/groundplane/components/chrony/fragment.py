@@ -16,7 +16,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment:
     environment = templates(__file__)
     served = machine.role is Role.GATEWAY
     config = environment.get_template("server.conf.j2" if served else "client.conf.j2").render(
-        lan=topology.lan, traits=topology.traits
+        lan=topology.lan, gateway=topology.gateway, traits=topology.traits
     )
     options = environment.get_template("default.j2").render(traits=topology.traits)
     drop_in = environment.get_template("chrony.service.conf.j2").render(traits=topology.traits)

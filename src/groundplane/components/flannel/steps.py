@@ -22,7 +22,7 @@ def manifest(topology: Topology) -> bytes:
         .render(
             pods=topology.spec.kubernetes.pods,
             image=topology.software.flannel_image,
-            interface=topology.lan.interface,
+            interfaces=dict.fromkeys(machine.interface for machine in topology.nodes),
         )
         .encode()
     )

@@ -62,32 +62,32 @@ def _gateway_serves(topology: Topology) -> Check:
 
 
 def _serves_lan(topology: Topology, socket: Socket, protocol: str, port: int) -> bool:
-    lan = topology.lan
-    here = socket.address == str(lan.gateway) or (socket.address in WILDCARDS and socket.device in ("", lan.interface))
+    card = topology.gateway.interface
+    everywhere = socket.address in WILDCARDS and socket.device in ("", card)
+    here = everywhere or socket.address == str(topology.lan.gateway)
     return here and (socket.protocol, socket.port) == (protocol, port)
 
 
 def _outer_side_silent(topology: Topology) -> Check:
-    lan, gateway, uplink = topology.lan, topology.gateway.name, topology.spec.network.uplink
+    gateway, card = topology.gateway.name, topology.gateway.outer_interface
+    uplink = topology.spec.network.uplink
     outer_address = str(uplink.address.ip) if uplink else ""
 
     async def probe(reach: Reach) -> str:
         chain = await reach.run(gateway, ["nft", "list", "chain", "inet", TABLE, "input"], timeout=10, check=False)
         if chain.status != 0 or "policy drop" not in chain.text:
             raise NotYet(f"the packet filter of {CONFIG} isn't loaded: {chain.stderr.decode(errors='replace').strip()}")
-        if lan.outer_interface in chain.text:
-            raise NotYet(f"the packet filter has a rule that lets {lan.outer_interface} in")
+        if card in chain.text:
+            raise NotYet(f"the packet filter has a rule that lets {card} in")
         listening = sockets((await reach.run(gateway, _LISTENING, timeout=10)).text)
         exposed = [
             str(socket)
             for socket in listening
-            if socket.device == lan.outer_interface
-            or socket.address == outer_address
-            or (socket.everywhere and not _harmless(socket))
+            if socket.device == card or socket.address == outer_address or (socket.everywhere and not _harmless(socket))
         ]
         if exposed:
             raise NotYet(f"listens on the outer side: {some(exposed)}")
-        return f"nothing listens on {lan.outer_interface}, and the packet filter drops what comes in there"
+        return f"nothing listens on {card}, and the packet filter drops what comes in there"
 
     return Check(
         name="outer-side-silent",

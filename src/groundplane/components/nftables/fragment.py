@@ -20,6 +20,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         .get_template("nftables.conf.j2")
         .render(
             lan=topology.lan,
+            gateway=machine,
             uplink=uplink,
             table=TABLE,
             voters=[balancer.address for balancer in topology.balancers] if len(topology.balancers) > 1 else [],

@@ -40,7 +40,7 @@ async def answering(reach: Reach, topology: Topology) -> tuple[str, ...]:
     ``-b`` keeps broadcasting: asking the first one alone from then on would hide a second.
     """
     address = str(topology.lan.floating)
-    argv = ["arping", "-b", "-c", "3", "-w", "3", "-I", topology.lan.interface, address]
+    argv = ["arping", "-b", "-c", "3", "-w", "3", "-I", topology.gateway.interface, address]
     answer = await reach.run(topology.gateway.name, argv, timeout=20, check=False)
     return macs(answer.text)
 

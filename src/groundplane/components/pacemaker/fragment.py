@@ -13,6 +13,7 @@ from groundplane.components.corosync import timing
 from groundplane.components.corosync.fragment import node_id
 from groundplane.components.haproxy.fragment import HEALTH_PATH, HEALTH_PORT
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
+from groundplane.errors import StateError
 from groundplane.spec.model import Role, Standby
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
 from groundplane.topology.model import Machine, Topology
@@ -79,7 +80,7 @@ def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     unit = environment.get_template("lease.service.j2").render(
         program=LEASE_PROGRAM,
         address=topology.lan.floating,
-        card=topology.lan.interface,
+        card=machine.interface,
         length=LEASE,
         armed=LEASE_ARMED,
         leaving=LEASE_LEAVING,
@@ -103,6 +104,7 @@ def cib(topology: Topology) -> bytes:
         .get_template("cib.xml.j2")
         .render(
             topology=topology,
+            card=_card(topology),
             schema=_SCHEMAS.get(topology.spec.image.release, _OLDER_SCHEMA),
             nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
             hot=topology.spec.balancers.standby is Standby.HOT,
@@ -111,3 +113,15 @@ def cib(topology: Topology) -> bytes:
         )
     )
     return text.encode()
+
+
+def _card(topology: Topology) -> str:
+    """What the card that takes the address is called: Pacemaker keeps one name for all balancers."""
+    names = sorted({balancer.interface for balancer in topology.balancers})
+    if len(names) != 1:
+        raise StateError(
+            f"the balancers' cards on the LAN have different names: {', '.join(names)}",
+            where="pacemaker",
+            hint="give them one name on all balancers: Pacemaker's configuration is the same on each",
+        )
+    return names[0]

@@ -41,6 +41,6 @@ def fragment(topology: Topology, machine: Machine) -> Fragment:
             File(PLATFORM_CA, topology.secrets.platform_ca.certificate),
             *(Package(name) for name in PACKAGES),
             *SYSCTLS,
-            Address(topology.lan.interface, str(machine.address)),
+            Address(machine.interface, str(machine.address)),
         ),
     )

@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from groundplane.bundle.apt import host_mirrors, keyring
 from groundplane.errors import HostError
 from groundplane.image.removal import MOUNTS, read_mounts, unescape
+from groundplane.machines.base import Finding
 from groundplane.machines.lab.bridging import MODULE, filters, loadable
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.kernel import differences
@@ -50,16 +51,6 @@ _FEATURES: Final = (
     ("bridge", "ip link add gp-c type bridge"),
     ("vxlan", "ip link add gp-d type vxlan id 1 dstport 4789"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. ``remedy`` says what to do where it isn't ``fine``."""
-
-    name: str
-    fine: bool
-    seen: str
-    remedy: str = ""
 
 
 def missing_tools(

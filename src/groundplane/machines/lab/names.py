@@ -119,6 +119,10 @@ class Folders:
         """Written last when a machine is created: its seed's digest. Without it, the creation was cut short."""
         return self.machine(machine) / "made"
 
+    def identity(self, machine: str) -> Path:
+        """Written first: who the machine is, also while its creation isn't finished."""
+        return self.machine(machine) / "machine.json"
+
     def console(self, machine: str) -> Path:
         return self.machine(machine) / "console.log"
 

@@ -52,10 +52,10 @@ class Link:
 
 def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
     """The cards a machine has: one on the LAN, and the gateway's second one on the outer bridge."""
-    lan = Card(topology.lan.interface, machine.mac, LAN)
+    lan = Card(machine.interface, machine.mac, LAN)
     if machine.role is not Role.GATEWAY:
         return (lan,)
-    return (lan, Card(topology.lan.outer_interface, outer_mac(topology.name, machine.name), WAN))
+    return (lan, Card(machine.outer_interface, outer_mac(topology.name, machine.name), WAN))
 
 
 def operator_address(topology: Topology) -> IPv4Address:
@@ -196,12 +196,12 @@ class Network:
         await self._batch(self._names.namespace, cabling.outside)
         return made or bool(cabling.outside)
 
-    async def silence(self, machine: Machine) -> None:
+    async def silence(self, machine: str) -> None:
         """Take the machine's cables down: from this moment on nothing of it is heard, no last words either.
 
         Nothing happens where it has none.
         """
-        cables = await self._cables(machine.name)
+        cables = await self._cables(machine)
         lines = [f"link set {end} down" for end, link in cables.items() if link.up]
         await self._batch(self._names.namespace, lines)
 
@@ -218,11 +218,8 @@ class Network:
         if not self._standing():
             return
         outside = await self._links(self._names.namespace)
-        plugged = [
-            (port(machine.name, card.bridge), card.bridge)
-            for machine in self._topology.machines
-            for card in cards(self._topology, machine)
-        ]
+        names = {*self.machines(), *(machine.name for machine in self._topology.machines)}
+        plugged = [(port(name, bridge), bridge) for name in sorted(names) for bridge in (LAN, WAN)]
         lines = [
             line for end, bridge in plugged if end in outside for line in mending_commands(end, bridge, outside[end])
         ]

@@ -1,6 +1,6 @@
 """The lab: machines as system containers of this computer, in a network of their own. The embedded default.
 
-    lab = LabProvider(topology, material, state, emit)      # state: the platform's own folder, 0700
+    lab = LabProvider(topology, trees, state, emit)         # state: the platform's own folder, 0700
     await lab.prepare()                                     # network, kernel settings, forwarder
     await lab.ensure("gateway", Blueprint(state, seed))     # any number at once, the gateway first
     await lab.wait_ready("gateway", deadline=60)
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import IPv4Address
@@ -27,7 +27,7 @@ from groundplane.errors import MachineError
 from groundplane.events import Emit, Progress, reported
 from groundplane.image.removal import remove_tree
 from groundplane.image.threads import to_the_end
-from groundplane.machines.base import Blueprint, MachineStatus, Material, Power
+from groundplane.machines.base import Blueprint, MachineStatus, Power
 from groundplane.machines.lab import guest, kernel, rootfs
 from groundplane.machines.lab.bridging import filter_bridges
 from groundplane.machines.lab.cgroups import detect
@@ -35,6 +35,7 @@ from groundplane.machines.lab.containers import Containers
 from groundplane.machines.lab.forwarder import Forwarder
 from groundplane.machines.lab.hierarchy import Limits
 from groundplane.machines.lab.host import require_lab
+from groundplane.machines.lab.identity import read_identity
 from groundplane.machines.lab.names import FORWARDER, NAMESPACES, Folders, Names, machine_id
 from groundplane.machines.lab.network import Network, operator_address
 from groundplane.machines.lab.nspawn import Container
@@ -52,14 +53,14 @@ _NSPAWN_RUN: Final = Path("/run/systemd/nspawn")
 
 
 class LabProvider:
-    """A Provider that drills can break.
+    """A Provider that has a power switch, consoles and faults, and puts this computer on the LAN.
 
     ``state`` is the platform's own folder; the lab keeps its things in ``<state>/lab``.
     """
 
-    def __init__(self, topology: Topology, material: Material | None, state: Path, emit: Emit) -> None:
+    def __init__(self, topology: Topology, trees: rootfs.Trees | None, state: Path, emit: Emit) -> None:
         self._topology = topology
-        self._material = material
+        self._trees = trees
         self._state = state.resolve()
         self._emit = emit
         self._names = Names(topology.name)
@@ -102,7 +103,7 @@ class LabProvider:
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create and start it as needed; returns when its systemd has begun (see ``wait_ready``).
 
-        One that runs gets its size's limits anew. It stands on the current Material and has the data folders of
+        One that runs gets its size's limits anew. It stands on the current trees and has the data folders of
         ``blueprint`` from its next start on.
         """
         wanted = self._topology.machine(machine)
@@ -138,13 +139,12 @@ class LabProvider:
     async def stop(self, machine: str, *, force: bool = False) -> None:
         """Shut it down, at once with ``force``. One that doesn't end in a minute is cut off, and an event says so."""
         self._refuse_others()
-        wanted = self._topology.machine(machine)
         async with self._turns[machine]:
             with reported(self._emit, machine, "stop") as outcome:
                 outcome.changed = self._containers.manager(machine) is not None
                 if not force and not await self._containers.shut_down(machine):
                     self._emit(Progress(machine, "stop", note="it didn't shut down in time and is cut off"))
-                await self._network.silence(wanted)
+                await self._network.silence(machine)
                 await self._containers.kill(machine)
                 await self._network.unplug(machine)
 
@@ -192,8 +192,11 @@ class LabProvider:
         return bool(groups or self._network.stands() or self._known() or self._folders.root.exists())
 
     def status(self) -> tuple[MachineStatus, ...]:
-        """Every machine of the topology, in its order."""
-        return tuple(self._status(machine.name) for machine in self._topology.machines)
+        """Every machine of the topology in its order, then, by name, every other that there is anything left of."""
+        known, ours = self._known(), self._other() is None
+        wanted = [machine.name for machine in self._topology.machines]
+        names = (*wanted, *(name for name in known if name not in wanted))
+        return tuple(self._status(name, known, ours) for name in names)
 
     def api_endpoint(self) -> tuple[str, int]:
         """Where on this computer the API answers; the port stays the same as long as it can."""
@@ -232,8 +235,8 @@ class LabProvider:
     async def _undo_faults(self) -> None:
         """Undo what a drill did that was killed before it could."""
         await self._network.mend()
-        for machine in self._topology.machines:
-            self._containers.thaw(machine.name)
+        for machine in self._known():
+            self._containers.thaw(machine)
 
     def _other(self) -> Path | None:
         """The state folder of another lab of our name that stands: every name and number here is then that one's."""
@@ -249,12 +252,12 @@ class LabProvider:
         return self._containers.leader(machine)
 
     async def _start(self, machine: Machine, blueprint: Blueprint) -> None:
-        if self._material is None:
+        if self._trees is None:
             raise MachineError("it can't be started without the image and the bundle", where=machine.name)
         layer = guest.write_layer(self._folders.layer)
-        rootfs.stand_on(self._folders, machine.name, self._material, layer)
+        rootfs.stand_on(self._folders, machine.name, self._trees, layer)
         data = blueprint.state.data_folders
-        binds = await rootfs.binds(self._folders, machine, data, self._material)
+        binds = await rootfs.binds(self._folders, machine, data, self._trees)
         container = Container(
             name=self._names.container(machine.name),
             hostname=machine.name,
@@ -266,17 +269,20 @@ class LabProvider:
         )
         await self._containers.start(container, machine.name, _limits(machine))
 
-    def _status(self, machine: str) -> MachineStatus:
-        if not self._folders.made(machine).is_file():
-            return MachineStatus(machine, Power.ABSENT)
-        if self._other() is not None or self._containers.manager(machine) is None:
-            return MachineStatus(machine, Power.OFF)
+    def _status(self, machine: str, known: Collection[str], ours: bool) -> MachineStatus:
+        """``ours``: what runs under our name is this lab's and no other's."""
+        made = self._folders.made(machine).is_file()
+        identity, unfinished = read_identity(self._folders.identity(machine)), machine in known and not made
+        if not ours or self._containers.manager(machine) is None:
+            return MachineStatus(machine, Power.OFF if made else Power.ABSENT, identity=identity, unfinished=unfinished)
         usage = self._containers.usage(machine)
-        return MachineStatus(machine, Power.RUNNING, usage.memory, usage.cpu_seconds)
+        return MachineStatus(machine, Power.RUNNING, usage.memory, usage.cpu_seconds, identity, unfinished)
 
     def _known(self) -> tuple[str, ...]:
-        """Every machine there is anything left of."""
-        found = {*self._cgroups.groups(self._topology.name), *self._network.machines()}
+        """Every machine of ours there is anything left of."""
+        found: set[str] = set()
+        if self._other() is None:
+            found.update(self._cgroups.groups(self._topology.name), self._network.machines())
         for folder in (self._folders.machines, self._folders.data):
             if folder.is_dir():
                 found.update(path.name for path in folder.iterdir())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from groundplane.image.removal import remove_tree
-from groundplane.machines.base import Blueprint, Material
+from groundplane.machines.base import Blueprint, Material, Tree
 from groundplane.machines.lab.command import Runner, run
+from groundplane.machines.lab.identity import identity_of, read_identity, write_identity
 from groundplane.machines.lab.names import Folders, machine_id
 from groundplane.machines.lab.nspawn import Bind
 from groundplane.spec.model import Role
@@ -23,6 +25,19 @@ LOOP_CONTROL: Final = Path("/dev/loop-control")
 """The kernel's door to loop devices. Some containers have none: data folders are the host's alone there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """What a lab's machines are made of: a root tree, the software over it, what the gateway's registry serves."""
+
+    root: Path
+    software: Path
+    registry: Path
+
+    @classmethod
+    def of(cls, material: Material) -> Trees:
+        return cls(material.trees[Tree.ROOT], material.trees[Tree.SOFTWARE], material.trees[Tree.REGISTRY])
+
+
 def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> bool:
     """Create the machine's folder with its seed where it isn't there; return whether it was made.
 
@@ -30,11 +45,14 @@ def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> 
     One whose creation was cut short has never run, and is made anew.
     """
     if folders.made(machine.name).is_file():
+        if read_identity(folders.identity(machine.name)) is None:  # an older groundplane wrote none
+            write_identity(folders.identity(machine.name), identity_of(machine))
         return False
     folder = folders.machine(machine.name)
     remove_tree(folder)
     remove_tree(folders.data / machine.name)
     private_folder(folder)
+    write_identity(folders.identity(machine.name), identity_of(machine))
     for name in ("upper", "work", "rootfs"):
         _folder(folder / name, 0o755)
     upper = folder / "upper"
@@ -46,11 +64,11 @@ def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> 
     return True
 
 
-def stand_on(folders: Folders, machine: str, material: Material, layer: Path) -> None:
+def stand_on(folders: Folders, machine: str, trees: Trees, layer: Path) -> None:
     """Point the machine at what it stands on, to be followed at its next start. Short names: mount(8) reads them
     as options, where a colon or a comma in a longer path would end one."""
     folder = folders.machine(machine)
-    for name, target in (("base", material.root), ("software", material.software), ("layer", layer)):
+    for name, target in (("base", trees.root), ("software", trees.software), ("layer", layer)):
         link = folder / name
         fresh = folder / f".{name}"
         fresh.unlink(missing_ok=True)
@@ -59,7 +77,7 @@ def stand_on(folders: Folders, machine: str, material: Material, layer: Path) ->
 
 
 async def binds(
-    folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], material: Material, *, runner: Runner = run
+    folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], trees: Trees, *, runner: Runner = run
 ) -> tuple[Bind, ...]:
     """What of this computer appears in the machine; its data folders are made where they are missing."""
     found = []
@@ -75,7 +93,7 @@ async def binds(
             source.chmod(data.mode)
         found.append(Bind(source, data.path))
     if machine.role is Role.GATEWAY:
-        found.append(Bind(material.registry.resolve(), REGISTRY, read_only=True))
+        found.append(Bind(trees.registry.resolve(), REGISTRY, read_only=True))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_ad
 from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Counts, Role, Size
 from groundplane.spec.problem import Path
+from groundplane.spec.providers import OPERATOR_ON_LAN
 from groundplane.spec.rules.finding import Finding
 from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, in_pool, not_a_host_of
 
@@ -207,7 +208,7 @@ def range_has_room(draft: Draft) -> Iterator[Finding]:
         yield Finding(path, error.what, error.hint, at_key=path == POOL)
         return
     taken = {laid_out.floating, *laid_out.machines}
-    if draft.spec.provider.operator_on_lan and spare_address(lan, pool_of(draft.spec.network), taken) is None:
+    if OPERATOR_ON_LAN[draft.spec.provider] and spare_address(lan, pool_of(draft.spec.network), taken) is None:
         message = f"{lan} has no address left for this computer, which reaches the machines from one of the LAN"
         wider = f"widen network.lan to a /{lan.prefixlen - 1}, or " if lan.prefixlen > WIDEST else ""
         instead = f"{wider}state a smaller network.dhcp-pool"

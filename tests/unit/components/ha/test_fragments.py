@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,8 +11,9 @@ from tests.unit.components.ha.platform import topology
 
 from groundplane.components import corosync, haproxy, pacemaker, qnetd
 from groundplane.components.corosync import timing
-from groundplane.components.pacemaker.fragment import CIB, LEASE, cib
+from groundplane.components.pacemaker.fragment import CIB, LEASE, LEASE_UNIT, cib
 from groundplane.components.qnetd import nss
+from groundplane.errors import StateError
 from groundplane.spec.model import Standby
 from groundplane.state import Fragment, MachineState, compose
 from groundplane.topology.model import Topology
@@ -50,6 +52,20 @@ def test_only_balancers_and_the_gateway_get_anything() -> None:
 
 def test_both_balancers_get_the_same_first_configuration_of_pacemaker() -> None:
     assert content(topology(), "lb1", CIB) == content(topology(), "lb2", CIB)
+
+
+def renamed(of: Topology, *names: str) -> Topology:
+    """With the LAN cards of these machines called otherwise."""
+    machines = (replace(machine, interface="ens3") if machine.name in names else machine for machine in of.machines)
+    return replace(of, machines=tuple(machines))
+
+
+def test_the_address_is_put_on_the_balancers_own_card() -> None:
+    other = renamed(topology(), "lb1", "lb2")
+    assert b'name="nic" value="ens3"' in cib(other)
+    assert "--card ens3" in content(other, "lb1", f"/etc/systemd/system/{LEASE_UNIT}")
+    with pytest.raises(StateError, match="ens3, lan0"):
+        cib(renamed(topology(), "lb2"))
 
 
 def test_same_input_same_bytes() -> None:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from groundplane.components import containerd, flannel, kubeadm
 from groundplane.components.cluster import paths
+from groundplane.components.flannel.steps import manifest
 from groundplane.components.kubeadm import config
 from groundplane.spec.model import ClusterSpec, Network, Uplink
 from groundplane.state.compose import compose
@@ -216,3 +217,11 @@ def test_with_an_uplink_the_own_registry_is_asked_first(topology: Topology) -> N
     assert "server" not in settings
     assert list(settings["host"]) == ["https://registry.groundplane.internal:5000/v2/docker.io"]
     assert "/etc/containerd/certs.d/_default/hosts.toml" not in held
+
+
+def test_flannel_is_told_every_name_that_a_nodes_card_has(topology: Topology) -> None:
+    machines = tuple(
+        replace(machine, interface="ens3") if machine.name == "worker2" else machine for machine in topology.machines
+    )
+    lines = [line.strip() for line in manifest(replace(topology, machines=machines)).decode().splitlines()]
+    assert [line for line in lines if "--iface" in line] == ["- --iface=lan0", "- --iface=ens3"]

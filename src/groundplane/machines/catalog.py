@@ -1,0 +1,19 @@
+"""Every kind of provider. To add one: its word in ``spec.model.Provider``, its folder here, its row below, and one in
+``spec/providers.py``; without a row nothing can be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from groundplane.machines.base import ProviderKind
+from groundplane.machines.lab.kind import LabKind
+from groundplane.spec.exhaustive import exhaustive
+from groundplane.spec.model import Provider
+
+KINDS: Final[Mapping[Provider, ProviderKind]] = exhaustive(Provider, {Provider.LAB: LabKind()})
+
+
+def kind_of(provider: Provider) -> ProviderKind:
+    """The kind that a file's ``provider:`` names."""
+    return KINDS[provider]
