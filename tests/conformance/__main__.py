@@ -22,7 +22,7 @@ from groundplane.cli.output import Output, duration
 from groundplane.cli.progress import shown
 from groundplane.components.cluster.kubeconfig import user_kubeconfig
 from groundplane.errors import GroundplaneError
-from groundplane.machines.lab.provider import LabProvider
+from groundplane.machines.base import OnLan
 from groundplane.store import Home, write_private
 from tests.conformance import report
 from tests.conformance.kit import KUBERNETES, Kit, build
@@ -112,8 +112,8 @@ def _groundplane(options: argparse.Namespace, command: str, *words: str) -> None
 def _ground(options: argparse.Namespace) -> Ground:
     """The suite runs on this computer but in the lab's network: tests speak to the nodes' own addresses too."""
     plan, provider = recipes.existing(recipes.Options(options.file, state_dir=options.state_dir))
-    if not isinstance(provider, LabProvider):
-        raise GroundplaneError("only the lab's network can be entered from here")
+    if not isinstance(provider, OnLan):
+        raise GroundplaneError("its provider puts nothing on the machines' LAN from here")
     server = f"https://{plan.topology.lan.floating}:6443"
     secret = asyncio.run(user_kubeconfig(provider.transport, plan.topology, server))
     path = options.out / "kubeconfig"

@@ -170,14 +170,16 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
 
     spec = design.topology.spec
     wanted = kind_of(spec.provider).material
+
+    async def imaged() -> Mapping[Tree, Path]:
+        if Tree.ROOT not in wanted:
+            return {}
+        return {Tree.ROOT: (await image.build(spec.image, design.packages, options.home.prepared_cache(), emit)).path}
+
     async with asyncio.TaskGroup() as group:
         bundling = group.create_task(_bundled(spec, options, emit, images, wanted - {Tree.ROOT}))
-        if Tree.ROOT not in wanted:
-            imaging = None
-        else:
-            imaging = group.create_task(image.build(spec.image, design.packages, options.home.prepared_cache(), emit))
-    root = {} if imaging is None else {Tree.ROOT: imaging.result().path}
-    return Material({**root, **bundling.result()})
+        imaging = group.create_task(imaged())
+    return Material({**imaging.result(), **bundling.result()})
 
 
 async def _bundled(

@@ -44,6 +44,7 @@ async def proposed(
     going = leaving(design, provider, anew)
     steps = [*(step for one in going for step in departure(design, one)), *design.steps]
     waiting = [state.machine for state in design.states if state.machine not in off]
+    nobody = not waiting
 
     def wait() -> None:
         emit(Progress("platform", LOOK, note=f"waiting for {some(waiting) or 'the cluster'}"))
@@ -56,7 +57,7 @@ async def proposed(
         wait()
         found, not_so, active = await asyncio.gather(
             look(design.states, off, absent, AgentLink(reach).observe, looked),
-            not_holding(steps, off - {one.machine.name for one in going}, reach),
+            not_holding(steps, off - {one.machine.name for one in going}, reach, nobody=nobody),
             holder(reach, design.topology),
         )
     seen = Seen(found, not_so, going, active, verified)

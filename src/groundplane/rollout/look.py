@@ -50,13 +50,17 @@ async def look(
     return {state.machine: result for state, result in zip(states, found, strict=True)}
 
 
-async def not_holding(steps: Sequence[Step], off: Collection[str], reach: Reach) -> tuple[StepPlan, ...]:
-    """The Steps that would be carried out, in their order. One that needs a machine of ``off`` isn't asked: it can't
-    be until that one runs. A probe that fails doesn't hold, and says why."""
+async def not_holding(
+    steps: Sequence[Step], off: Collection[str], reach: Reach, *, nobody: bool = False
+) -> tuple[StepPlan, ...]:
+    """The Steps that would be carried out, in their order. One that needs a machine of ``off`` isn't asked, nor is any
+    where ``nobody`` runs: it can't be until they do. A probe that fails doesn't hold, and says why."""
 
     async def one(step: Step) -> StepPlan | None:
         if waiting := sorted(set(off) & {step.machine, *step.needs_machines}):
             return StepPlan(step.name, step.machine, step.why, f"{', '.join(waiting)} is off")
+        if nobody:
+            return StepPlan(step.name, step.machine, step.why, "no machine runs")
         try:
             if await step.probe(reach):
                 return None

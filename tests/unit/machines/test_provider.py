@@ -119,14 +119,16 @@ def test_machines_that_the_file_no_longer_has_are_told_with_who_they_are(alone: 
     machine_file(tmp_path, "w9", "made").touch()
     machine_file(tmp_path, "cp1", "made").touch()
     (tmp_path / "netns/gp-demo.cp7").mkdir(parents=True)
+    (tmp_path / "b/lab/machines/stray").touch()
     assert alone.status() == (
         MachineStatus("gateway", Power.ABSENT),
         MachineStatus("cp1", Power.OFF),
         MachineStatus("cp2", Power.ABSENT),
         MachineStatus("cp7", Power.ABSENT, unfinished=True),
+        MachineStatus("stray", Power.ABSENT, unfinished=True),
         MachineStatus("w9", Power.OFF, identity=stranger),
     )
-    assert [machine.name for machine in alone.status() if machine.exists] == ["cp1", "cp7", "w9"]
+    assert [machine.name for machine in alone.status() if machine.exists] == ["cp1", "cp7", "stray", "w9"]
 
 
 def test_a_machine_whose_creation_was_cut_short_is_told(

@@ -29,7 +29,7 @@ def write_identity(path: Path, identity: Identity) -> None:
 def read_identity(path: Path) -> Identity | None:
     """None where there is none, or one that ``write_identity`` didn't write: the machine can still be found, stopped
     and removed by its name."""
-    if (content := read_private(path)) is None:
+    if not path.is_file() or (content := read_private(path)) is None:  # not even a folder may be there
         return None
     try:
         read = json.loads(content)
