@@ -98,11 +98,11 @@ def test_a_platform_keeps_the_traits_it_was_built_with(
 def test_up_remembers_the_traits_before_it_makes_anything(
     kind: Scripted, options: recipes.Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def cut_short(*_: object) -> None:
+    async def cut_short(*_: object, **__: object) -> None:
         raise MachineError("no power")
 
     kind.found = ELSEWHERE
-    monkeypatch.setattr(sys.modules["groundplane.recipes.up"], "gathered", cut_short)
+    monkeypatch.setattr(sys.modules["groundplane.recipes.up"], "proposed", cut_short)
     with pytest.raises(MachineError, match="no power"):
         asyncio.run(recipes.up(options))
     kind.found = Traits()
