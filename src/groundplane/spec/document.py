@@ -221,13 +221,15 @@ def parse(text: str, name: str) -> Document:
 
 
 def _root(builder: _Builder) -> _Node:
+    """The first document. That others follow is a problem of its own, and none of them is looked at."""
     from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, StreamEndEvent, StreamStartEvent
 
     root: _Node | None = None
     for event in builder.events:
         if isinstance(event, DocumentStartEvent):
             if root is not None:
-                builder.fail(_place(event), "a second document begins here", "one file describes one platform")
+                builder.note(_place(event), (), "a second document begins here", "one file describes one platform")
+                break
             if event.version not in (None, (1, 2)) or event.tags:
                 builder.note((1, 1), (), "directives (%) are not used here", "remove the line; YAML 1.2 is understood")
         elif isinstance(event, StreamEndEvent):

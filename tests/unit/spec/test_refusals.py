@@ -84,8 +84,8 @@ KEYS = [
     Case(
         "beginning", "name: lab\nsizes:\n  control: {cpus: 2, memory: 2GiB}\n", 3, (), "did you mean 'control-plane'?"
     ),
-    Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "did you mean 'network.lan'?"),
-    Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "did you mean 'machines.worker'?"),
+    Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "it belongs at 'network.lan'"),
+    Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "it belongs at 'machines.worker'"),
     Case("in a machine", single("  - {name: w, rol: worker}\n"), 7, ("`rol`",), "did you mean 'role'?"),
     Case("a machine without role", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: worker"),
     Case("a machine without name", single("  - {role: worker}\n"), 7, ("`name` is missing",), "name: worker1"),
@@ -144,7 +144,7 @@ VALUES = [
     Case("null in the list", single("  -\n"), 7, ("empty",)),
     Case("word in the list", single("  - worker\n"), 7, ("`worker`", "not a machine")),
     Case("role", single("  - {name: w, role: Worker}\n"), 7, ("`Worker`",), "did you mean 'worker'?"),
-    Case("role in snake case", single("  - {name: w, role: control_plane}\n"), 7, (), "did you mean 'control-plane'?"),
+    Case("role in snake case", single("  - {name: w, role: control_plane}\n  - {name: v, role: control-plane}\n"), 7, (), "did you mean 'control-plane'?"),
     Case(
         "memory without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 512}\n", 3, ("no unit",), "such as 2GiB"
     ),
@@ -228,7 +228,7 @@ NETWORK = [
         "machines: {balancer: 1, control-plane: 1, worker: 1}\n",
         3,
         ("no address left for this computer",),
-        "widen network.lan to a /28",
+        "widen network.lan to 10.80.0.0/28",
     ),
     Case("pool outside", lan("  dhcp-pool:\n    first: 10.81.0.5\n    last: 10.81.0.9\n"), 4, ("outside the LAN",)),
     Case("pool to broadcast", lan("  dhcp-pool:\n    first: 10.80.0.200\n    last: 10.80.0.255\n"), 5, ("broadcast",)),
@@ -282,7 +282,7 @@ NETWORK = [
     Case("cluster.local", lan("  domain: cluster.local\n"), 3, ("Services inside",)),
     Case("localhost domain", lan("  domain: lab.localhost\n"), 3, ("RFC 6761",)),
     Case("domain like an address", lan("  domain: 10.0.0.1\n"), 3, ("number",)),
-    Case("domain leaves no room", lan("  domain: {}\n".format(".".join(["a" * 61] * 4))), 3, ("253",)),
+    Case("domain leaves no room", lan("  domain: {}\n".format(".".join(["a" * 61] * 4))), 3, ("247 characters",), "at most 241"),
 ]
 
 MACHINES = [
