@@ -165,7 +165,7 @@ def _named(kebab: str) -> tuple[str, ...]:
 
 
 def _kebab(written: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", "-", written[:64]).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", "-", written[:64].strip()).lower()
 
 
 def fits(path: Path, value: object) -> bool:

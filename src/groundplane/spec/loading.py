@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundplane.spec import foreign
-from groundplane.spec.document import Document, parse
+from groundplane.spec.document import Document, Mark, Value, parse
 from groundplane.spec.draft import Draft, understood
 from groundplane.spec.model import ClusterSpec
 from groundplane.spec.problem import MOST, InvalidCluster, Problem, dotted
@@ -28,7 +28,7 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     text = read(source, name)
     foreign.refuse_text(text, name)
     document = parse(text, name)
-    if peers := foreign.problems(document, versions):
+    if peers := foreign.problems(document, lambda data: _is_whole(data, versions)):
         raise InvalidCluster(name, peers, text)
     checked = _checked(document, versions)
     faults, more = list(checked.faults), checked.more
@@ -53,6 +53,11 @@ class _Checked:
     draft: Draft | None
     faults: tuple[Fault, ...]
     more: int = 0
+
+
+def _is_whole(data: dict[str, Value], versions: Sequence[str]) -> bool:
+    """Whether a cluster file with this content has no fault."""
+    return not _checked(Document(data, {(): Mark((1, 1), (1, 1))}, ()), versions).faults
 
 
 def _checked(document: Document, versions: Sequence[str]) -> _Checked:

@@ -76,9 +76,7 @@ def _without_scope(network: IPv6Network) -> IPv6Network:
     return network
 
 
-PlainIPv6Network = Annotated[
-    IPv6Network, AfterValidator(_without_scope), Kind("an IPv6 range", "fd00:80::/64")
-]
+PlainIPv6Network = Annotated[IPv6Network, AfterValidator(_without_scope), Kind("an IPv6 range", "fd00:80::/64")]
 
 
 class Stanza(BaseModel):
@@ -149,7 +147,9 @@ class Network(Stanza):
     dhcp_pool: DhcpPool | None = Field(
         default=None, description="addresses for strangers; default: the last quarter of the range"
     )
-    ipv6: PlainIPv6Network | None = Field(default=None, description="a /64 the gateway advertises on the LAN; none: no IPv6")
+    ipv6: PlainIPv6Network | None = Field(
+        default=None, description="a /64 the gateway advertises on the LAN; none: no IPv6"
+    )
     uplink: Uplink | None = Field(default=None, description="the gateway's way out; none: an air-gapped LAN")
 
 

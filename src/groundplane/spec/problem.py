@@ -41,10 +41,10 @@ class Problem:
 
 
 class InvalidCluster(SpecError):
-    """A cluster file that can't be used. ``problems`` are the first ``MOST`` that were found, in the order of the file's
-    lines, ``more`` is how many others there are; ``name`` is what to call the file, fit for a terminal; ``text`` is the
-    file as far as it could be read, for showing it annotated; ``platform`` is the platform it names, where that much is
-    sure."""
+    """A cluster file that can't be used. ``problems`` are the first ``MOST`` that were found, in the order of the
+    file's lines, ``more`` is how many others there are; ``name`` is what to call the file, fit for a terminal; ``text``
+    is the file as far as it could be read, for showing it annotated; ``platform`` is the platform it names, where that
+    much is sure."""
 
     def __init__(
         self, name: str, problems: Iterable[Problem], text: str = "", platform: str = "", more: int = 0

@@ -89,12 +89,13 @@ def _with(holder: Value, path: Path, value: Value | Absent) -> Value | Absent:
 
 def value_at(data: Mapping[str, Value], path: Path) -> Value | Absent:
     """What the file has at ``path``."""
-    found: object = data
+    found: Value | Mapping[str, Value] = data
     for part in path:
-        if isinstance(found, dict) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and isinstance(part, int) and part < len(found):
-            found = found[part]
-        else:
-            return ABSENT
-    return found if found is None or isinstance(found, (bool, int, float, str, list, dict)) else ABSENT
+        match found, part:
+            case Mapping(), str() if part in found:
+                found = found[part]
+            case list(), int() if part < len(found):
+                found = found[part]
+            case _:
+                return ABSENT
+    return dict(found) if isinstance(found, Mapping) else found

@@ -106,6 +106,8 @@ def _added(path: Path, name: str, kind: Kind) -> tuple[Remedy, ...]:
 
 def _unknown_key(path: Path, document: Document) -> Said:
     message = f"there is no key `{dotted(path[-1:])}` " + (f"in {dotted(path[:-1])}" if len(path) > 1 else "here")
+    if odd := unexpected(str(path[-1])):
+        message += f": it has {odd} in it"
     homes, meant = _meant(document, path)
     if homes:
         return Said(message, "it belongs at " + " or ".join(f"'{place}'" for place in homes))

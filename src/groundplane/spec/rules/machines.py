@@ -288,12 +288,12 @@ def _added(draft: Draft, role: Role, words: str, number: int) -> tuple[Remedy, .
 def _one_more(draft: Draft, path: Path) -> Edits:
     """One more machine of the role whose number is decided at ``path``."""
     if isinstance(draft.spec.machines, Counts):
-        return ((path, _number(draft, Role(path[-1])) + 1),)
+        return ((path, _number(draft, Role(str(path[-1]))) + 1),)
     role = next(entry.role for place, entry in draft.machines() if place == path[:-1])
     return (_entry(draft, role)[0],)
 
 
 def _one_less(draft: Draft, path: Path) -> Edits:
     if isinstance(draft.spec.machines, Counts):
-        return ((path, _number(draft, Role(path[-1])) - 1),)
+        return ((path, _number(draft, Role(str(path[-1]))) - 1),)
     return ((path, Role.WORKER.value),)

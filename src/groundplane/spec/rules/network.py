@@ -42,7 +42,7 @@ def _range(draft: Draft, path: Path) -> IPv4Network:
 
 
 def with_usable_lan(draft: Draft) -> Draft:
-    """The draft for the rules that count in the LAN: one of another size than any LAN is left out like any unfit value."""
+    """The draft for the rules that count in the LAN: one of an unfit size is left out like any unfit value."""
     if WIDEST <= draft.spec.network.lan.prefixlen <= 29:
         return draft
     network = draft.spec.network.model_copy(update={"lan": Network().lan})
@@ -58,7 +58,12 @@ def special(network: IPv4Network) -> str | None:
 def ranges_are_usable(draft: Draft) -> Iterator[Finding]:
     for path, _, _, example in _PREFIXES:
         if draft.knows(path) and (reason := special(_range(draft, path))) is not None:
-            yield Finding(path, f"{_range(draft, path)} holds addresses that are {reason}", "write another range", remedies=(_such(path, example, "write"),))
+            yield Finding(
+                path,
+                f"{_range(draft, path)} holds addresses that are {reason}",
+                "write another range",
+                remedies=(_such(path, example, "write"),),
+            )
 
 
 def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
@@ -215,7 +220,7 @@ def name_servers_are_others(draft: Draft) -> Iterator[Finding]:
 def _own_addresses(draft: Draft) -> dict[IPv4Address, str]:
     """The platform's own addresses, each with whose it is."""
     uplink = draft.spec.network.uplink
-    ours = {}
+    ours: dict[IPv4Address, str] = {}
     if draft.knows(LAN, POOL, FLOATING, ALL_MACHINES, *(("machines", role.value) for role in Role)):
         try:
             laid_out = lay_out_addresses(draft.spec)
@@ -273,7 +278,9 @@ def names_fit_the_domain(draft: Draft) -> Iterator[Finding]:
     # name, and those have 255 bytes.
     room = min(253 - len(longest) - 1, 255 - len("registry.:5000"))
     if len(domain) > room:
-        message = f"with {len(domain)} characters the domain makes names of hosts that are too long ({longest}, registry)"
+        message = (
+            f"with {len(domain)} characters the domain makes names of hosts that are too long ({longest}, registry)"
+        )
         yield Finding(path, message, f"shorten it to at most {room} characters")
 
 
