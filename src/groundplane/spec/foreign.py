@@ -23,12 +23,11 @@ def problems(document: Document, accepts: Accepts) -> tuple[Problem, ...]:
         return ()
     message = f"this is a file for {peer.name}, not one for groundplane"
     at = document.place((peer.key,), key=True)
-    found = [
-        Problem(*at, "", message, "what is told of its keys below is how a cluster file says the same, in this order")
-    ]
+    found = [Problem(*at, "", message, "begin a file of its own with what is told of its keys")]
+    so_far: dict[str, Value] = {"name": "lab"}
     for each in documents:
         if (other := recognised(each.data)) is not None:
-            found += _counterparts(other, each, accepts)
+            found += _counterparts(other, each, so_far, accepts)
     if len(found) == 1:
         words = "begin a file of its own: `groundplane explain` shows every key, `name: my-platform` alone is enough"
         found = [Problem(*at, "", message, words)]
@@ -56,7 +55,8 @@ def refuse_text(text: str, name: str) -> None:
 _INI_GROUP = re.compile(r"^\[(kube_control_plane|kube-master|kube_node|kube-node)\][ \t]*$", re.MULTILINE)
 
 
-def _counterparts(peer: Peer, document: Document, accepts: Accepts) -> Iterator[Problem]:
+def _counterparts(peer: Peer, document: Document, so_far: dict[str, Value], accepts: Accepts) -> Iterator[Problem]:
+    """What each part is here. ``so_far`` is the cluster file that comes of following what was said; it grows."""
     for part in peer.counterparts:
         path: Path = tuple(part.theirs.split("."))
         value = value_at(document.data, path)
@@ -66,8 +66,14 @@ def _counterparts(peer: Peer, document: Document, accepts: Accepts) -> Iterator[
         instead = f"see `groundplane explain {part.ours}`"
         if ours is not None:
             stanza = _nested(tuple(part.ours.split(".")), ours)
-            if accepts({"name": "lab", **stanza}):
-                key, inner = next(iter(stanza.items()))
+            key, inner = next(iter(stanza.items()))
+            before = so_far.get(key)
+            whole = {
+                **so_far,
+                key: {**before, **inner} if isinstance(before, dict) and isinstance(inner, dict) else inner,
+            }
+            if accepts(whole):
+                so_far.update(whole)
                 instead = f"write `{_stanza(key, inner)}`"
         yield Problem(*document.place(path, key=True), dotted(path), f"this is `{part.ours}` here", instead)
 

@@ -39,9 +39,9 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     told = {(problem.line, problem.column, problem.path) for problem in document.problems}
     faults = [each for each in faults if (each.problem.line, each.problem.column, each.problem.path) not in told]
     if checked.draft is None or faults or document.problems:
-        sure = checked.draft is not None and not any(fault.problem.path == "name" for fault in faults)
-        platform = checked.draft.spec.name if checked.draft and sure else ""
         found = [*document.problems, *_with_remedies(faults, document, versions)]
+        unsure = document.following or any(problem.path == "name" for problem in found)
+        platform = checked.draft.spec.name if checked.draft and not unsure else ""
         raise InvalidCluster(name, found, text, platform=platform, more=more)
     return checked.draft.spec
 

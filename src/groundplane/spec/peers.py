@@ -48,7 +48,7 @@ def recognised(data: Mapping[str, Value]) -> Peer | None:
     if isinstance(everything := data.get("all"), dict) and ("children" in everything or "hosts" in everything):
         return _INVENTORY
     for peer in _BY_MARKS:
-        if (mark := next((mark for mark in peer.marks if mark in data), None)) is not None:
+        if (mark := next((key for key in data if key in peer.marks), None)) is not None:
             return replace(peer, key=mark)
     return None
 

@@ -42,14 +42,15 @@ class Problem:
 
 class InvalidCluster(SpecError):
     """A cluster file that can't be used. ``problems`` are the first ``MOST`` that were found, in the order of the
-    file's lines, ``more`` is how many others there are; ``name`` is what to call the file, fit for a terminal; ``text``
-    is the file as far as it could be read, for showing it annotated; ``platform`` is the platform it names, where that
-    much is sure."""
+    file's lines, ``more`` is how many others there are; ``given`` is what the file is called, ``name`` the same fit for
+    a terminal; ``text`` is the file as far as it could be read, for showing it annotated; ``platform`` is the platform
+    it names, where that much is sure."""
 
     def __init__(
         self, name: str, problems: Iterable[Problem], text: str = "", platform: str = "", more: int = 0
     ) -> None:
-        self.name = shown(name, 200)
+        self.given = name
+        self.name = visible(name)
         self.text = text
         self.platform = platform
         found = sorted(set(problems))
@@ -77,16 +78,15 @@ def dotted(path: Path) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A value of the file for a message: one line, printable, at most ``limit`` characters.
-
-    What can't be seen, or would steer a terminal, is written by its code point.
-    """
+    """A value of the file for a message: one line, at most ``limit`` characters, and a little more where some of them
+    are told by their code point."""
     text = str(value)
-    cut = text if len(text) <= limit else text[: limit - 1]
-    seen = "".join(character if character.isprintable() else f"<U+{ord(character):04X}>" for character in cut)
-    if len(text) > limit or len(seen) > 4 * limit:
-        return seen[: 4 * limit] + "…"
-    return seen
+    return visible(text) if len(text) <= limit else visible(text[: limit - 1]) + "…"
+
+
+def visible(text: str) -> str:
+    """``text`` with the code point of whatever can't be seen, or would end the line or steer a terminal."""
+    return "".join(character if character.isprintable() else f"<U+{ord(character):04X}>" for character in text)
 
 
 def unexpected(text: str) -> str:
