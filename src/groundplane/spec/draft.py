@@ -25,6 +25,7 @@ ALL_MACHINES: Path = ("machines", "*")
 
 # Each round leaves out what an error names, or the stanza that can't be without it: the depth of the file bounds them.
 _ROUNDS = 12
+_MANY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,16 @@ def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int
         try:
             spec = ClusterSpec.model_validate_json(json.dumps(kept.offered()), strict=True)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False)
+            found = error.errors(include_url=False, include_context=True)
             entries = kept.entries()
             details = [(kept.path(detail, entries), detail) for detail in found]
             if attempt == 0:
                 faults, more = _first(document, details)
+            if len(details) > _MANY:
+                # Nobody reads on behind so many: what they are in isn't looked at any further.
+                details = list(
+                    {path[:1]: (path[:1], {**detail, "type": "list_type"}) for path, detail in details}.values()
+                )
             for path, detail in details:
                 kept.leave_out(path, detail)
         else:
@@ -86,7 +92,7 @@ def _first(document: Document, details: list[tuple[Path, ErrorDetails]]) -> tupl
     misspelt: set[Path] = set()
     if lacking:
         wrong = [path for path, detail in details if detail["type"] == "extra_forbidden"]
-        misspelt = {meant for path in wrong for meant in meant_by(document, path)}
+        misspelt = {meant for path in wrong[:_MANY] for meant in meant_by(document, path)}
     # A required key that is there under a wrong name, or at a wrong place, is one fault, not two.
     told = [each for each in details if each[1]["type"] != "missing" or each[0] not in misspelt]
     told.sort(key=lambda each: _place(document, *each))

@@ -219,6 +219,10 @@ def _range(text: str) -> Mended | None:
         meant = family(text, strict=False)
     except ValueError:
         return None
+    if "%" in text:
+        return f"`{shown(text)}` is not a range: the part from % on names a card of one computer", text.partition("%")[
+            0
+        ] + "/64"
     return f"`{shown(text)}` has bits set behind its prefix: it is an address, not a range", str(meant)
 
 
