@@ -76,11 +76,10 @@ def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int
                 faults, more = _first(document, details)
             if len(details) > _MANY:
                 # Nobody reads on behind so many: what they are in isn't looked at any further.
-                details = list(
-                    {path[:1]: (path[:1], {**detail, "type": "list_type"}) for path, detail in details}.values()
-                )
-            for path, detail in details:
-                kept.leave_out(path, detail)
+                kept.leave_out_stanzas({path[:1] for path, _ in details})
+            else:
+                for path, detail in details:
+                    kept.leave_out(path, detail)
         else:
             return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), faults, more
     return None, faults, more
@@ -164,6 +163,12 @@ class _Kept:
             else:
                 # A list of plain values: its numbers would shift, so all of it goes.
                 self.leave_out(path[:-1], {**detail, "type": "list_type"})
+
+    def leave_out_stanzas(self, paths: set[Path]) -> None:
+        """Take away whole values of the file's top level."""
+        self.left_out |= paths
+        for path in paths:
+            self.data.pop(str(path[0]), None)
 
     def _leave_out_meant(self, path: Path) -> None:
         """What a wrong key was meant to say isn't known either; nor anything of a stanza with very many of them."""
