@@ -13,6 +13,7 @@ SECRETS = HERE / "test_keys" / "secrets.json"
 EXAMPLE = HERE.parents[1] / "examples" / "lab.yaml"
 VARIANT = HERE / "variant.yaml"
 COLD = HERE / "cold.yaml"
+HOSTILE = HERE / "hostile.yaml"
 
 OLD_HOST = Traits(cgroup_version=1, own_clock=False, own_kernel=False, own_disk=False, lowers_oom_score=False)
 """Containers on a host with cgroup v1 that keeps some rights to itself: where components adapt most."""
@@ -30,6 +31,11 @@ def cases() -> dict[str, Topology]:
         "variant": lay_out(specification(VARIANT), secrets, Traits()),
         "cold": lay_out(specification(COLD), secrets, NEW_HOST),
     }
+
+
+def hostile() -> Topology:
+    """A platform whose valid names are easily misread. Its tree isn't kept: programs and parsers read it."""
+    return lay_out(specification(HOSTILE), secrets_from_json(SECRETS.read_bytes()), NEW_HOST)
 
 
 def specification(file: Path) -> ClusterSpec:

@@ -25,11 +25,11 @@ from groundplane.state import File
 from groundplane.store import Home
 from groundplane.topology import Topology
 from tests.golden.chroot import Ground
-from tests.golden.laid_out import cases
+from tests.golden.laid_out import cases, hostile
 
 pytestmark = pytest.mark.lab
 
-CASES = cases()
+CASES = {**cases(), "hostile": hostile()}
 SEED = "/var/lib/cloud/seed/nocloud"
 
 Argv = Callable[[str], list[str]]

@@ -53,7 +53,9 @@ def build(
         str,
         typer.Option("--source", help="auto, file, release or modules.", autocompletion=sources, metavar="SOURCE"),
     ] = "auto",
-    origin: Annotated[Path | None, typer.Option("--from", help="An exported bundle.", show_default=False)] = None,
+    origin: Annotated[
+        Path | None, typer.Option("--from", help="An exported bundle.", show_default=False, readable=False)
+    ] = None,
     mirror: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,7 +142,7 @@ def verify(session: Session, version: Version = None) -> None:
 
 def export(
     session: Session,
-    path: Annotated[Path, typer.Argument(help="The tar to write.", metavar="PATH", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="The tar to write.", metavar="PATH", show_default=False, readable=False)],
     version: Annotated[
         str | None,
         typer.Option(
@@ -162,7 +164,9 @@ def export(
 
 def import_file(
     session: Session,
-    path: Annotated[Path, typer.Argument(help="An exported bundle.", metavar="PATH", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="An exported bundle.", metavar="PATH", show_default=False, readable=False)
+    ],
 ) -> None:
     """Take an exported bundle into the cache, checking every byte."""
     from groundplane.bundle.archive import import_bundle

@@ -80,14 +80,16 @@ def show_all(channel: Channel, error: BaseException | None, *, verbose: bool) ->
 
 
 def _show_known(channel: Channel, error: GroundplaneError) -> None:
-    where = f"{channel.style(error.where, 'name')}: " if error.where else ""
-    channel.line(f"{channel.style('error:', 'error')} {where}{error.what}")
+    from groundplane.spec.problem import visible
+
+    where = f"{channel.style(visible(error.where), 'name')}: " if error.where else ""
+    channel.line(f"{channel.style('error:', 'error')} {where}{visible(error.what)}")
     if error.detail:
         lines = error.detail.rstrip().splitlines()
         if len(lines) > DETAIL_LINES:
             channel.line(channel.style(f"    … {len(lines) - DETAIL_LINES} lines before these", "dim"))
         for line in lines[-DETAIL_LINES:]:
-            channel.line(channel.style(f"    {line}", "dim"))
+            channel.line(channel.style(f"    {visible(line)}", "dim"))
     _show_hint(channel, error)
 
 
@@ -113,8 +115,12 @@ def _show_hint(channel: Channel, error: GroundplaneError) -> None:
 
 
 def _show_unexpected(channel: Channel, error: BaseException, *, verbose: bool) -> None:
+    from groundplane.spec.problem import visible
+
     words = ": ".join(filter(None, (type(error).__name__, next(iter(str(error).splitlines()), ""))))
-    channel.line(f"{channel.style('error:', 'error')} groundplane itself failed, which is a fault of it: {words}")
+    channel.line(
+        f"{channel.style('error:', 'error')} groundplane itself failed, which is a fault of it: {visible(words)}"
+    )
     if verbose:
         _show_traceback(channel, error)
     else:
@@ -129,5 +135,7 @@ def _show_traceback(channel: Channel, error: BaseException) -> None:
 def _spec_document(out: Output, error: SpecError) -> None:
     from groundplane.spec.problem import InvalidCluster
 
-    problems = error.problems if isinstance(error, InvalidCluster) else ()
-    out.document("validate", {"file": error.where, "valid": False, "problems": problems})
+    content: dict[str, object] = {"file": error.where, "valid": False, "problems": ()}
+    if isinstance(error, InvalidCluster):
+        content |= {"file": error.given, "problems": error.problems, "more": error.more}
+    out.document("validate", content)

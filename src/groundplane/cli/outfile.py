@@ -19,6 +19,27 @@ def check_new(path: Path, hint: str = "choose another name, or remove it first",
         raise StoreError("no file can be made there", where=str(path), hint="name a folder that is there and writable")
 
 
+def check_folder(path: Path) -> None:
+    """Raise StoreError where ``path`` is no empty folder and none can be made there."""
+    hint = "name a new folder inside one that is there and writable"
+    try:
+        if path.is_symlink() and not path.exists():
+            raise StoreError("is a symbolic link to nothing", where=str(path), hint=hint)
+        if path.exists():
+            if not path.is_dir() or any(path.iterdir()):
+                raise StoreError("is not an empty folder", where=str(path), hint="choose another, or empty it first")
+            writable = path
+        else:
+            writable = next(above for above in path.absolute().parents if above.exists())
+            if not writable.is_dir():
+                raise StoreError(f"lies below {writable}, which is no folder", where=str(path), hint=hint)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StoreError(f"no folder can be made there: {reason}", where=str(path), hint=hint) from error
+    if not os.access(writable, os.W_OK | os.X_OK):
+        raise StoreError(f"nothing can be written in {writable}", where=str(path), hint=hint)
+
+
 def write(path: Path, content: bytes) -> None:
     """Put a private file at ``path``; under sudo it is the caller's: one that only root can read is of no use to them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -26,6 +27,9 @@ STYLES: Final[Mapping[str, str]] = {
     "hint": "36",
 }
 """SGR parameters (ECMA-48) by what a word means."""
+
+# A colour, or any one control character but a line's end and a tab.
+_CONTROL: Final = re.compile("\x1b\\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,16 @@ class Channel:
         return self.style(word, "good" if ok else "bad")
 
     def line(self, text: str = "") -> None:
-        """Write one line. Characters this stream's encoding lacks come out as escapes, never as an error."""
+        """Write one line. Characters this stream's encoding lacks come out as escapes, never as an error; those that
+        steer a terminal, but for our own colours, by their code points: a file's name may have them, or its values."""
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        text = _CONTROL.sub(self._told, text)
         self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stream.flush()
+
+    def _told(self, found: re.Match[str]) -> str:
+        ours = self.colour and len(found[0]) > 1
+        return found[0] if ours else f"<U+{ord(found[0][0]):04X}>{found[0][1:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +90,17 @@ class Output:
 
     def document(self, name: str, content: Mapping[str, object]) -> None:
         """The result as JSON: ``content`` under its schema's name; docs/json.md describes each."""
-        self.result.line(json.dumps(_document(name, content), indent=2, ensure_ascii=False))
+        self.result.line(_as_json(_document(name, content), indent=2))
 
     def line(self, name: str, content: Mapping[str, object]) -> None:
         """The same in one line, for results that go on coming."""
-        self.result.line(json.dumps(_document(name, content), ensure_ascii=False))
+        self.result.line(_as_json(_document(name, content), indent=None))
+
+
+def _as_json(document: dict[str, Plain], indent: int | None) -> str:
+    """JSON escapes the older control characters by itself; the rest are escaped here."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _document(name: str, content: Mapping[str, object]) -> dict[str, Plain]:

@@ -36,6 +36,7 @@ FileOption = Annotated[
         "--file",
         "-f",
         help="The cluster file. Default: $GROUNDPLANE_FILE, else cluster.yaml here.",
+        readable=False,  # what can't be read is told with all else that may be wrong with the file
         show_default=False,
         rich_help_panel=PANEL,
     ),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundplane import __version__
-from groundplane.cli import PROGRAMS, exits
+from groundplane.cli import PROGRAMS, exits, outfile
 from groundplane.cli.complete import SHELLS, paths, shells
 from groundplane.cli.output import columns
 from groundplane.cli.session import Session, command, read_spec
-from groundplane.errors import SpecError, StoreError
+from groundplane.errors import SpecError
 
 if TYPE_CHECKING:
     from groundplane.spec.model import ClusterSpec, Provider
@@ -110,7 +110,9 @@ def schema(session: Session) -> None:
 
 def render(
     session: Session,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new or empty folder.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A new or empty folder.", show_default=False, readable=False)
+    ],
     show_secrets: Annotated[
         bool, typer.Option("--show-secrets", help="Write keys and tokens too, which are left out otherwise.")
     ] = False,
@@ -119,8 +121,7 @@ def render(
     from groundplane import recipes
     from groundplane.events import silent
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError("is not an empty folder", where=str(out), hint="choose another one, or empty it first")
+    outfile.check_folder(out)
     written = recipes.render(session.options(silent), out, show_secrets)
     if session.common.verbose:
         for path in written:

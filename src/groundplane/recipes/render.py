@@ -10,7 +10,7 @@ from groundplane.recipes.common import Options, designed, passing_secrets, valid
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
     """Write every file of every machine under ``out``, building nothing and remembering nothing."""
     from groundplane.cloudinit import render_tree
-    from groundplane.store import Store, put_private
+    from groundplane.store import Store, put_tree
 
     spec = validate(options.file)
     store = Store(options.home, spec.name)
@@ -18,7 +18,5 @@ def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Pat
     states = {state.machine: state for state in design.states}
     unmade = store.known_secrets() is None
     tree = render_tree(design.topology, states, show_secrets=show_secrets, unmade=unmade)
-    for path, content in tree.items():
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
-        put_private(out / path, content)
+    put_tree(out, tree)
     return tuple(out / path for path in tree)

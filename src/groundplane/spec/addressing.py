@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 
 from groundplane.errors import SpecError
 from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Network, Role
@@ -145,24 +146,28 @@ class _Free:
 
     def __init__(self, lan: IPv4Network, pool: tuple[IPv4Address, IPv4Address], taken: set[IPv4Address]) -> None:
         self.lan = lan
-        self.first, self.last = pool
+        self._begin, self._end = int(lan.network_address), int(lan.broadcast_address)
+        self._pool = range(int(pool[0]), int(pool[1]) + 1)
         self.taken = taken
         self._seen: dict[int, Iterator[int]] = {}
 
     def take_at(self, place: int) -> IPv4Address | None:
         """The address at an offset from the range's own, or None where it isn't free."""
-        if not 0 < place < self.lan.num_addresses - 1:
+        number = self._begin + place
+        if not self._begin < number < self._end or number in self._pool:
             return None
-        address = self.lan[place]
-        if address in self.taken or self.first <= address <= self.last:
+        address = IPv4Address(number)
+        if address in self.taken:
             return None
         self.taken.add(address)
         return address
 
     def take_from(self, begin: int) -> IPv4Address:
         """The first free address from an offset on, then from the range's beginning."""
-        end = self.lan.num_addresses - 1
-        search = self._seen.setdefault(begin, iter((*range(min(begin, end), end), *range(1, min(begin, end)))))
+        if begin not in self._seen:
+            end = self._end - self._begin
+            self._seen[begin] = chain(range(min(begin, end), end), range(1, min(begin, end)))
+        search = self._seen[begin]
         for place in search:
             if (address := self.take_at(place)) is not None:
                 return address

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 from groundplane.spec import syntax
 from groundplane.spec.problem import InvalidCluster, Path, Problem, dotted, shown
+from groundplane.spec.tabs import scanner
 
 if TYPE_CHECKING:
     from ruamel.yaml.events import Event
 
 MAX_DEPTH = 32
-# A thousand machines with every key stated are 17,000; aliases count as often as they are used.
-MAX_NODES = 40_000
+# A thousand machines with every key stated are about 20,000; aliases count as often as they are used.
+MAX_NODES = 30_000
+# So many documents are looked at behind the first, for telling what kind of file this is.
+MAX_FOLLOWING = 8
 # So many values of one key are looked at; who repeats a key more often hears of the rest when these are gone.
 MAX_TIMES = 4
 
@@ -49,7 +52,8 @@ class Document:
     """A parsed file: ``data`` by the file's own keys, ``marks`` by path, ``problems`` of its form.
 
     Of a key that is given more than once the first value counts. ``others`` are the file with the second value of
-    each such key, with the third, …; ``repeated`` says in each of these which keys it is about.
+    each such key, with the third, …; ``repeated`` says in each of these which keys it is about. ``following`` are
+    the first few documents behind this one, which a cluster file has none of.
     """
 
     data: dict[str, Value]
@@ -57,6 +61,7 @@ class Document:
     problems: tuple[Problem, ...]
     others: tuple[Document, ...] = ()
     repeated: tuple[Path, ...] = ()
+    following: tuple[Document, ...] = ()
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of ``path``, or of the nearest thing around it that the file has."""
@@ -206,8 +211,10 @@ def parse(text: str, name: str) -> Document:
         raise InvalidCluster(name, [unprintable], text)
     builder = _Builder(name, text, iter(()))
     try:
-        builder.events = YAML(typ="safe", pure=True).parse(text)
-        root = _root(builder)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Scanner = scanner()
+        builder.events = yaml.parse(text)
+        root, *following = _roots(builder)
     except MarkedYAMLError as error:
         raise InvalidCluster(name, [*builder.problems, syntax.explained(error, text)], text) from error
     except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
@@ -215,28 +222,36 @@ def parse(text: str, name: str) -> Document:
         problem = Problem(1, 1, "", "the file is not YAML", "check it with an editor that knows YAML")
         raise InvalidCluster(name, [*builder.problems, problem], text) from error
     if not isinstance(root, _Mapping):
-        builder.fail(root.at, "the file is not a list of `key: value` lines", "begin with `name: my-platform`")
+        remark = syntax.has_unexpected(text.split("\n", root.at[0])[root.at[0] - 1])
+        builder.fail(root.at, f"the file is not a list of `key: value` lines{remark}", "begin with `name: my-platform`")
     others = tuple(_Reading(turn).of(root) for turn in range(1, min(builder.times, MAX_TIMES)))
-    return replace(_Reading(0).of(root), problems=tuple(builder.problems), others=others)
+    behind = tuple(_Reading(0).of(node) for node in following if isinstance(node, _Mapping))
+    return replace(_Reading(0).of(root), problems=tuple(builder.problems), others=others, following=behind)
 
 
-def _root(builder: _Builder) -> _Node:
+def _roots(builder: _Builder) -> list[_Node]:
+    """The first document, then the few behind it, which are a problem by being there: what is wrong in them isn't."""
     from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, StreamEndEvent, StreamStartEvent
 
-    root: _Node | None = None
+    roots: list[_Node] = []
+    problems = builder.problems
     for event in builder.events:
         if isinstance(event, DocumentStartEvent):
-            if root is not None:
-                builder.fail(_place(event), "a second document begins here", "one file describes one platform")
+            if len(roots) == 1:
+                builder.note(_place(event), (), "a second document begins here", "one file describes one platform")
+                builder.problems = []
+            if len(roots) > MAX_FOLLOWING:
+                break
             if event.version not in (None, (1, 2)) or event.tags:
                 builder.note((1, 1), (), "directives (%) are not used here", "remove the line; YAML 1.2 is understood")
         elif isinstance(event, StreamEndEvent):
             break
         elif not isinstance(event, (StreamStartEvent, DocumentEndEvent)):
-            root = builder.node(event, (), 0)
-    if root is None or (isinstance(root, _Scalar) and root.plain and root.text == ""):
+            roots.append(builder.node(event, (), 0))
+    builder.problems = problems
+    if not roots or (isinstance(roots[0], _Scalar) and roots[0].plain and roots[0].text == ""):
         builder.fail((1, 1), "the file is empty", "start from examples/minimal.yaml: `name: my-platform` is enough")
-    return root
+    return roots
 
 
 def _place(event: Event) -> tuple[int, int]:

@@ -16,14 +16,16 @@ from pydantic_core import ErrorDetails
 from groundplane.spec.addressing import roster
 from groundplane.spec.document import Document
 from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Role
-from groundplane.spec.problem import Path, Problem, dotted
-from groundplane.spec.wording import intended_key, worded
+from groundplane.spec.problem import MOST, Path, Problem, dotted
+from groundplane.spec.remedy import Fault
+from groundplane.spec.wording import meant_by, worded
 
 # Stands in ``Draft.left_out`` when an entry of the list of machines is missing: nobody can count them then.
 ALL_MACHINES: Path = ("machines", "*")
 
 # Each round leaves out what an error names, or the stanza that can't be without it: the depth of the file bounds them.
 _ROUNDS = 12
+_MANY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Draft:
 
     def knows(self, *paths: Path) -> bool:
         """Whether nothing was left out at or around any of ``paths``."""
-        return not any(path[: len(gone)] == gone for gone in self.left_out for path in paths)
+        return not any(path[:end] in self.left_out for path in paths for end in range(len(path) + 1))
 
     def states(self, path: Path) -> bool:
         """Whether the file itself has something at ``path``."""
@@ -57,37 +59,54 @@ class Draft:
                 yield ("machines", number), entry
 
 
-def understood(document: Document) -> tuple[Draft | None, tuple[Problem, ...]]:
-    """Read ``document`` by the model; return what was understood and the problems of single values."""
+def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int]:
+    """Read ``document`` by the model; return what was understood, the faults of single values (the first ``MOST`` by
+    their lines), and how many there are beyond these."""
     kept = _Kept(document)
-    problems: tuple[Problem, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    more = 0
     for attempt in range(_ROUNDS):
         try:
             spec = ClusterSpec.model_validate_json(json.dumps(kept.offered()), strict=True)
         except ValidationError as error:
-            details = [(kept.path(detail), detail) for detail in error.errors(include_url=False, include_context=True)]
+            found = error.errors(include_url=False, include_context=True)
+            entries = kept.entries()
+            details = [(kept.path(detail, entries), detail) for detail in found]
             if attempt == 0:
-                misspelt = {_meant(path) for path, detail in details if detail["type"] == "extra_forbidden"}
-                # A required key that is there under a wrong name is one fault, not two.
-                told = [each for each in details if each[1]["type"] != "missing" or each[0] not in misspelt]
-                problems = tuple(_problem(document, path, detail) for path, detail in told)
-            for path, detail in details:
-                kept.leave_out(path, detail)
+                faults, more = _first(document, details)
+            if len(details) > _MANY:
+                # Nobody reads on behind so many: what they are in isn't looked at any further.
+                kept.leave_out_stanzas({path[:1] for path, _ in details})
+            else:
+                for path, detail in details:
+                    kept.leave_out(path, detail)
         else:
-            return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), problems
-    return None, problems
+            return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), faults, more
+    return None, faults, more
 
 
-def _meant(path: Path) -> Path:
-    """The place a misspelt key was probably meant to be."""
-    return (*path[:-1], intended_key(path) or path[-1])
+def _first(document: Document, details: list[tuple[Path, ErrorDetails]]) -> tuple[tuple[Fault, ...], int]:
+    """The faults nearest the file's beginning, in words, and the number of the others."""
+    lacking = {path for path, detail in details if detail["type"] == "missing"}
+    misspelt: set[Path] = set()
+    if lacking:
+        wrong = [path for path, detail in details if detail["type"] == "extra_forbidden"]
+        misspelt = {meant for path in wrong[:_MANY] for meant in meant_by(document, path)}
+    # A required key that is there under a wrong name, or at a wrong place, is one fault, not two.
+    told = [each for each in details if each[1]["type"] != "missing" or each[0] not in misspelt]
+    told.sort(key=lambda each: _place(document, *each))
+    faults = tuple(_fault(document, path, detail) for path, detail in told[:MOST])
+    return faults, len(told) - len(faults)
 
 
-def _problem(document: Document, path: Path, detail: ErrorDetails) -> Problem:
+def _place(document: Document, path: Path, detail: ErrorDetails) -> tuple[int, int]:
+    return document.place(path, key=detail["type"] in ("extra_forbidden", "missing"))
+
+
+def _fault(document: Document, path: Path, detail: ErrorDetails) -> Fault:
     mark = document.marks.get(path)
-    message, instead = worded(path, detail, mark.raw if mark else None)
-    at_key = detail["type"] in ("extra_forbidden", "missing")
-    return Problem(*document.place(path, key=at_key), dotted(path), message, instead)
+    said = worded(path, detail, mark.raw if mark else None, document)
+    return Fault(Problem(*_place(document, path, detail), dotted(path), said.message, said.instead), said.remedies)
 
 
 _GONE = object()
@@ -99,6 +118,8 @@ class _Kept:
     def __init__(self, document: Document) -> None:
         self.data: dict[str, object] = json.loads(json.dumps(document.data))
         self.left_out: set[Path] = set()
+        self._document = document
+        self._unknown: dict[Path, int] = {}
 
     def offered(self) -> dict[str, object]:
         machines = self.data.get("machines")
@@ -112,13 +133,14 @@ class _Kept:
             return ()
         return tuple(number for number, entry in enumerate(machines) if entry is not _GONE)
 
-    def path(self, detail: ErrorDetails) -> Path:
-        """The place in the file of a pydantic location, which also names the form of ``machines`` and skips gaps."""
+    def path(self, detail: ErrorDetails, entries: tuple[int, ...]) -> Path:
+        """The place in the file of a pydantic location, which also names the form of ``machines`` and skips gaps;
+        ``entries`` as they were when it was made."""
         place = tuple(detail["loc"])
         if place[:1] == ("machines",) and place[1:2] in (("counts",), ("list",)):
             place = (place[0], *place[2:])
             if len(place) > 1 and isinstance(place[1], int):
-                place = (place[0], self.entries()[place[1]], *place[2:])
+                place = (place[0], entries[place[1]], *place[2:])
         return place
 
     def leave_out(self, path: Path, detail: ErrorDetails) -> None:
@@ -128,8 +150,8 @@ class _Kept:
                 self._place_holder(path)
                 return
             path = path[:-1]
-        if detail["type"] == "extra_forbidden" and (meant := intended_key(path)) is not None:
-            self.left_out.add((*path[:-1], meant))
+        if detail["type"] == "extra_forbidden":
+            self._leave_out_meant(path)
         self.left_out.add(path)
         parent = self._parent(path)
         if isinstance(parent, dict):
@@ -141,6 +163,20 @@ class _Kept:
             else:
                 # A list of plain values: its numbers would shift, so all of it goes.
                 self.leave_out(path[:-1], {**detail, "type": "list_type"})
+
+    def leave_out_stanzas(self, paths: set[Path]) -> None:
+        """Take away whole values of the file's top level."""
+        self.left_out |= paths
+        for path in paths:
+            self.data.pop(str(path[0]), None)
+
+    def _leave_out_meant(self, path: Path) -> None:
+        """What a wrong key was meant to say isn't known either; nor anything of a stanza with very many of them."""
+        seen = self._unknown[path[:-1]] = self._unknown.get(path[:-1], 0) + 1
+        if seen <= MOST:
+            self.left_out |= meant_by(self._document, path)
+        else:
+            self.left_out.add(path[:-1])
 
     def _parent(self, path: Path) -> object:
         parent: object = self.data

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -85,11 +85,7 @@ def accepts(path: Path, word: str) -> bool:
         path, value = path[:-1], [value]
     if (choices := _by_path()[general(path)].kind.choices) and word not in choices:
         return False
-    try:
-        _adapter(general(path)).validate_json(json.dumps(value), strict=True)
-    except ValidationError:
-        return False
-    return True
+    return _fits(general(path), value)
 
 
 @cache
@@ -119,7 +115,12 @@ def general(path: Path) -> str:
 
 def inside(path: Path) -> tuple[str, ...]:
     """The names of the keys that may stand in the stanza at ``path``."""
-    prefix = f"{general(path)}." if path else ""
+    return _names_inside(general(path))
+
+
+@cache
+def _names_inside(stanza: str) -> tuple[str, ...]:
+    prefix = f"{stanza}." if stanza else ""
     return tuple(
         key.name
         for key in all_keys()
@@ -127,22 +128,57 @@ def inside(path: Path) -> tuple[str, ...]:
     )
 
 
-def intended(path: Path) -> str | None:
-    """The name that a misspelt last part of ``path`` was probably meant to be, among those possible there."""
-    written = str(path[-1])
-    kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", "-", written[:64]).lower()
-    known = inside(path[:-1])
+@lru_cache(maxsize=4096)
+def intended(stanza: str, written: str) -> str | None:
+    """The key of ``stanza`` (as ``Key.path``) that ``written`` was probably meant to be, or None.
+
+    Another way to write a key is taken for it first; then a name that has its place elsewhere is no misspelling.
+    """
+    kebab = _kebab(written)
+    known = _names_inside(stanza)
+    if kebab in known:
+        return kebab
+    if _named(kebab):
+        return None
     close = get_close_matches(kebab, known, n=1, cutoff=0.6)
     if close:
         return close[0]
     return next((name for name in known if len(kebab) > 2 and (name.startswith(kebab) or kebab.startswith(name))), None)
 
 
-def elsewhere(path: Path) -> str | None:
-    """Where a key of that name (or its singular) exists, when it doesn't exist here."""
-    written = str(path[-1]).replace("_", "-").lower()
-    wanted = (written, written.removesuffix("s"))
-    return next((key.path for key in all_keys() if key.name in wanted), None)
+def homes(path: Path, value: object) -> tuple[str, ...]:
+    """Where a key of that name (or its singular) belongs, as ``Key.path``; of several places those whose type
+    ``value`` has. Empty where there is no such key, or where ``path`` itself means one that may stand there."""
+    written = _kebab(str(path[-1]))
+    if written in inside(path[:-1]):
+        return ()
+    found = _named(written)
+    return tuple(place for place in found if len(found) > 1 and _fits(place, value)) or found
+
+
+@lru_cache(maxsize=4096)
+def _named(kebab: str) -> tuple[str, ...]:
+    for name in (kebab, kebab.removesuffix("s"), f"{kebab}s"):
+        if found := tuple(key.path for key in all_keys() if key.name == name):
+            return found
+    return ()
+
+
+def _kebab(written: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", "-", written[:64].strip()).lower()
+
+
+def fits(path: Path, value: object) -> bool:
+    """Whether ``value`` is of the type that belongs at a place that the model knows."""
+    return _fits(general(path), value)
+
+
+def _fits(place: str, value: object) -> bool:
+    try:
+        _adapter(place).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _keys_of(stanza: type[Stanza], prefix: str, default: Stanza | None) -> Iterator[Key]:

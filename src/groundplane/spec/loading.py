@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from groundplane.spec.document import Document, parse
+from groundplane.spec import foreign
+from groundplane.spec.document import Document, Mark, Value, parse
 from groundplane.spec.draft import Draft, understood
 from groundplane.spec.model import ClusterSpec
-from groundplane.spec.problem import InvalidCluster, Problem, dotted
+from groundplane.spec.problem import MOST, InvalidCluster, Problem, dotted
+from groundplane.spec.remedy import Edits, Fault, edited
 from groundplane.spec.rules import broken
 from groundplane.spec.source import read
+
+# Each remedy that is tried costs a check of the whole file: so many values are looked at for all of them together.
+_EFFORT = 20_000
 
 
 def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> ClusterSpec:
@@ -20,25 +26,66 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     Raises ``InvalidCluster`` with every problem, each at its line. Nothing outside the file is looked at.
     """
     text = read(source, name)
+    foreign.refuse_text(text, name)
     document = parse(text, name)
-    draft, problems = _checked(document, versions)
+    if peers := foreign.problems(document, lambda data: _is_whole(data, versions)):
+        raise InvalidCluster(name, peers, text)
+    checked = _checked(document, versions)
+    faults, more = list(checked.faults), checked.more
     for other in document.others:
         inside = tuple(dotted(path) for path in other.repeated)
-        problems += [problem for problem in _checked(other, versions)[1] if _is_at_or_below(problem.path, inside)]
+        faults += [fault for fault in _checked(other, versions).faults if _is_at_or_below(fault.problem.path, inside)]
     # What is wrong with a value's form may well make it an unfit value too: one fault, told once.
     told = {(problem.line, problem.column, problem.path) for problem in document.problems}
-    found = [problem for problem in problems if (problem.line, problem.column, problem.path) not in told]
-    found += document.problems
-    if draft is None or found:
-        sure = draft is not None and not any(problem.path == "name" for problem in found)
-        raise InvalidCluster(name, found, text, platform=draft.spec.name if draft and sure else "")
-    return draft.spec
+    faults = [each for each in faults if (each.problem.line, each.problem.column, each.problem.path) not in told]
+    if checked.draft is None or faults or document.problems:
+        found = [*document.problems, *_with_remedies(faults, document, versions)]
+        unsure = document.following or any(problem.path == "name" for problem in found)
+        platform = checked.draft.spec.name if checked.draft and not unsure else ""
+        raise InvalidCluster(name, found, text, platform=platform, more=more)
+    return checked.draft.spec
 
 
-def _checked(document: Document, versions: Sequence[str]) -> tuple[Draft | None, list[Problem]]:
-    """What can be understood of the document, and all that is wrong with its values."""
-    draft, problems = understood(document)
-    return draft, [*problems, *(broken(draft, versions) if draft is not None else ())]
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What can be understood of a document, all that is wrong with its values, and how many faults more."""
+
+    draft: Draft | None
+    faults: tuple[Fault, ...]
+    more: int = 0
+
+
+def _is_whole(data: dict[str, Value], versions: Sequence[str]) -> bool:
+    """Whether a cluster file with this content has no fault."""
+    return not _checked(Document(data, {(): Mark((1, 1), (1, 1))}, ()), versions).faults
+
+
+def _checked(document: Document, versions: Sequence[str]) -> _Checked:
+    draft, faults, more = understood(document)
+    return _Checked(draft, (*faults, *(broken(draft, versions) if draft is not None else ())), more)
+
+
+def _with_remedies(faults: Iterable[Fault], document: Document, versions: Sequence[str]) -> list[Problem]:
+    """The problems, each with the first of its remedies that holds. What is too far down to be shown isn't tried."""
+    faults = sorted(faults, key=lambda fault: fault.problem)
+    known = {(fault.problem.path, fault.problem.message) for fault in faults}
+    effort = _EFFORT
+
+    def holds(fault: Fault, edits: Edits) -> bool:
+        nonlocal effort
+        effort -= len(document.marks) + 20
+        changed = edited(document, edits) if effort > 0 else None
+        if changed is None:
+            return False
+        left = {(each.problem.path, each.problem.message) for each in _checked(changed, versions).faults}
+        return left <= known - {(fault.problem.path, fault.problem.message)}
+
+    found: list[Problem] = []
+    for fault in faults[:MOST]:
+        fit = (remedy for remedy in fault.remedies if all(holds(fault, edits) for edits in remedy.ways))
+        best = next(fit, None)
+        found.append(fault.problem if best is None else fault.with_words(best.words))
+    return found + [fault.problem for fault in faults[MOST:]]
 
 
 def _is_at_or_below(path: str, places: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,25 @@ ReleaseName = Annotated[
 ]
 Mirror = Annotated[
     str,
-    # Neither blanks nor brackets: the text becomes a field of apt's source list.
-    StringConstraints(pattern=r"^(https?://|file:/|copy:/)[^\s\[\]]+$", max_length=1000),
+    # Printable ASCII without blanks, brackets and backslashes: the text becomes a field of apt's source list.
+    StringConstraints(pattern=r"^(https?://|file:/|copy:/)[!-Z^-~]+$", max_length=1000),
     Kind("the address of a package archive (http, https, file or copy)", "http://mirror.example/debian"),
 ]
 KubernetesVersion = Annotated[
-    str, StringConstraints(max_length=32), Kind("a Kubernetes version (three numbers with dots)", "1.37.2")
+    str,
+    StringConstraints(pattern=r"^[0-9A-Za-z.+-]*$", max_length=32),
+    Kind("a Kubernetes version (three numbers with dots)", "1.37.2"),
 ]
+
+
+def _without_scope(network: IPv6Network) -> IPv6Network:
+    """A scope (``%`` and anything) names a card of one computer; of a network it means nothing."""
+    if network.network_address.scope_id is not None:
+        raise ValueError("a range has no scope")
+    return network
+
+
+PlainIPv6Network = Annotated[IPv6Network, AfterValidator(_without_scope), Kind("an IPv6 range", "fd00:80::/64")]
 
 
 class Stanza(BaseModel):
@@ -102,8 +114,10 @@ class Uplink(Stanza):
     router: Annotated[IPv4Address, Kind("an IPv4 address", "192.0.2.1")] = Field(
         description="the next hop towards the outside"
     )
-    nameservers: tuple[IPv4Address, ...] = Field(
-        default=(), description="where names outside the domain are asked; none: they aren't answered"
+    nameservers: tuple[Annotated[IPv4Address, Kind("an IPv4 address", "192.0.2.53")], ...] = Field(
+        default=(),
+        max_length=16,
+        description="where names outside the domain are asked; none: they aren't answered",
     )
 
 
@@ -133,7 +147,9 @@ class Network(Stanza):
     dhcp_pool: DhcpPool | None = Field(
         default=None, description="addresses for strangers; default: the last quarter of the range"
     )
-    ipv6: IPv6Network | None = Field(default=None, description="a /64 the gateway advertises on the LAN; none: no IPv6")
+    ipv6: PlainIPv6Network | None = Field(
+        default=None, description="a /64 the gateway advertises on the LAN; none: no IPv6"
+    )
     uplink: Uplink | None = Field(default=None, description="the gateway's way out; none: an air-gapped LAN")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import name as name_of
 
 from groundplane.errors import SpecError
 
 Path = tuple[str | int, ...]
+
+# So many problems are told; of the others only their number, for nobody reads on before these are mended.
+MOST = 100
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,19 +41,26 @@ class Problem:
 
 
 class InvalidCluster(SpecError):
-    """A cluster file that can't be used. ``problems`` are all that were found, in the order of the file's lines;
-    ``text`` is the file as far as it could be read, for showing it annotated; ``platform`` is the platform it names,
-    where that much is sure."""
+    """A cluster file that can't be used. ``problems`` are the first ``MOST`` that were found, in the order of the
+    file's lines, ``more`` is how many others there are; ``given`` is what the file is called, ``name`` the same fit for
+    a terminal; ``text`` is the file as far as it could be read, for showing it annotated; ``platform`` is the platform
+    it names, where that much is sure."""
 
-    def __init__(self, name: str, problems: Iterable[Problem], text: str = "", platform: str = "") -> None:
-        self.name = name
+    def __init__(
+        self, name: str, problems: Iterable[Problem], text: str = "", platform: str = "", more: int = 0
+    ) -> None:
+        self.given = name
+        self.name = visible(name)
         self.text = text
         self.platform = platform
-        self.problems = tuple(sorted(set(problems)))
-        count = len(self.problems)
+        found = sorted(set(problems))
+        self.problems = tuple(found[:MOST])
+        count = len(found) + more
+        self.more = count - len(self.problems)
+        what = "the cluster file has one problem" if count == 1 else f"the cluster file has {count} problems"
         super().__init__(
-            "the cluster file has one problem" if count == 1 else f"the cluster file has {count} problems",
-            where=name,
+            f"{what}, of which the first {MOST} are told" if self.more else what,
+            where=self.name,
             hint="`groundplane explain` shows every key with its type and default",
             detail="\n".join(str(problem) for problem in self.problems),
         )
@@ -67,6 +78,23 @@ def dotted(path: Path) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A value of the file for a message: one line, printable, at most ``limit`` characters."""
-    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """A value of the file for a message: one line, at most ``limit`` characters, and a little more where some of them
+    are told by their code point."""
+    text = str(value)
+    return visible(text) if len(text) <= limit else visible(text[: limit - 1]) + "…"
+
+
+def visible(text: str) -> str:
+    """``text`` with the code point of whatever can't be seen, or would end the line or steer a terminal."""
+    return "".join(character if character.isprintable() else f"<U+{ord(character):04X}>" for character in text)
+
+
+def unexpected(text: str) -> str:
+    """The first character of ``text`` beyond ASCII's printable ones, as ``U+00A0 NO-BREAK SPACE``; empty without one.
+
+    A look-alike letter or a blank that is none can't be told from the right one by eye.
+    """
+    odd = next((character for character in text if not " " <= character <= "~"), None)
+    if odd is None:
+        return ""
+    return f"U+{ord(odd):04X} {name_of(odd, '')}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from groundplane.spec.problem import Problem, shown
+from groundplane.spec.problem import Problem, shown, unexpected
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError
@@ -47,10 +47,18 @@ def explained(error: MarkedYAMLError, text: str) -> Problem:
     if line > last or "end of stream" in words or "could not find" in words:
         start = error.context_mark or mark
         line, column = (start.line + 1, start.column + 1) if start is not None else (last, 1)
+    line = min(line, last)
+    remark = has_unexpected(text.split("\n", line)[line - 1])
     for needle, message, instead in _KNOWN:
         if needle in words:
-            return Problem(min(line, last), column, "", f"{message} (YAML: {shown(words, 100)})", instead)
-    return Problem(min(line, last), column, "", f"this is not YAML: {shown(words, 100)}", "mend the line")
+            return Problem(line, column, "", f"{message}{remark} (YAML: {shown(words, 100)})", instead)
+    return Problem(line, column, "", f"this is not YAML{remark}: {shown(words, 100)}", "mend the line")
+
+
+def has_unexpected(line: str) -> str:
+    """A remark on a line that is wrong: the character in it that one may not see, before its comment."""
+    odd = unexpected(line.replace("\t", " ").partition(" #")[0])
+    return f"; the line has {odd} in it" if odd else ""
 
 
 def unprintable(text: str) -> Problem | None:
@@ -60,4 +68,4 @@ def unprintable(text: str) -> Problem | None:
         return None
     line = text.count("\n", 0, match.start()) + 1
     column = match.start() - text.rfind("\n", 0, match.start())
-    return Problem(line, column, "", f"the character U+{ord(match[0]):04X} may not stand in the file", "remove it")
+    return Problem(line, column, "", f"the character {unexpected(match[0])} may not stand in the file", "remove it")

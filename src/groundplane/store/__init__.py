@@ -7,7 +7,7 @@ with store.lock("up"), recorded(home, spec.name, "up", digest) as journal:
     ...                                     # events go to tee(progress, journal)
 """
 
-from groundplane.store.files import private_folder, put_private, read_private, write_private
+from groundplane.store.files import private_folder, put_private, put_tree, read_private, write_private
 from groundplane.store.history import Entry, Outcome, Run, runs, show
 from groundplane.store.home import Home
 from groundplane.store.journal import Recorder, recorded
@@ -28,6 +28,7 @@ __all__ = [
     "locked",
     "private_folder",
     "put_private",
+    "put_tree",
     "read_holder",
     "read_private",
     "recorded",

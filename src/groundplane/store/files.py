@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from shutil import rmtree
 
 from groundplane.errors import StoreError
 
@@ -95,6 +96,35 @@ def put_private(path: Path, content: bytes) -> None:
         raise unusable(path, error) from error
 
 
+def put_tree(folder: Path, tree: Mapping[str, bytes]) -> None:
+    """Write new files, mode 0600, by their paths below ``folder``, which is new or empty: all of them or none.
+
+    They are written beside their places and moved there when all are whole. Raises StoreError.
+    """
+    made = [above for above in (folder, *folder.absolute().parents) if not above.exists()]
+    moved: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{PARTIAL}{token_hex(4)}"
+        partial.mkdir()
+        moved.append(partial)
+        for name, content in tree.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            put_private(partial / name, content)
+        for whole in sorted(partial.iterdir()):
+            moved.append(whole.rename(folder / whole.name))
+        partial.rmdir()
+    except BaseException as error:
+        for path in moved:
+            rmtree(path, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise unusable(folder, error) from error
+        raise
+
+
 def sync_folder(path: Path) -> None:
     """Make names just created in or removed from ``path`` outlast a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -110,6 +140,7 @@ def sync_folder(path: Path) -> None:
 def unusable(path: Path, error: OSError) -> StoreError:
     """The StoreError for an operating system's refusal at ``path``."""
     hint = {
+        errno.ENAMETOOLONG: "choose a folder with a shorter path",
         errno.ENOSPC: "make room on that file system and run the command again",
         errno.EROFS: "choose a writable folder with --state-dir or --cache-dir",
         errno.EACCES: _AS_OWNER,

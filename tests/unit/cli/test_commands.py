@@ -525,3 +525,44 @@ def test_bad_usage_ends_with_two(gp: Any, words: tuple[str, ...]) -> None:
     answer = gp(*words)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_name_that_steers_a_terminal_is_told_by_its_code_points(gp: Any, option: tuple[str, ...]) -> None:
+    answer = gp("validate", "-f", "a\x1b[31m\x9bb.yaml", *option)
+    assert answer.code == 2
+    assert not {"\x1b", "\x9b"} & set(answer.out + answer.err)
+    assert "a<U+001B>[31m<U+009B>b.yaml: there is no such file" in answer.err
+    if option:
+        assert json.loads(answer.out)["file"] == "a\x1b[31m\x9bb.yaml"
+
+
+def test_a_binary_file_is_called_one(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\x7fELF\0\0")
+    answer = gp("validate", "-f", str(tmp_path / "x"))
+    assert (answer.code, "this is a binary file" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_file_that_may_not_be_read_is_told_plainly(
+    gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    """Tests may run as root, who may read anything: the operating system's answers are stood in for."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "x").write_text("name: lab\n")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(Path, "open", refused)
+    answer = gp("validate", "-f", str(tmp_path / "x"), *option)
+    assert answer.code == 2
+    assert "the file can't be read: permission denied" in answer.err
+    assert "Usage" not in answer.err
+
+
+@pytest.mark.parametrize(("out", "words"), [("file/out", "which is no folder"), ("file", "is not an empty folder")])
+def test_render_says_where_it_can_not_write(gp: Any, tmp_path: Path, out: str, words: str) -> None:
+    (tmp_path / "file").touch()
+    answer = gp("render", "--out", str(tmp_path / out))
+    assert (answer.code, words in answer.err, "next:" in answer.err) == (1, True, True), answer.err

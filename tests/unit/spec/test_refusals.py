@@ -62,6 +62,10 @@ FORM = [
     Case("no character", 'name: lab\nprovider: "\\UFFFFFFFF"\n', 1, ("not YAML",)),
     Case("a tag", "name: !!python/object:os.system lab\n", 1, ("!!python/object",), "value alone"),
     Case("a tag on a mapping", "name: lab\nimage: !mine {release: trixie}\n", 2, ("!mine",)),
+    Case("a look-alike letter", "name: l\u043eb\n", 1, ("U+043E CYRILLIC SMALL LETTER O",), "such as lab"),
+    Case("a look-alike key", "n\u0430me: lab\n", 1, ("U+0430 CYRILLIC",), "did you mean 'name'?"),
+    Case("a blank that is none", "name:\u00a0lab\n", 1, ("U+00A0 NO-BREAK SPACE",)),
+    Case("a tab that indents", "name: lab\nimage:\n-\ta: b\n  c: d\n", 3, ("tab",)),
     Case("a directive", "%YAML 1.1\n---\nname: lab\n", 1, ("directives",)),
     Case("a merge key", "name: lab\nimage:\n  <<: {release: trixie}\n", 3, ("merge keys",)),
     Case("a key of keys", "name: lab\n{a: b}: c\n", 2, ("key must be a word",)),
@@ -78,14 +82,17 @@ KEYS = [
     Case(
         "misspelt", "name: lab\nmachines:\n  controlplane: 3\n", 3, ("`controlplane`",), "did you mean 'control-plane'?"
     ),
+    Case("elsewhere before a guess", "name: lab\nworker: 2\n", 2, (), "it belongs at 'machines.worker'"),
+    Case("elsewhere by its form", "name: lab\nworker: {cpus: 2}\n", 2, (), "it belongs at 'sizes.worker'"),
+    Case("there already", "name: lab\nNamme: lab\n", 2, (), "in line 1 already"),
     Case("snake case", "name: lab\nmachines:\n  control_plane: 3\n", 3, (), "did you mean 'control-plane'?"),
     Case("camel case", lan("  floatingAddress: 10.80.0.9\n"), 3, (), "did you mean 'floating-address'?"),
     Case("upper case", "Name: lab\nname: lab\n", 1, (), "did you mean 'name'?"),
     Case(
         "beginning", "name: lab\nsizes:\n  control: {cpus: 2, memory: 2GiB}\n", 3, (), "did you mean 'control-plane'?"
     ),
-    Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "did you mean 'network.lan'?"),
-    Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "did you mean 'machines.worker'?"),
+    Case("elsewhere", "name: lab\nlan: 10.0.0.0/24\n", 2, ("`lan`",), "it belongs at 'network.lan'"),
+    Case("plural elsewhere", "name: lab\nworkers: 2\n", 2, (), "it belongs at 'machines.worker'"),
     Case("in a machine", single("  - {name: w, rol: worker}\n"), 7, ("`rol`",), "did you mean 'role'?"),
     Case("a machine without role", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: worker"),
     Case("a machine without name", single("  - {role: worker}\n"), 7, ("`name` is missing",), "name: worker1"),
@@ -144,7 +151,13 @@ VALUES = [
     Case("null in the list", single("  -\n"), 7, ("empty",)),
     Case("word in the list", single("  - worker\n"), 7, ("`worker`", "not a machine")),
     Case("role", single("  - {name: w, role: Worker}\n"), 7, ("`Worker`",), "did you mean 'worker'?"),
-    Case("role in snake case", single("  - {name: w, role: control_plane}\n"), 7, (), "did you mean 'control-plane'?"),
+    Case(
+        "role in snake case",
+        single("  - {name: w, role: control_plane}\n  - {name: v, role: control-plane}\n"),
+        7,
+        (),
+        "did you mean 'control-plane'?",
+    ),
     Case(
         "memory without unit", "name: lab\nsizes:\n  worker: {cpus: 2, memory: 512}\n", 3, ("no unit",), "such as 2GiB"
     ),
@@ -218,7 +231,14 @@ NETWORK = [
     ),
     Case("Services too wide", "name: lab\nkubernetes: {services: 10.0.0.0/8}\n", 2, ("too wide",)),
     Case("Services too narrow", "name: lab\nkubernetes: {services: 10.0.0.0/29}\n", 2, ("too narrow",)),
-    Case("too many machines", "name: lab\nmachines: {worker: 200}\n", 1, ("too few addresses",), "widen"),
+    Case("a LAN of all", single("network: {lan: 0.0.0.0/0}\n"), 7, ("too wide",)),
+    Case(
+        "too many machines",
+        "name: lab\nmachines: {worker: 200}\n",
+        1,
+        ("too few addresses",),
+        "widen network.lan to 10.80.0.0/23",
+    ),
     Case("too small a LAN", lan("  lan: 10.80.0.0/29\n"), 3, ("too few addresses",)),
     Case("pool too large", lan("  dhcp-pool: {first: 10.80.0.2, last: 10.80.0.250}\n"), 3, ("too few addresses",)),
     Case(
@@ -228,7 +248,7 @@ NETWORK = [
         "machines: {balancer: 1, control-plane: 1, worker: 1}\n",
         3,
         ("no address left for this computer",),
-        "widen network.lan to a /28",
+        "widen network.lan to 10.80.0.0/28",
     ),
     Case("pool outside", lan("  dhcp-pool:\n    first: 10.81.0.5\n    last: 10.81.0.9\n"), 4, ("outside the LAN",)),
     Case("pool to broadcast", lan("  dhcp-pool:\n    first: 10.80.0.200\n    last: 10.80.0.255\n"), 5, ("broadcast",)),
@@ -265,6 +285,8 @@ NETWORK = [
     ),
     Case("IPv6 not /64", lan("  ipv6: fd00:80::/48\n"), 3, ("not a /64",), "write fd00:80::/64"),
     Case("IPv6 narrower", lan("  ipv6: fd00:80::/80\n"), 3, ("not a /64",)),
+    Case("IPv6 with a scope", lan("  ipv6: 'fd00:80::%eth0/64'\n"), 3, ("names a card",), "write fd00:80::/64"),
+    Case("IPv6 with lines", lan('  ipv6: "fd00:80::%\\nserver=6.6.6.6\\n# /64"\n'), 3, ("<U+000A>", "U+000A")),
     Case("IPv6 link-local", lan("  ipv6: fe80::/64\n"), 3, ("can't be given",)),
     Case("IPv6 multicast", lan("  ipv6: ff02::/64\n"), 3, ("can't be given",)),
     Case("IPv6 of nobody", lan("  ipv6: '::/64'\n"), 3, ("can't be given",), "fd00:80::/64"),
@@ -278,11 +300,26 @@ NETWORK = [
     Case("uplink's range", lan(UP.format("192.0.2.0/24", "192.0.2.1", "")), 4, ("itself",), "192.0.2.2/24"),
     Case("uplink loopback", lan(UP.format("127.0.0.2/24", "127.0.0.1", "")), 4, ("loopback",)),
     Case("nameserver itself", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.80.0.1")), 6, ("ask itself",)),
+    Case("nameserver floating", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.80.0.10")), 6, ("floating address",)),
+    Case("nameserver a machine", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.80.0.21")), 6, ("address of cp1",)),
+    Case("nameserver outer", lan(UP.format("192.0.2.2/24", "192.0.2.1", "192.0.2.2")), 6, ("ask itself",)),
+    Case("nameserver Service", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.96.0.10")), 6, ("Services",)),
+    Case("nameserver pod", lan(UP.format("192.0.2.2/24", "192.0.2.1", "10.244.1.2")), 6, ("pods",)),
+    Case("nameserver range", lan(UP.format("192.0.2.2/24", "192.0.2.1", "192.0.2.0")), 6, ("uplink's range",)),
+    Case("nameserver everybody", lan(UP.format("192.0.2.2/24", "192.0.2.1", "192.0.2.255")), 6, ("broadcast",)),
+    Case("nameserver no address", lan(UP.format("192.0.2.2/24", "192.0.2.1", "dns")), 6, (), "such as 192.0.2.53"),
+    Case("nameservers", lan(UP.format("192.0.2.2/24", "192.0.2.1", "192.0.2.3," * 17)), 6, ("more than 16",)),
     Case("nameserver loopback", lan(UP.format("192.0.2.2/24", "192.0.2.1", "127.0.0.53")), 6, ("no name server",)),
     Case("cluster.local", lan("  domain: cluster.local\n"), 3, ("Services inside",)),
     Case("localhost domain", lan("  domain: lab.localhost\n"), 3, ("RFC 6761",)),
     Case("domain like an address", lan("  domain: 10.0.0.1\n"), 3, ("number",)),
-    Case("domain leaves no room", lan("  domain: {}\n".format(".".join(["a" * 61] * 4))), 3, ("253",)),
+    Case(
+        "domain leaves no room",
+        lan("  domain: {}\n".format(".".join(["a" * 61] * 4))),
+        3,
+        ("247 characters",),
+        "at most 241",
+    ),
 ]
 
 MACHINES = [
@@ -290,6 +327,8 @@ MACHINES = [
     Case("reserved api", single("  - {name: api, role: worker}\n"), 7, ("`api`", "platform itself"), "worker1"),
     Case("reserved registry", single("  - {name: registry, role: worker}\n"), 7, ("`registry`",)),
     Case("reserved localhost", single("  - {name: localhost, role: worker}\n"), 7, ("`localhost`",)),
+    Case("lease time", single("  - {name: 12h, role: worker}\n"), 7, ("dnsmasq",), "worker1"),
+    Case("ignored host", single("  - {name: ignore, role: worker}\n"), 7, ("dnsmasq",)),
     Case("digits", single("  - {name: '007', role: worker}\n"), 7, ("all digits",)),
     Case("long", single(f"  - {{name: {'w' * 64}, role: worker}}\n"), 7, ("64 characters",)),
     Case(
@@ -363,6 +402,10 @@ SOFTWARE = [
     Case("ubuntu alone", "name: lab\nimage: {distribution: ubuntu}\n", 2, ("release",), "jammy or noble"),
     Case("password", "name: lab\nimage: {mirror: 'http://me:secret@mirror.example/'}\n", 2, ("password",)),
     Case("no host", "name: lab\nimage: {mirror: 'http:///debian'}\n", 2, ("names no host",)),
+    Case("bad port", "name: lab\nimage: {mirror: 'http://a.example:99999/debian'}\n", 2, ("port",), "write it as http"),
+    Case("port zero", "name: lab\nimage: {mirror: 'http://a.example:0/debian'}\n", 2, ("port 0",)),
+    Case("a bell in a host", 'name: lab\nimage: {mirror: "http://a\\x07/debian"}\n', 2, ("U+0007",)),
+    Case("a line in a version", 'name: lab\nkubernetes: {version: "1.37.2\\n"}\n', 2, ("U+000A",)),
     Case("bad host", "name: lab\nimage: {mirror: 'http://a]/debian'}\n", 2, ("package archive",)),
 ]
 
@@ -493,3 +536,56 @@ def test_values_yaml_1_1_would_spoil() -> None:
         ("on", "52:54:00:12:34:56"),
         ("no", "12:34:56:12:34:56"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: lab\t\n",
+        "name:\tlab\t# tabs\n\t\nimage:\t\n  release: trixie\t\n",
+        "name: lab\n\t# a comment\nmachines: {worker:\t2\t}\t\n",
+        "--- \t\nname: 'lab'\t\n...\t\n",
+    ],
+)
+def test_tabs_may_separate(text: str) -> None:
+    assert load(text.encode(), name="cluster.yaml", versions=VERSIONS).name == "lab"
+
+
+def test_the_first_of_several_documents_is_checked() -> None:
+    problems = problems_of("name: Lab\n---\nname: [\n")
+    assert [(problem.line, problem.path) for problem in problems] == [(3, "")]
+    problems = problems_of("name: Lab\n---\nname: Other\n")
+    assert [(problem.line, problem.path) for problem in problems] == [(1, "name"), (2, "")]
+
+
+def test_a_hundred_problems_are_told_and_the_others_counted() -> None:
+    text = "name: lab\nmachines:\n" + "  - {name: N_, role: workr, adress: 1}\n" * 1200
+    with pytest.raises(InvalidCluster) as caught:
+        load(text.encode(), name="cluster.yaml", versions=VERSIONS)
+    assert (len(caught.value.problems), caught.value.more) == (100, 3500)
+    assert caught.value.what == "the cluster file has 3600 problems, of which the first 100 are told"
+    assert caught.value.problems[-1].line == 36
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        # A second gateway, whoever is meant.
+        (single("  - {name: w, role: gatway}\n"), "gateway'"),
+        # The default's name is taken.
+        (single("  - {name: worker1, role: worker}\n  - {role: worker}\n"), "worker1"),
+        # The address of another machine.
+        (single("  - {name: v, role: worker, address: 10.80.0.61}\n  - {name: w, role: worker, address: x}\n"), "0.61"),
+        # A range that overlaps the pods'.
+        ("name: lab\nnetwork: {lan: 10.80.0.5/24}\nkubernetes: {pods: 10.80.0.0/16}\n", "10.80.0.0/24"),
+        # Eleven control planes are too many, nine leave none over.
+        (single("".join(f"  - {{name: c{number}, role: control-plane}}\n" for number in range(9))), "11"),
+        # No range around it is free.
+        (
+            "name: lab\nnetwork: {lan: 10.96.0.0/24}\nkubernetes: {services: 10.96.1.0/24}\nmachines: {worker: 200}\n",
+            "/23",
+        ),
+    ],
+)
+def test_no_remedy_is_shown_that_would_be_refused(text: str, refused: str) -> None:
+    assert not [problem for problem in problems_of(text) if refused in problem.instead]

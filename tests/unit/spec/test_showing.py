@@ -45,7 +45,7 @@ def test_annotated_file() -> None:
         "E1 line 3, network.lan: `10.80.0.5/24` has bits set behind its prefix: it is an address, not a range\n"
         "   → write 10.80.0.0/24\n"
         "E2 line 4, workers: there is no key `workers` here\n"
-        "   → did you mean 'machines.worker'?\n"
+        "   → it belongs at 'machines.worker'\n"
         "E3 line 5, image.release: `sarge` is not a supported release of debian\n"
         "   → write bookworm or trixie\n"
         "E4 line 5, image.mirror: `x` is not the address of a package archive (http, https, file or copy)\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.errors import StoreError
-from groundplane.store import Home, files, private_folder, put_private, read_private, write_private
+from groundplane.store import Home, files, private_folder, put_private, put_tree, read_private, write_private
 from groundplane.store.home import FORMAT
 
 
@@ -133,3 +133,19 @@ def test_what_can_be_made_again_is_private_and_new(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         put_private(tmp_path / "link", b"x")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_tree_is_written_whole(tmp_path: Path) -> None:
+    put_tree(tmp_path / "new" / "out", {"a/b": b"1", "a/c/d": b"2", "e": b"3"})
+    found = {
+        str(path.relative_to(tmp_path / "new/out")): path for path in (tmp_path / "new").rglob("*") if path.is_file()
+    }
+    assert {name: path.read_bytes() for name, path in found.items()} == {"a/b": b"1", "a/c/d": b"2", "e": b"3"}
+    assert {mode(path) for path in found.values()} == {0o600}
+
+
+def test_of_a_tree_that_can_not_be_written_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        put_tree(tmp_path / "new" / "out", {"a/b": b"1", f"a/{'c' * 300}": b"2"})
+    assert caught.value.hint == "choose a folder with a shorter path"
+    assert list(tmp_path.iterdir()) == []

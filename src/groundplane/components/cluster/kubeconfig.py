@@ -45,19 +45,19 @@ def rewrite(original: Secret, topology: Topology, server: str) -> Secret:
         f"""apiVersion: v1
 kind: Config
 clusters:
-- name: {name}
+- name: "{name}"
   cluster:
-    server: {server}
-    tls-server-name: {topology.api_host}
+    server: "{server}"
+    tls-server-name: "{topology.api_host}"
     certificate-authority-data: {found.authority}
 contexts:
-- name: {name}
+- name: "{name}"
   context:
-    cluster: {name}
-    user: {admin}
-current-context: {name}
+    cluster: "{name}"
+    user: "{admin}"
+current-context: "{name}"
 users:
-- name: {admin}
+- name: "{admin}"
   user:
     client-certificate-data: {found.certificate}
     client-key-data: {found.key.text()}

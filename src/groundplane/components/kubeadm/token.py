@@ -102,20 +102,20 @@ def discovery_file(topology: Topology, token: Secret) -> Secret:
         f"""apiVersion: v1
 kind: Config
 clusters:
-  - name: {topology.name}
+  - name: "{topology.name}"
     cluster:
-      server: https://{topology.api_host}:6443
+      server: "https://{topology.api_host}:6443"
       certificate-authority-data: {authority}
 contexts:
   - name: join
     context:
-      cluster: {topology.name}
+      cluster: "{topology.name}"
       user: join
 current-context: join
 users:
   - name: join
     user:
-      token: {token.text()}
+      token: "{token.text()}"
 """.encode()
     )
 

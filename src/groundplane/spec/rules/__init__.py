@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from groundplane.spec.draft import Draft
 from groundplane.spec.problem import Problem, dotted
+from groundplane.spec.remedy import Fault
 from groundplane.spec.rules import machines, network, software
 from groundplane.spec.rules.finding import Finding
 
@@ -19,7 +20,9 @@ RULES: tuple[Rule, ...] = (
     network.floating_address_is_free,
     network.ipv6_is_a_64,
     network.uplink_leads_outside,
+    network.name_servers_are_others,
     network.domain_is_ours,
+    network.names_fit_the_domain,
     machines.names_are_host_names,
     machines.names_are_unique,
     machines.macs_are_unique,
@@ -30,11 +33,11 @@ RULES: tuple[Rule, ...] = (
     machines.sizes_suffice,
     machines.range_has_room,
     software.release_is_known,
-    software.mirror_has_no_password,
+    software.mirror_is_an_address,
 )
 
 
-def broken(draft: Draft, versions: Sequence[str]) -> Iterator[Problem]:
+def broken(draft: Draft, versions: Sequence[str]) -> Iterator[Fault]:
     """Every rule the draft breaks, each at its place in the file."""
     findings = [finding for rule in RANGE_RULES for finding in rule(draft)]
     draft = network.with_usable_lan(draft)
@@ -42,4 +45,5 @@ def broken(draft: Draft, versions: Sequence[str]) -> Iterator[Problem]:
     findings.extend(software.version_is_supported(draft, versions))
     for finding in findings:
         at = draft.document.place(finding.path, key=finding.at_key)
-        yield Problem(*at, dotted(finding.path), finding.message, finding.instead)
+        problem = Problem(*at, dotted(finding.path), finding.message, finding.instead)
+        yield Fault(problem, finding.remedies)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from ipaddress import IPv4Address
+from itertools import count, islice
 
 from groundplane.errors import SpecError
 from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, spare_address
@@ -11,8 +13,9 @@ from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Counts, Role, Size
 from groundplane.spec.problem import Path
 from groundplane.spec.providers import OPERATOR_ON_LAN
+from groundplane.spec.remedy import Edit, Edits, Remedy, write
 from groundplane.spec.rules.finding import Finding
-from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, in_pool, not_a_host_of
+from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, free_address, in_pool, not_a_host_of
 
 MACHINES: Path = ("machines",)
 
@@ -29,12 +32,16 @@ LEAST_MEMORY = {
 }
 LEAST_CPUS = {Role.GATEWAY: 0.1, Role.BALANCER: 0.1, Role.CONTROL_PLANE: 0.5, Role.WORKER: 0.25}
 MOST_MEMORY = 2**44
+# What dnsmasq makes of these words among a host's settings: a lease's length, or that the host is to be ignored.
+_LEASE_TIME = re.compile(r"[0-9]+[smhdw]|infinite|ignore")
+_SMALLER_POOL = "state a smaller network.dhcp-pool"
 
 
 def names_are_host_names(draft: Draft) -> Iterator[Finding]:
     named: list[tuple[Path, str, str]] = [(("name",), draft.spec.name, "lab")]
     if not isinstance(draft.spec.machines, Counts):
-        named.extend(((*path, "name"), entry.name, NAME_PREFIX[entry.role] + "1") for path, entry in draft.machines())
+        examples = {role: _unused(draft, role) for role in Role}
+        named.extend(((*path, "name"), entry.name, examples[entry.role]) for path, entry in draft.machines())
     for path, name, example in named:
         if not draft.knows(path):
             continue
@@ -42,10 +49,16 @@ def names_are_host_names(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 path,
                 f"`{name}` is all digits: it would be taken for an address",
-                f"write a name with a letter in it, such as {example}",
+                "write a name with a letter in it",
+                remedies=(write(path, example, f"write a name with a letter in it, such as {example}"),),
             )
         elif name in RESERVED and path != ("name",):
-            yield Finding(path, f"`{name}` is a name the platform itself uses", f"write another, such as {example}")
+            message = f"`{name}` is a name the platform itself uses"
+            yield Finding(path, message, "write another", remedies=_another(path, example))
+        elif _LEASE_TIME.fullmatch(name) and path != ("name",):
+            # dnsmasq(8), dhcp-host: words like these are how long a lease lasts, or that none is given.
+            message = f"`{name}` is no name to dnsmasq, which gives machines theirs: it has a meaning of its own there"
+            yield Finding(path, message, "write another", remedies=_another(path, example))
 
 
 def _repeated(values: Iterable[tuple[Path, Hashable]]) -> Iterator[tuple[Path, Hashable, Path]]:
@@ -74,7 +87,9 @@ def macs_are_unique(draft: Draft) -> Iterator[Finding]:
     for path, mac in macs:
         if int(mac[:2], 16) & 1:
             meant = f"{int(mac[:2], 16) & 0xFE:02x}{mac[2:]}"
-            yield Finding(path, f"{mac} is a multicast address, no card's", f"make its first byte even: {meant}")
+            remedies = (write(path, meant, f"make its first byte even: {meant}"),)
+            message = f"{mac} is a multicast address, no card's"
+            yield Finding(path, message, "make its first byte even", remedies=remedies)
         elif mac == "00:00:00:00:00:00":
             yield Finding(path, f"{mac} is no card's address", "write the card's own, or leave it to the default")
     for path, taken, first in _repeated(macs):
@@ -86,7 +101,7 @@ def addresses_are_free(draft: Draft) -> Iterator[Finding]:
     if not draft.knows(LAN):
         return
     lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
-    gateway = gateway_address(draft.spec)
+    gateway, free = gateway_address(draft.spec), free_address(draft)
 
     def in_unfit_pool(address: IPv4Address, role: Role) -> bool:
         """A stated pool around the gateway is told at the pool."""
@@ -100,11 +115,15 @@ def addresses_are_free(draft: Draft) -> Iterator[Finding]:
         elif in_unfit_pool(address, role):
             yield Finding(path, *in_pool(draft, address, first, last))
         elif draft.knows(ALL_MACHINES) and address == gateway and role is not Role.GATEWAY:
-            yield Finding(path, f"{address} is the gateway's address", f"take another, such as {lan[2]}")
+            yield Finding(path, f"{address} is the gateway's address", "take another", remedies=_taking(path, free))
     for path, taken, before in _repeated((path, address) for path, address, _ in stated):
         if taken != gateway:
             line = draft.document.place(before)[0]
             yield Finding(path, f"{taken} is already in line {line}", "give each machine its own address")
+
+
+def _taking(path: Path, free: IPv4Address | None) -> tuple[Remedy, ...]:
+    return (write(path, str(free), f"take another, such as {free}"),) if free else ()
 
 
 def _number(draft: Draft, role: Role) -> int:
@@ -118,16 +137,18 @@ def roles_are_filled(draft: Draft) -> Iterator[Finding]:
     complete = draft.knows(ALL_MACHINES)
     gateways = [path for path, entry in draft.machines() if entry.role is Role.GATEWAY]
     if complete and not gateways:
-        yield Finding(MACHINES, "no machine is the gateway", "add one: {name: gateway, role: gateway}", at_key=True)
+        remedies = _added(draft, Role.GATEWAY, "add one", 1)
+        yield Finding(MACHINES, "no machine is the gateway", "add one", at_key=True, remedies=remedies)
     for path in gateways[1:]:
         line = draft.document.place(gateways[0])[0]
         message = f"this is a second gateway, the first is in line {line}"
         yield Finding((*path, "role"), message, "one platform has one gateway: give it another role")
     if complete and not _number(draft, Role.CONTROL_PLANE):
-        instead = "add one, or three: {name: cp1, role: control-plane}"
-        yield Finding(MACHINES, "no machine is a control plane", instead, at_key=True)
+        remedies = _added(draft, Role.CONTROL_PLANE, "add one, or three", 3)
+        yield Finding(MACHINES, "no machine is a control plane", "add one, or three", at_key=True, remedies=remedies)
     if complete and not _number(draft, Role.BALANCER):
-        yield Finding(MACHINES, "no machine is a balancer", "add two: {name: lb1, role: balancer}", at_key=True)
+        remedies = _added(draft, Role.BALANCER, "add two", 2)
+        yield Finding(MACHINES, "no machine is a balancer", "add two", at_key=True, remedies=remedies)
 
 
 def _place_of(draft: Draft, role: Role) -> Path:
@@ -142,12 +163,14 @@ def control_planes_are_odd(draft: Draft) -> Iterator[Finding]:
     if not number or not draft.knows(ALL_MACHINES, ("machines", "control-plane")):
         return
     path = _place_of(draft, Role.CONTROL_PLANE)
-    if number % 2 == 0:
+    if number > 9:
+        yield Finding(path, f"{number} control planes are more than etcd is fit for", "take 3, 5, 7 or 9")
+    elif number % 2 == 0:
         # etcd's majority of 4 is 3: the fourth member adds a machine that may fail and none that may be missing.
         message = f"{number} control planes survive no more failures than {number - 1}"
-        yield Finding(path, message, f"take an odd number: {number - 1} or {number + 1}")
-    elif number > 9:
-        yield Finding(path, f"{number} control planes are more than etcd is fit for", "take 3, 5, 7 or 9")
+        words = f"take an odd number: {number - 1} or {number + 1}"
+        remedies = (Remedy(words, (_one_more(draft, path), _one_less(draft, path))),)
+        yield Finding(path, message, "take an odd number", remedies=remedies)
 
 
 def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
@@ -159,8 +182,13 @@ def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
     if number > 2:
         yield Finding(path, f"{number} balancers: the floating address moves between two", "keep two")
     elif number == 1 and not draft.spec.balancers.accept_single_point_of_failure:
-        instead = "take two, or accept it: `balancers: {accept-single-point-of-failure: true}`"
-        yield Finding(path, "with one balancer the API is gone when it fails", instead)
+        acceptance = "accept it: `balancers: {accept-single-point-of-failure: true}`"
+        accepts = ((accepted, True),)
+        remedies = (
+            Remedy(f"take two, or {acceptance}", (_one_more(draft, path), accepts)),
+            Remedy(acceptance, (accepts,)),
+        )
+        yield Finding(path, "with one balancer the API is gone when it fails", "take two", remedies=remedies)
 
 
 def sizes_suffice(draft: Draft) -> Iterator[Finding]:
@@ -185,7 +213,8 @@ def _unfit_memory(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.memory_bytes < LEAST_MEMORY[role]:
         least = f"{LEAST_MEMORY[role] // _MIB}MiB"
         message = f"{size.memory} is too little memory for a {role.value}"
-        yield Finding((*path, "memory"), message, f"write at least {least}")
+        remedies = (write((*path, "memory"), least, f"write at least {least}"),)
+        yield Finding((*path, "memory"), message, "write more", remedies=remedies)
     elif size.memory_bytes > MOST_MEMORY:
         yield Finding((*path, "memory"), f"{size.memory} is more than any machine has", "mind the unit: MiB or GiB")
 
@@ -193,7 +222,8 @@ def _unfit_memory(path: Path, size: Size, role: Role) -> Iterator[Finding]:
 def _unfit_cpus(path: Path, size: Size, role: Role) -> Iterator[Finding]:
     if size.cpus < LEAST_CPUS[role]:
         message = f"{size.cpus:g} processors are too few for a {role.value}"
-        yield Finding((*path, "cpus"), message, f"write at least {LEAST_CPUS[role]:g}")
+        remedies = (write((*path, "cpus"), LEAST_CPUS[role], f"write at least {LEAST_CPUS[role]:g}"),)
+        yield Finding((*path, "cpus"), message, "write more", remedies=remedies)
 
 
 def range_has_room(draft: Draft) -> Iterator[Finding]:
@@ -205,11 +235,66 @@ def range_has_room(draft: Draft) -> Iterator[Finding]:
     try:
         laid_out = lay_out_addresses(draft.spec)
     except SpecError as error:
-        yield Finding(path, error.what, error.hint, at_key=path == POOL)
+        yield Finding(path, error.what, error.hint, at_key=path == POOL, remedies=_wider(draft))
         return
     taken = {laid_out.floating, *laid_out.machines}
     if OPERATOR_ON_LAN[draft.spec.provider] and spare_address(lan, pool_of(draft.spec.network), taken) is None:
         message = f"{lan} has no address left for this computer, which reaches the machines from one of the LAN"
-        wider = f"widen network.lan to a /{lan.prefixlen - 1}, or " if lan.prefixlen > WIDEST else ""
-        instead = f"{wider}state a smaller network.dhcp-pool"
-        yield Finding(path, message, instead, at_key=path == POOL)
+        yield Finding(path, message, _SMALLER_POOL, at_key=path == POOL, remedies=_wider(draft))
+
+
+def _wider(draft: Draft) -> tuple[Remedy, ...]:
+    """Ranges around the LAN's own that are wide enough, the narrowest first."""
+    network = draft.spec.network
+    found = []
+    for prefix in range(network.lan.prefixlen - 1, WIDEST - 1, -1):
+        wide = network.lan.supernet(new_prefix=prefix)
+        spec = draft.spec.model_copy(update={"network": network.model_copy(update={"lan": wide})})
+        try:
+            lay_out_addresses(spec)
+        except SpecError:
+            continue
+        found.append(write(LAN, str(wide), f"widen network.lan to {wide}, or {_SMALLER_POOL}"))
+    return tuple(found)
+
+
+def _unused(draft: Draft, role: Role) -> str:
+    """A name that a machine of ``role`` may have and none has."""
+    taken = {entry.name for _, entry in draft.machines()}
+    if role is Role.GATEWAY and NAME_PREFIX[role] not in taken:
+        return NAME_PREFIX[role]
+    return next(name for number in count(1) if (name := f"{NAME_PREFIX[role]}{number}") not in taken)
+
+
+def _another(path: Path, example: str) -> tuple[Remedy, ...]:
+    return (write(path, example, f"write another, such as {example}"),)
+
+
+def _entry(draft: Draft, role: Role, more: int = 0) -> tuple[Edit, str]:
+    """A machine of ``role`` behind the last of the list, ``more`` behind that, and how to write it."""
+    taken = {entry.name for _, entry in draft.machines()}
+    names = (f"{NAME_PREFIX[role]}{number}" for number in count(1))
+    free = [name for name in islice(names, len(taken) + more + 1) if name not in taken]
+    listed = draft.document.data.get("machines")
+    place = (len(listed) if isinstance(listed, list) else 0) + more
+    name = NAME_PREFIX[role] if role is Role.GATEWAY and NAME_PREFIX[role] not in taken else free[more]
+    return ((*MACHINES, place), {"name": name, "role": role.value}), f"{{name: {name}, role: {role.value}}}"
+
+
+def _added(draft: Draft, role: Role, words: str, number: int) -> tuple[Remedy, ...]:
+    added = [_entry(draft, role, more) for more in range(number)]
+    return (Remedy(f"{words}: {added[0][1]}", (tuple(edit for edit, _ in added),)),)
+
+
+def _one_more(draft: Draft, path: Path) -> Edits:
+    """One more machine of the role whose number is decided at ``path``."""
+    if isinstance(draft.spec.machines, Counts):
+        return ((path, _number(draft, Role(str(path[-1]))) + 1),)
+    role = next(entry.role for place, entry in draft.machines() if place == path[:-1])
+    return (_entry(draft, role)[0],)
+
+
+def _one_less(draft: Draft, path: Path) -> Edits:
+    if isinstance(draft.spec.machines, Counts):
+        return ((path, _number(draft, Role(str(path[-1]))) - 1),)
+    return ((path, Role.WORKER.value),)

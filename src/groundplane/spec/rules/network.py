@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
-from groundplane.spec.addressing import gateway_address, pool_of, roster
+from groundplane.errors import SpecError
+from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, roster
 from groundplane.spec.draft import ALL_MACHINES, Draft
-from groundplane.spec.model import Network
+from groundplane.spec.model import Network, Role, Uplink
 from groundplane.spec.problem import Path
+from groundplane.spec.remedy import Remedy, write
 from groundplane.spec.rules.finding import Finding
 
 LAN: Path = ("network", "lan")
@@ -40,8 +42,8 @@ def _range(draft: Draft, path: Path) -> IPv4Network:
 
 
 def with_usable_lan(draft: Draft) -> Draft:
-    """The draft for the rules that count in the LAN: one too small to count in is left out like any unfit value."""
-    if draft.spec.network.lan.prefixlen <= 29:
+    """The draft for the rules that count in the LAN: one of an unfit size is left out like any unfit value."""
+    if WIDEST <= draft.spec.network.lan.prefixlen <= 29:
         return draft
     network = draft.spec.network.model_copy(update={"lan": Network().lan})
     spec = draft.spec.model_copy(update={"network": network})
@@ -56,7 +58,12 @@ def special(network: IPv4Network) -> str | None:
 def ranges_are_usable(draft: Draft) -> Iterator[Finding]:
     for path, _, _, example in _PREFIXES:
         if draft.knows(path) and (reason := special(_range(draft, path))) is not None:
-            yield Finding(path, f"{_range(draft, path)} holds addresses that are {reason}", f"write {example}")
+            yield Finding(
+                path,
+                f"{_range(draft, path)} holds addresses that are {reason}",
+                "write another range",
+                remedies=(_such(path, example, "write"),),
+            )
 
 
 def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
@@ -64,14 +71,18 @@ def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
         prefix = _range(draft, path).prefixlen
         if draft.knows(path) and not widest <= prefix <= narrowest:
             what = "wide" if prefix < widest else "narrow"
-            instead = f"take a prefix from /{widest} to /{narrowest}, such as {example}"
-            yield Finding(path, f"{_range(draft, path)} is too {what}", instead)
+            instead = f"take a prefix from /{widest} to /{narrowest}"
+            remedies = (_such(path, example, f"{instead}, such as"),)
+            yield Finding(path, f"{_range(draft, path)} is too {what}", instead, remedies=remedies)
     nodes = sum(entry.role.value in ("control-plane", "worker") for entry in roster(draft.spec))
     pods = draft.spec.kubernetes.pods
     counted = draft.knows(ALL_MACHINES, ("machines", "worker"), ("machines", "control-plane"))
     if draft.knows(PODS) and counted and pods.prefixlen <= 24 and nodes > 2 ** (24 - pods.prefixlen):
         prefix = 24 - (nodes - 1).bit_length()
-        yield Finding(PODS, f"{pods} has fewer than {nodes} ranges of /24, one per node", f"widen it to a /{prefix}")
+        wider = str(pods.supernet(new_prefix=prefix))
+        message = f"{pods} has fewer than {nodes} ranges of /24, one per node"
+        remedies = (_such(PODS, wider, f"widen it to a /{prefix}:"),)
+        yield Finding(PODS, message, f"take a /{prefix}", remedies=remedies)
 
 
 def ranges_stay_apart(draft: Draft) -> Iterator[Finding]:
@@ -107,7 +118,9 @@ def pool_is_inside(draft: Draft) -> Iterator[Finding]:
             yield Finding((*POOL, name), f"{address} {reason}", f"take addresses from {lan[1]} to {lan[-2]}")
     if pool.first > pool.last:
         message = f"the pool ends ({pool.last}) before it begins ({pool.first})"
-        yield Finding((*POOL, "last"), message, "swap the two")
+        swapped = (((*POOL, "first"), str(pool.last)), ((*POOL, "last"), str(pool.first)))
+        instead = "write its lowest address first, and its highest last"
+        yield Finding((*POOL, "last"), message, instead, remedies=(Remedy("swap the two", (swapped,)),))
     gateway = gateway_address(draft.spec)
     if draft.knows(ALL_MACHINES) and pool.first <= gateway <= pool.last:
         yield Finding(POOL, f"the gateway's address {gateway} is in the pool", "leave it out", at_key=True)
@@ -123,7 +136,9 @@ def floating_address_is_free(draft: Draft) -> Iterator[Finding]:
     elif draft.knows(POOL) and first <= address <= last:
         yield Finding(FLOATING, *in_pool(draft, address, first, last))
     elif draft.knows(ALL_MACHINES) and address == gateway_address(draft.spec):
-        yield Finding(FLOATING, f"{address} is the gateway's own address", f"take another, such as {lan[2]}")
+        free = free_address(draft)
+        remedies = (_such(FLOATING, str(free), "take another, such as"),) if free else ()
+        yield Finding(FLOATING, f"{address} is the gateway's own address", "take another", remedies=remedies)
     else:
         for path, entry in draft.machines():
             if entry.address == address:
@@ -154,11 +169,17 @@ def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
         return
     if not any(ipv6.subnet_of(fit) for fit in _FOR_HOSTS):
         message = f"{ipv6} can't be given to hosts: only addresses in fc00::/7 and 2000::/3 can"
-        yield Finding(path, message, "write a /64 of your own, such as fd00:80::/64")
+        instead = "write a /64 of your own"
+        yield Finding(path, message, instead, remedies=(_such(path, "fd00:80::/64", f"{instead}, such as"),))
     elif ipv6.prefixlen != 64:
         # RFC 4862: hosts form their addresses from a prefix of 64 bits.
-        instead = f"write {ipv6.network_address}/64" if ipv6.prefixlen < 64 else "write a /64, such as fd00:80::/64"
-        yield Finding(path, f"{ipv6} is not a /64, which addresses without DHCP need", instead)
+        remedy = (
+            _such(path, f"{ipv6.network_address}/64", "write")
+            if ipv6.prefixlen < 64
+            else _such(path, "fd00:80::/64", "write a /64, such as")
+        )
+        message = f"{ipv6} is not a /64, which addresses without DHCP need"
+        yield Finding(path, message, "write a /64", remedies=(remedy,))
 
 
 def uplink_leads_outside(draft: Draft) -> Iterator[Finding]:
@@ -170,22 +191,65 @@ def uplink_leads_outside(draft: Draft) -> Iterator[Finding]:
     if (reason := special(outer)) is not None:
         yield Finding(path, f"{uplink.address} is of a range that is {reason}", "write the outer network's address")
     elif outer.prefixlen > 30:
-        yield Finding(path, f"{uplink.address} leaves no room for a router", "state its prefix, as 192.0.2.2/24")
+        remedies = (_such(path, f"{own}/24", "state its prefix, such as"),)
+        yield Finding(path, f"{uplink.address} leaves no room for a router", "state its prefix", remedies=remedies)
     elif (reason := not_a_host_of(outer, own)) is not None:
-        yield Finding(path, f"{own} {reason}", f"write a host's address, such as {outer[2]}/{outer.prefixlen}")
+        remedies = (_such(path, f"{outer[2]}/{outer.prefixlen}", "write a host's address, such as"),)
+        yield Finding(path, f"{own} {reason}", "write a host's address", remedies=remedies)
     elif router == own:
         yield Finding((*UPLINK, "router"), f"{router} is the gateway's own outer address", "write the next hop's")
     elif (reason := not_a_host_of(outer, router)) is not None:
         reason = reason.replace("the LAN", "the uplink's range")
         yield Finding((*UPLINK, "router"), f"{router} {reason}", f"write an address of {outer}")
+
+
+def name_servers_are_others(draft: Draft) -> Iterator[Finding]:
+    """The gateway asks them on behalf of all: none may be a part of the platform, or no host at all."""
+    uplink = draft.spec.network.uplink
+    if uplink is None or not draft.knows((*UPLINK, "nameservers")):
+        return
+    ours = _own_addresses(draft)
     for number, server in enumerate(uplink.nameservers):
         place = (*UPLINK, "nameservers", number)
         if special(IPv4Network(server)) is not None:
             yield Finding(place, f"{server} is no name server's address", "write a server's own address")
-        elif draft.knows(LAN, ALL_MACHINES) and server in (gateway_address(draft.spec), own):
-            yield Finding(
-                place, f"{server} is the gateway itself: it would ask itself", "write another server's address"
-            )
+        elif (reason := ours.get(server) or _where_no_server_is(draft, uplink, server)) is not None:
+            yield Finding(place, f"{server} is {reason}", "write another server's address")
+
+
+def _own_addresses(draft: Draft) -> dict[IPv4Address, str]:
+    """The platform's own addresses, each with whose it is."""
+    uplink = draft.spec.network.uplink
+    ours: dict[IPv4Address, str] = {}
+    if draft.knows(LAN, POOL, FLOATING, ALL_MACHINES, *(("machines", role.value) for role in Role)):
+        try:
+            laid_out = lay_out_addresses(draft.spec)
+        except SpecError:  # told as what it is, of the range
+            return ours
+        ours = {
+            address: f"the address of {entry.name}"
+            for entry, address in zip(roster(draft.spec), laid_out.machines, strict=True)
+        }
+        ours[laid_out.floating] = "the floating address"
+        ours[laid_out.gateway] = "the gateway itself: it would ask itself"
+    if uplink is not None:
+        ours[uplink.address.ip] = "the gateway itself: it would ask itself"
+    return ours
+
+
+def _where_no_server_is(draft: Draft, uplink: Uplink, server: IPv4Address) -> str | None:
+    for path, what in ((PODS, "pods"), (SERVICES, "Services")):
+        if draft.knows(path) and server in _range(draft, path):
+            return f"an address of the {what} ({_range(draft, path)}), which the gateway can't reach"
+    outer = uplink.address.network
+    if outer.prefixlen <= 30 and server == outer.network_address:
+        return f"the address of the uplink's range {outer} itself"
+    if outer.prefixlen <= 30 and server == outer.broadcast_address:
+        return f"the broadcast address of the uplink's range {outer}"
+    lan = draft.spec.network.lan
+    if draft.knows(LAN) and server in (lan.network_address, lan.broadcast_address):
+        return f"no host's address: {not_a_host_of(lan, server)}".replace(": is", ": it is")
+    return None
 
 
 def domain_is_ours(draft: Draft) -> Iterator[Finding]:
@@ -193,14 +257,43 @@ def domain_is_ours(draft: Draft) -> Iterator[Finding]:
     domain = draft.spec.network.domain
     if not draft.knows(path):
         return
-    instead = "write a domain of your own, or groundplane.internal"
+    instead = "write a domain of your own"
+    remedies = (_such(path, "groundplane.internal", f"{instead}, or"),)
     if domain == "cluster.local" or domain.endswith(".cluster.local"):
-        yield Finding(path, f"{domain} belongs to the Services inside the cluster", instead)
+        message = f"{domain} belongs to the Services inside the cluster"
+        yield Finding(path, message, instead, remedies=remedies)
     elif domain.rpartition(".")[2] in ("localhost", "invalid"):
-        yield Finding(path, f"{domain} never resolves to another host (RFC 6761)", instead)
+        yield Finding(path, f"{domain} never resolves to another host (RFC 6761)", instead, remedies=remedies)
     elif domain.rpartition(".")[2].isdecimal():
-        yield Finding(path, f"{domain} ends in a number, as addresses do", instead)
-    longest = max((entry for _, entry in draft.machines()), key=lambda entry: len(entry.name), default=None)
-    if longest is not None and len(longest.name) + 1 + len(domain) > 253:
-        message = f"{longest.name} and the domain together are longer than the 253 characters of a DNS name"
-        yield Finding(path, message, "shorten the domain")
+        yield Finding(path, f"{domain} ends in a number, as addresses do", instead, remedies=remedies)
+
+
+def names_fit_the_domain(draft: Draft) -> Iterator[Finding]:
+    path: Path = ("network", "domain")
+    if not draft.knows(path):
+        return
+    domain = draft.spec.network.domain
+    longest = max((entry.name for _, entry in draft.machines()), key=len, default=NAME_PREFIX[Role.GATEWAY])
+    # RFC 1035 grants a name 253 characters; containerd's folder for a registry, `registry.domain:5000`, is a file's
+    # name, and those have 255 bytes.
+    room = min(253 - len(longest) - 1, 255 - len("registry.:5000"))
+    if len(domain) > room:
+        message = (
+            f"with {len(domain)} characters the domain makes names of hosts that are too long ({longest}, registry)"
+        )
+        yield Finding(path, message, f"shorten it to at most {room} characters")
+
+
+def _such(path: Path, value: str, words: str) -> Remedy:
+    return write(path, value, f"{words} {value}")
+
+
+def free_address(draft: Draft) -> IPv4Address | None:
+    """An address of the LAN that the file gives to nobody, if one can be told."""
+    if not draft.knows(LAN, POOL):
+        return None
+    lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
+    taken = {entry.address for _, entry in draft.machines()}
+    taken |= {draft.spec.network.floating_address, lan[1], gateway_address(draft.spec)}
+    numbers = (lan[number] for number in range(2, min(lan.num_addresses - 1, len(taken) + 4)))
+    return next((address for address in numbers if address not in taken and not first <= address <= last), None)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from groundplane.spec.draft import Draft
-from groundplane.spec.problem import Path
+from groundplane.spec.problem import Path, shown
+from groundplane.spec.remedy import Remedy, write
 from groundplane.spec.rules.finding import Finding
 
 # Both have systemd ≥ 249, Python ≥ 3.10 and cloud-init ≥ 22, which the agent and the seed need.
@@ -21,33 +22,42 @@ def release_is_known(draft: Draft) -> Iterator[Finding]:
     path: Path = (*_IMAGE, "release")
     if not draft.knows(path, (*_IMAGE, "distribution")) or image.release in RELEASES[image.distribution]:
         return
-    known = " or ".join(RELEASES[image.distribution])
+    releases = RELEASES[image.distribution]
+    known = " or ".join(releases)
+    ways = tuple(((path, release),) for release in releases)
     if not draft.states(path):
-        path = (*_IMAGE, "distribution")
-        yield Finding(path, f"{image.distribution} needs a release stated", f"add `release: {known}`")
+        message = f"{image.distribution} needs a release stated"
+        remedies = (Remedy(f"add `release: {known}`", ways),)
+        yield Finding((*_IMAGE, "distribution"), message, "add `release`", remedies=remedies)
     else:
         owner = next((name for name, releases in RELEASES.items() if image.release in releases), None)
         remark = f": it is of {owner}" if owner else ""
-        yield Finding(
-            path, f"`{image.release}` is not a supported release of {image.distribution}{remark}", f"write {known}"
-        )
+        message = f"`{shown(image.release)}` is not a supported release of {image.distribution}{remark}"
+        yield Finding(path, message, f"supported: {known}", remedies=(Remedy(f"write {known}", ways),))
 
 
-def mirror_has_no_password(draft: Draft) -> Iterator[Finding]:
+def mirror_is_an_address(draft: Draft) -> Iterator[Finding]:
+    """An address of an archive that apt can ask, and that may stand in source lists which everybody can read."""
     mirror = draft.spec.image.mirror
     path: Path = (*_IMAGE, "mirror")
     if mirror is None or not draft.knows(path):
         return
+    form = "http://mirror.example/debian"
+    written = (write(path, form, f"write it as {form}"),)
     try:
         parts = urlsplit(mirror)
+        port = parts.port
     except ValueError:
-        yield Finding(path, "this is not an address", "write it as http://mirror.example/debian")
+        message = f"`{shown(mirror)}` is not an address: its host or its port (1 to 65535) can't be"
+        yield Finding(path, message, "write the archive's address", remedies=written)
         return
     if "@" in parts.netloc:
         instead = "take the part before @ away; the file and the machines' source lists may be read by others"
         yield Finding(path, "the address has a user name or password in it", instead)
     elif parts.scheme in ("http", "https") and not parts.hostname:
-        yield Finding(path, f"`{mirror}` names no host", "write it as http://mirror.example/debian")
+        yield Finding(path, f"`{shown(mirror)}` names no host", "write the archive's address", remedies=written)
+    elif port == 0:
+        yield Finding(path, f"`{shown(mirror)}` has the port 0", "write the archive's port, or leave it out")
 
 
 def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Finding]:
@@ -58,9 +68,7 @@ def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Find
     bare = version.removeprefix("v")
     near = next((known for known in versions if known == bare or known.startswith(f"{bare}.")), None)
     near = near or next((known for known in versions if known.split(".")[:2] == bare.split(".")[:2]), None)
-    instead = f"write {near}" if near else f"supported: {', '.join(versions)}"
-    if near and len(versions) > 1:
-        instead += f" (supported: {', '.join(versions)})"
-    from groundplane.spec.problem import shown
-
-    yield Finding(_VERSION, f"Kubernetes {shown(version)} is not supported", instead)
+    instead = f"supported: {', '.join(versions)}"
+    words = f"write {near} ({instead})" if len(versions) > 1 else f"write {near}"
+    remedies = (write(_VERSION, near, words),) if near else ()
+    yield Finding(_VERSION, f"Kubernetes {shown(version)} is not supported", instead, remedies=remedies)

@@ -183,11 +183,11 @@ class TestRegistry:
         unit = text(registry.COMPONENT, LAB, "gateway", "/etc/systemd/system/groundplane-registry.service")
         assert "LoadCredential=tls.key:/etc/groundplane/registry/tls.key" in unit
         config = text(registry.COMPONENT, LAB, "gateway", "/etc/groundplane/registry/config.yml")
-        assert "    key: /run/credentials/groundplane-registry.service/tls.key" in config
+        assert '    key: "/run/credentials/groundplane-registry.service/tls.key"' in config
 
     def test_serves_the_lan_for_reading_only(self) -> None:
         config = text(registry.COMPONENT, LAB, "gateway", "/etc/groundplane/registry/config.yml")
-        assert "  addr: 10.80.0.1:5000" in config
+        assert '  addr: "10.80.0.1:5000"' in config
         assert config[config.index("    readonly:") + 1] == "      enabled: true"
 
     def test_names_its_binary(self) -> None:
