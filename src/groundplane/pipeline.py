@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import MachineError, UsageError
+from groundplane.errors import UsageError
 from groundplane.events import reported
 from groundplane.pieces import (
     LOOK,
@@ -38,6 +38,7 @@ from groundplane.spec import ClusterSpec
 
 if TYPE_CHECKING:
     from groundplane.drill import Suite
+    from groundplane.kubectl import Kubectl
     from groundplane.rollout.apply import Applied
     from groundplane.rollout.plan import Plan
     from groundplane.status import PlatformStatus
@@ -239,11 +240,16 @@ async def status(options: Options) -> PlatformStatus:
 
 async def kubeconfig(options: Options) -> Secret:
     """The administrator's kubeconfig, for use on this computer."""
-    from groundplane.components.cluster.kubeconfig import user_kubeconfig
+    from groundplane.kubectl import way_in
 
-    design, provider = existing(options)
-    address, port = provider.api_endpoint()
-    return await user_kubeconfig(provider.transport, design.topology, f"https://{address}:{port}")
+    return await way_in(*existing(options))
+
+
+async def kubectl(options: Options) -> Kubectl:
+    """The platform's own kubectl, and what it needs to reach the platform from this computer."""
+    from groundplane.kubectl import prepared
+
+    return await prepared(options)
 
 
 def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
@@ -256,25 +262,6 @@ def console(options: Options, machine: str) -> Path:
     """Where the machine's console is written."""
     design, provider = existing(options)
     return provider.console(known_machine(design.topology, machine))
-
-
-def kubectl(options: Options, argv: Sequence[str]) -> int:
-    """Run kubectl inside, at this terminal, on the first control plane that is set up; return its exit status.
-
-    The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
-    """
-    from groundplane.components.cluster.api import for_user, lacks_kubeconfig
-    from groundplane.machines.base import Power
-
-    design, provider = existing(options)
-    running = {entry.name for entry in provider.status() if entry.power is Power.RUNNING}
-    machines = [machine.name for machine in design.topology.control_planes if machine.name in running]
-    for name in machines:
-        status = provider.transport.interactive(name, for_user(*argv))
-        if not asyncio.run(lacks_kubeconfig(provider.transport, name, status)):
-            return status
-    what = "has a kubeconfig yet" if machines else "is running"
-    raise MachineError(f"no control plane {what}", hint="see `groundplane status`, then run `groundplane up`")
 
 
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
