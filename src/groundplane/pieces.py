@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.bundle.versions import known_versions, load_versions
 from groundplane.errors import ApplyError, GroundplaneError, MachineError, UsageError
-from groundplane.events import Emit, Outcome, Progress, reported, silent, tee
+from groundplane.events import Emit, Outcome, Planned, Progress, reported, silent, tee
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 LOOK = "look"
 """The step of whoever only looks at the platform."""
+BOOT = "boot"
+"""The step of a machine that is brought up."""
 FIRST_BOOT = 300.0
 """Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
 
@@ -282,6 +284,20 @@ def blueprints_of(design: Design) -> tuple[Blueprint, ...]:
     )
 
 
+def foreseen(design: Design) -> Planned:
+    """All that building the platform consists of, besides the bundle, which knows its own parts."""
+    return Planned(
+        "platform",
+        "up",
+        steps=(
+            ("image", "base image"),
+            *((machine.name, BOOT) for machine in design.topology.machines),
+            *((step.machine, step.name.partition(":")[0]) for step in design.steps),
+            *(("verify", check.name) for check in design.checks),
+        ),
+    )
+
+
 def jobs(design: Design, provider: Provider) -> tuple[Job, ...]:
     """Every machine and every Step, with what each needs."""
     from groundplane.rollout import step_job
@@ -306,4 +322,4 @@ def machine_boot(name: str, blueprint: Blueprint, provider: Provider, after: str
         await provider.wait_ready(name, deadline=FIRST_BOOT)
 
     needs = (machine_job(after),) if after not in ("", name) else ()
-    return Job(machine_job(name), name, "boot", run, needs)
+    return Job(machine_job(name), name, BOOT, run, needs)

@@ -21,6 +21,7 @@ from groundplane.pieces import (
     boots,
     designed,
     existing,
+    foreseen,
     gathered,
     jobs,
     known_machine,
@@ -78,6 +79,7 @@ async def up(options: Options) -> Report:
     with working(options, spec, "up") as (store, emit, journal):
         store.claim(spec)
         design = designed(spec, store)
+        emit(foreseen(design))
         images = await own_images(store, options, emit)
         provider = provider_for(design, store, emit, await gathered(design, options, emit, images))
         await provider.prepare()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from groundplane.errors import StateError
-from groundplane.events import Emit, Outcome, reported
+from groundplane.events import Emit, Outcome, Planned, reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ async def run_jobs(jobs: Sequence[Job], emit: Emit) -> bool:
     Raises an ExceptionGroup of the failures. Work under way when the first one happens is cancelled.
     """
     ordered = in_order(jobs)
+    emit(Planned("platform", "jobs", steps=tuple((job.subject, job.step) for job in ordered)))
     done = {job.name: asyncio.Event() for job in ordered}
     changed = False
 

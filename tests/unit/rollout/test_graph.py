@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from groundplane.errors import StateError
-from groundplane.events import Event, Failed, Finished, Outcome, Started, silent
+from groundplane.events import Event, Failed, Finished, Outcome, Planned, Started, silent
 from groundplane.rollout import Job, in_order, run_jobs
 
 
@@ -67,13 +67,14 @@ def test_a_failure_stops_what_needs_it_and_is_kept() -> None:
         asyncio.run(run_jobs([job("a", run=fails), job("b", "a", run=never)], events.append))
     assert [str(error) for error in caught.value.exceptions] == ["no"]
     assert ran == []
-    assert [type(event) for event in events] == [Started, Failed]
+    assert events[0] == Planned("platform", "jobs", steps=(("m", "a"), ("m", "b")))
+    assert [type(event) for event in events[1:]] == [Started, Failed]
 
 
 def test_events_tell_begin_and_end() -> None:
     events: list[Event] = []
     asyncio.run(run_jobs([job("a")], events.append))
-    assert [(type(event), event.subject, event.step) for event in events] == [
+    assert [(type(event), event.subject, event.step) for event in events[1:]] == [
         (Started, "m", "a"),
         (Finished, "m", "a"),
     ]
