@@ -100,7 +100,8 @@ def obtain(
         _sweep(BlobStore(cache))
         try:
             sources = in_order(source, file, mirrors, versions, run, BlobStore(cache), emit)
-            return assemble(versions, sources, cache, emit)
+            served = source != "auto" or any(one.name == "release" for one in sources)
+            return assemble(versions, sources, cache, emit, "" if served else "the official releases don't answer: ")
         except BaseException:
             failed.set()  # ends what still runs beside
             raise
@@ -125,8 +126,11 @@ def cached_bundle(versions: Versions, cache: Path) -> Bundle | None:
     return bundle if wanted <= have and intact else None
 
 
-def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: Emit) -> Bundle:
-    """Get every part from the first source that offers it, the next one's downloads beside this one's build."""
+def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: Emit, because: str = "") -> Bundle:
+    """Get every part from the first source that offers it, the next one's downloads beside this one's build.
+
+    ``because`` stands before what is said of how long that takes.
+    """
     blobs, memory = BlobStore(cache), Records(cache / "records")
     plan = _plan(versions, sources)
     done: dict[str, PartRecord] = {}
@@ -150,7 +154,7 @@ def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: E
 
     emit(Planned("bundle", "obtain", steps=tuple((part.name, "obtain") for part, _ in plan)))
     if note := effort.told(_missing(plan, memory, blobs)):
-        emit(Noticed("bundle", "obtain", note=note))
+        emit(Noticed("bundle", "obtain", note=f"{because}{note}"))
     try:
         for position, (part, source) in enumerate(plan):
             with reported(emit, part.name, "obtain") as outcome:

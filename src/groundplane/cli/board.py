@@ -58,6 +58,11 @@ class Row:
         return self.told[-1] if self.told else None
 
     @property
+    def began(self) -> bool:
+        """Whether there is anything to tell of it; one that was busy ahead of its first step has nothing yet."""
+        return bool(self.running or self.failures or self.held or self.changed or self.stopped)
+
+    @property
     def summary(self) -> str:
         """What was done so far, in a few words."""
         if self.failures:
@@ -96,6 +101,8 @@ class Board:
         if isinstance(event, Planned | Noticed):
             return
         row = self.rows.get(event.subject)
+        if row is None and isinstance(event, Over):
+            return
         if row is None:
             row = self.rows[event.subject] = Row(event.subject, event.at, event.at)
         row.last = event.at
@@ -127,4 +134,4 @@ class Board:
 
     @property
     def ordered(self) -> list[Row]:
-        return sorted(self.rows.values(), key=lambda row: row.subject != "platform")
+        return sorted((row for row in self.rows.values() if row.began), key=lambda row: row.subject != "platform")

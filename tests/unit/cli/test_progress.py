@@ -183,6 +183,16 @@ def test_the_table_says_how_far_the_whole_is_while_it_goes_on() -> None:
     assert "of 2 done" not in text_of(board)
 
 
+def test_what_was_only_busy_ahead_has_no_row_yet() -> None:
+    board = sample()
+    rows = len(board.ordered)
+    with doing(board.see, "etcd", "download"):
+        board.see(Progress("etcd", "download", 1.0, note="raft"))
+        assert len(board.ordered) == rows + 1
+    board.see(Over("pause", "download"))
+    assert len(board.ordered) == rows
+
+
 def test_the_table_never_outgrows_the_terminal() -> None:
     board = sample()
     for number in range(50):
