@@ -32,10 +32,12 @@ def become_kubectl(kubectl: Kubectl, argv: Sequence[str]) -> NoReturn:
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, which programs inherit
+    # Python ignores these two, which the next program would inherit.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
     try:
         os.execve(kubectl.program, ("kubectl", *argv), environment)
     except OSError as error:
-        signal.signal(signal.SIGPIPE, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         os.close(handle)
         raise HostError("kubectl can't be run", where=str(kubectl.program), detail=str(error)) from error
