@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-# Processor-seconds that building a part with an empty cache took on a virtual machine of 2022's kind, downloads
-# included: wall clock times two, since both its processors were busy throughout. Others take OTHERS.
+# Processor-seconds that building a part with an empty cache took, downloads included: wall clock times two, on a
+# virtual machine whose two processors were busy throughout. Others take OTHERS.
 BUILDING: Final[Mapping[str, int]] = {
     "kubernetes": 900,
     "coredns": 180,
