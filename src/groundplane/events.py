@@ -27,12 +27,35 @@ class Started(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Planned(Event):
+    """All that ``step`` of ``subject`` consists of, told before it begins: each a subject and a step of its own, which
+    Finished or Failed will name. What was planned already isn't counted twice."""
+
+    steps: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed(Event):
+    """Something worth knowing before ``step`` keeps anybody waiting: ``note``."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress(Event):
-    """``step`` goes on: ``note`` says what is being done, ``done``/``total`` how far it is (total 0: unknown)."""
+    """``step`` goes on: ``note`` says what is being done, ``done``/``total`` how far it is (total 0: unknown).
+
+    Where nobody started ``step``, it is what ``subject`` is busy with: see ``doing``.
+    """
 
     note: str = ""
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Over(Event):
+    """``subject`` is no longer busy with ``step``, which nobody started; how it ended others tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +98,15 @@ class Outcome:
 
     changed: bool = True
     note: str = ""
+
+
+@contextmanager
+def doing(emit: Emit, subject: str, step: str) -> Iterator[None]:
+    """Around a block that tells by Progress what ``subject`` is busy with, and is no step with an end worth telling."""
+    try:
+        yield
+    finally:
+        emit(Over(subject, step))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,25 @@ def test_kubectl_works_from_the_host(platform: Platform, tmp_path_factory: pytes
     assert server.startswith("https://127.0.0.1:")
     nodes = json.loads(platform.kubectl("get", "nodes", "-o", "json"))
     assert len(nodes["items"]) == 5
+
+
+def test_kubectl_acts_on_this_computer(platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("carried\n")
+    made = ("create", "configmap", "mine", f"--from-file={file}", "--dry-run=client", "-o", "yaml")
+    manifest = tmp_path / "mine.yaml"
+    manifest.write_text(platform.run("kubectl", "-n", "default", *made).stdout)
+    try:
+        platform.run("kubectl", "--namespace=default", "apply", "-f", str(manifest))
+        assert platform.kubectl("get", "configmap", "mine", "-o", "jsonpath={.data}") == '{"mine.txt":"carried\\n"}'
+    finally:
+        platform.kubectl("delete", "configmap", "mine", "--ignore-not-found")
+    missing = platform.run("kubectl", "apply", "-f", str(tmp_path / "nosuch"), check=False)
+    assert (missing.returncode, "nosuch" in missing.stderr) == (1, True)
+    program = platform.run(
+        "kubectl", "-n", "kube-system", "exec", "ds/kube-proxy", "--", "sh", "-c", "exit 7", check=False
+    )
+    assert program.returncode == 7
 
 
 def test_a_pod_that_always_pulls_runs_without_the_internet(platform: Platform) -> None:

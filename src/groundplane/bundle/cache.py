@@ -34,7 +34,7 @@ from groundplane.bundle.layout import (
 from groundplane.bundle.record import PartRecord
 from groundplane.bundle.sbom import make_sbom
 from groundplane.errors import Interrupted
-from groundplane.events import Emit, Progress
+from groundplane.events import Emit, Progress, doing
 from groundplane.store.files import private_folder
 
 LOOK: Final = 0.5
@@ -51,10 +51,11 @@ def locked(cache: Path, emit: Emit, cancel: Event | None = None) -> Iterator[Non
     private_folder(cache)
     with (cache / "lock").open("w") as lock:
         if not _taken(lock.fileno()):
-            emit(Progress("bundle", "wait", note="another groundplane is filling this cache"))
-            while not _taken(lock.fileno()):
-                if stopped.wait(LOOK):
-                    raise Interrupted("stopped while another groundplane was filling the cache", where=str(cache))
+            with doing(emit, "bundle", "wait"):
+                emit(Progress("bundle", "wait", note="another groundplane is filling this cache"))
+                while not _taken(lock.fileno()):
+                    if stopped.wait(LOOK):
+                        raise Interrupted("stopped while another groundplane was filling the cache", where=str(cache))
         yield
 
 

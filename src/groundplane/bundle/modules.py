@@ -21,6 +21,7 @@ from groundplane.bundle.versions import ImageSpec, PartSpec
 from groundplane.errors import BundleError
 from groundplane.events import Emit, Progress
 
+DOWNLOAD: Final = "download"
 _EVERY: Final = 1.5  # seconds between two Progress events at most
 _ARCHITECTURES: Final[Mapping[str, str]] = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -94,7 +95,7 @@ class ModulesSource:
     def prepare(self, part: PartSpec) -> None:
         """Fetch what building the part needs; may run beside another part's build."""
         if part.builder == "go":
-            watch = BuildWatch(self._emit, part.name, "download")
+            watch = BuildWatch(self._emit, part.name, DOWNLOAD)
             self._packages[part.name] = Go(self._runner, part).download(watch)
 
     def provide(self, part: PartSpec, base: PartRecord | None) -> PartRecord:

@@ -11,15 +11,16 @@ from pathlib import Path
 from threading import Event
 from typing import Final, Literal, Protocol
 
+from groundplane.bundle import effort
 from groundplane.bundle.bundle import Bundle, open_bundle
 from groundplane.bundle.cache import locked, publish
 from groundplane.bundle.layout import PART_NAME, BlobStore
-from groundplane.bundle.modules import ModulesSource
+from groundplane.bundle.modules import DOWNLOAD, ModulesSource
 from groundplane.bundle.record import INPUTS, PartRecord, Records, inputs_digest
 from groundplane.bundle.runner import ProcessRunner, Runner
 from groundplane.bundle.versions import PartSpec, Versions, load_versions
 from groundplane.errors import BundleError
-from groundplane.events import Emit, reported, silent
+from groundplane.events import Emit, Noticed, Planned, doing, reported, silent
 
 SourceName = Literal["auto", "file", "release", "modules"]
 
@@ -99,7 +100,8 @@ def obtain(
         _sweep(BlobStore(cache))
         try:
             sources = in_order(source, file, mirrors, versions, run, BlobStore(cache), emit)
-            return assemble(versions, sources, cache, emit)
+            served = source != "auto" or any(one.name == "release" for one in sources)
+            return assemble(versions, sources, cache, emit, "" if served else "the official releases don't answer: ")
         except BaseException:
             failed.set()  # ends what still runs beside
             raise
@@ -124,8 +126,11 @@ def cached_bundle(versions: Versions, cache: Path) -> Bundle | None:
     return bundle if wanted <= have and intact else None
 
 
-def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: Emit) -> Bundle:
-    """Get every part from the first source that offers it, the next one's downloads beside this one's build."""
+def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: Emit, because: str = "") -> Bundle:
+    """Get every part from the first source that offers it, the next one's downloads beside this one's build.
+
+    ``because`` stands before what is said of how long that takes.
+    """
     blobs, memory = BlobStore(cache), Records(cache / "records")
     plan = _plan(versions, sources)
     done: dict[str, PartRecord] = {}
@@ -140,9 +145,16 @@ def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: E
 
     def fetch(part: PartSpec, source: Source) -> Future[None]:
         if part.name not in fetches:
-            fetches[part.name] = pool.submit(source.prepare, part)
+            fetches[part.name] = pool.submit(prepare, part, source)
         return fetches[part.name]
 
+    def prepare(part: PartSpec, source: Source) -> None:
+        with doing(emit, part.name, DOWNLOAD):
+            source.prepare(part)
+
+    emit(Planned("bundle", "obtain", steps=tuple((part.name, "obtain") for part, _ in plan)))
+    if note := effort.told(_missing(plan, memory, blobs)):
+        emit(Noticed("bundle", "obtain", note=f"{because}{note}"))
     try:
         for position, (part, source) in enumerate(plan):
             with reported(emit, part.name, "obtain") as outcome:
@@ -161,6 +173,16 @@ def assemble(versions: Versions, sources: Sequence[Source], cache: Path, emit: E
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return publish(versions.kubernetes, tuple(done.values()), cache)
+
+
+def _missing(plan: Sequence[tuple[PartSpec, Source]], memory: Records, blobs: BlobStore) -> list[tuple[str, str]]:
+    """The parts that aren't in the cache, and what stands on those: name and source of each."""
+    known: dict[str, PartRecord] = {}
+    for part, source in plan:
+        base = source.base_for(part)
+        if (not base or base in known) and (record := memory.get(part, source.key(part, known.get(base)), blobs)):
+            known[part.name] = record
+    return [(part.name, source.name) for part, source in plan if part.name not in known]
 
 
 def _plan(versions: Versions, sources: Sequence[Source]) -> list[tuple[PartSpec, Source]]:

@@ -107,14 +107,16 @@ def kubectl(
         list[str] | None, typer.Argument(help="kubectl's own arguments.", metavar="ARGS", show_default=False)
     ] = None,
 ) -> None:
-    """Run kubectl on the platform: groundplane kubectl get pods -A
+    """Run the platform's kubectl here, with your files and ports: groundplane kubectl -n kube-system get pods
 
-    Options of groundplane stand before the first of kubectl's words.
+    Options of groundplane stand before the first word that isn't one of them; from there on, all is kubectl's.
     """
     from groundplane import recipes
+    from groundplane.cli.become import become_kubectl
+    from groundplane.cli.running import run
 
-    need_root(session, standing(session).provider, "reach the platform's network")
-    raise typer.Exit(recipes.kubectl(session.options(silent), argv or []))
+    need_root(session, standing(session).provider, "reach the platform's keys")
+    become_kubectl(run(recipes.kubectl(session.options(silent)), tell=session.out.tell), argv or [])
 
 
 def kubeconfig(

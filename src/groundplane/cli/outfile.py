@@ -40,6 +40,25 @@ def check_folder(path: Path) -> None:
         raise StoreError(f"nothing can be written in {writable}", where=str(path), hint=hint)
 
 
+def publish(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """As ``write``, but a file that others may read, as umask says. Without ``replace`` nothing is overwritten, whoever
+    may have put something there since it was asked."""
+    target = path.with_name(f".{path.name}-{os.getpid()}") if replace else path
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+            if (owner := _caller()) is not None:
+                os.fchown(file.fileno(), *owner)
+        target.replace(path)
+    except FileExistsError:
+        raise StoreError("is there already", where=str(target), hint="choose another name, or remove it") from None
+    except OSError as error:
+        raise StoreError(f"can't be written: {error.strerror}", where=str(path)) from error
+    finally:
+        if target != path:
+            target.unlink(missing_ok=True)
+
+
 def write(path: Path, content: bytes) -> None:
     """Put a private file at ``path``; under sudo it is the caller's: one that only root can read is of no use to them.
 
@@ -47,6 +66,10 @@ def write(path: Path, content: bytes) -> None:
     """
     from groundplane.store import write_private
 
+    write_private(path, content, owner=_caller())
+
+
+def _caller() -> tuple[int, int] | None:
+    """Who called sudo (uid, gid); None without it."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    called = os.geteuid() == 0 and uid.isdigit() and gid.isdigit()
-    write_private(path, content, owner=(int(uid), int(gid)) if called else None)
+    return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdigit() and gid.isdigit() else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from groundplane.cli.board import CANCELLED, Board, Running
 from groundplane.cli.output import Output, duration
-from groundplane.events import Emit, Event, Failed, Finished, Progress, Started, silent
+from groundplane.events import Emit, Event, Failed, Finished, Noticed, Progress, Started, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +44,9 @@ def shown(out: Output, *, quiet: bool, verbose: bool) -> Iterator[Emit]:
 class Lines:
     """Progress as lines of text. Call ``tick`` a few times a second; both methods may be called from any thread.
 
-    Steps shorter than SHORT get one line when they changed something; longer ones a first line, progress in between
-    and a last line. A reader who has gone away (a closed pipe) doesn't stop the work.
+    Each begins with how far the whole is, where that was planned. Steps shorter than SHORT get one line when they
+    changed something; longer ones a first line, progress in between and a last line. A reader who has gone away (a
+    closed pipe) doesn't stop the work.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Lines:
             self._board.see(event)
             key = (event.subject, event.step)
             match event:
+                case Noticed():
+                    self._line(f"{event.subject}: {event.note}")
                 case Started() if self._verbose:
                     self._announce(key)
                 case Progress():
@@ -81,13 +84,15 @@ class Lines:
                         self._line(f"{event.subject}: {event.step}: failed after {after}: {event.error}")
                     elif announced:
                         self._line(f"{event.subject}: {event.step}: stopped after {duration(event.seconds)}")
+            for subject, step in [key for key in self._said if not self._runs(*key)]:
+                del self._said[subject, step]
 
     def tick(self) -> None:
         """Say what has become worth saying by the passing of time."""
         with self._one_at_a_time:
             now = self._clock()
             for subject, row in self._board.rows.items():
-                for step in row.running.values():
+                for step in row.told:
                     if now - step.begin >= SHORT and (subject, step.step) not in self._said:
                         self._announce((subject, step.step), step)
             self._report()
@@ -103,8 +108,9 @@ class Lines:
         if now - self._last < BEAT:
             return
         for (subject, name), (said, text) in sorted(self._said.items(), key=lambda item: item[1][0]):
-            step = self._board.rows[subject].running.get(name)
-            if step is None:
+            row = self._board.rows[subject]
+            step = row.running.get(name)
+            if step is None or step not in row.told:
                 continue
             moved = step.text != text
             if now - said >= (STEP_BEAT if moved else STILL):
@@ -113,9 +119,13 @@ class Lines:
                 self._line(f"{subject}: {step.text} (for {duration(now - step.begin)})")
                 return
 
+    def _runs(self, subject: str, step: str) -> bool:
+        return step in self._board.rows[subject].running
+
     def _line(self, text: str) -> None:
+        share = f"[{self._board.share}] " if self._board.share else ""
         try:
-            self._write(text)
+            self._write(f"{share}{text}")
         except (OSError, ValueError):  # nobody reads any more
             self._write = _nowhere
 
@@ -153,6 +163,8 @@ def live(out: Output, *, clock: Callable[[], float] = monotonic) -> Iterator[Emi
     board, one_at_a_time = Board(), Lock()
 
     def emit(event: Event) -> None:
+        if isinstance(event, Noticed):
+            console.print(f"{event.subject}: {event.note}", markup=False)  # above the table
         with one_at_a_time:
             board.see(event)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from groundplane.cli.failures import guarded
+from groundplane.cli.foreign import Foreign
 from groundplane.cli.output import Output
 
 if TYPE_CHECKING:
@@ -164,16 +165,14 @@ def command(
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
     """Register a function as command ``name`` of ``app``: its own parameters plus the shared options.
 
-    ``json`` adds --json. ``raw``: from the first argument on, everything belongs to another program.
+    ``json`` adds --json. ``raw``: from the first word on that isn't an option of ours, all belongs to another program.
     ``compares``: see ``guarded``.
     """
 
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
-        app.command(
-            name,
-            rich_help_panel=panel,
-            context_settings={"allow_interspersed_args": False} if raw else {},
-        )(with_common(function, json=json, compares=compares))
+        app.command(name, cls=Foreign if raw else None, rich_help_panel=panel)(
+            with_common(function, json=json, compares=compares)
+        )
         return function
 
     return register

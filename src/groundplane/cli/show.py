@@ -11,6 +11,7 @@ import typer
 from groundplane import __version__
 from groundplane.cli import PROGRAMS, exits, outfile
 from groundplane.cli.complete import SHELLS, paths, shells
+from groundplane.cli.init import init
 from groundplane.cli.output import columns
 from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError
@@ -24,6 +25,7 @@ ABOUT = "About groundplane and this computer"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to ``app``."""
+    command(app, "init", panel=PANEL, json=True)(init)
     command(app, "validate", panel=PANEL, json=True)(validate)
     command(app, "explain", panel=PANEL, json=True)(explain)
     command(app, "schema", panel=PANEL)(schema)

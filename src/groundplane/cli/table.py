@@ -20,11 +20,15 @@ def drawn(board: Board, now: float, *, height: int, unicode: bool = True) -> Tab
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(no_wrap=True, justify="right", style="dim")
     rows = board.ordered
-    shown = _fitting(rows, height)
+    whole = f"{board.ended} of {len(board.planned)} done" if board.planned and any(row.running for row in rows) else ""
+    shown = _fitting(rows, height - bool(whole))
     for row in shown:
         table.add_row(*_cells(row, now, unicode))
     if hidden := len(rows) - len(shown):
         table.add_row("", "", Text(f"{hidden} more", style="dim"), "")
+    if whole:
+        since = min(row.begin for row in rows)
+        table.add_row("", "", Text(whole, style="bold"), Text(duration(max(now - since, 0))))
     return table
 
 
@@ -39,7 +43,7 @@ def _fitting(rows: list[Row], height: int) -> list[Row]:
 def _cells(row: Row, now: float, unicode: bool) -> tuple[Text, Text, Text, Text]:
     name = Text(row.subject)
     if (step := row.current) is not None:
-        others = f" (+{len(row.running) - 1})" if len(row.running) > 1 else ""
+        others = f" (+{len(row.told) - 1})" if len(row.told) > 1 else ""
         frames = FRAMES if unicode else PLAIN_FRAMES
         mark = Text(frames[int(now * 8) % len(frames)], style="cyan")
         return mark, name, Text(f"{step.text}{others}"), Text(duration(max(now - step.begin, 0)))

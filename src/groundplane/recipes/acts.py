@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from groundplane.events import Emit, Failed, Finished, Outcome
+from groundplane.events import Emit, Failed, Finished, Outcome, Planned
 from groundplane.recipes.looking import departure
 from groundplane.spec.model import Role
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from groundplane.state.model import MachineState
     from groundplane.state.step import Step
 
+BOOT: Final = "boot"
+"""The step of a machine that is brought up."""
 FIRST_BOOT: Final = 300.0
 """Seconds a machine may take from power-on to a finished first boot, on a slow and busy host."""
 
@@ -89,6 +91,20 @@ def acts(
     )
 
 
+def foreseen(design: Design) -> Planned:
+    """All that building the platform consists of, besides the bundle, which knows its own parts."""
+    return Planned(
+        "platform",
+        "up",
+        steps=(
+            ("image", "base image"),
+            *((machine.name, BOOT) for machine in design.topology.machines),
+            *((step.machine, step.name.partition(":")[0]) for step in design.steps),
+            *(("verify", check.name) for check in design.checks),
+        ),
+    )
+
+
 def _standing(design: Design, plan: Plan) -> Design:
     """The design of the machines that were there before. Where these are no platform yet, there is nothing to judge."""
     topology = design.topology
@@ -111,7 +127,7 @@ def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fr
         outcome.changed = await provider.ensure(name, blueprint)
         await provider.wait_ready(name, deadline=FIRST_BOOT, strict=fresh)
 
-    return Act(machine_act(name), name, "boot", run, tuple(needs))
+    return Act(machine_act(name), name, BOOT, run, tuple(needs))
 
 
 async def _bring(provider: Provider, state: MachineState, told: Callable[[Done], None], outcome: Outcome) -> None:

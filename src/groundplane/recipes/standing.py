@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import MachineError, UsageError
+from groundplane.errors import UsageError
 from groundplane.events import reported
 from groundplane.recipes.acts import boot
 from groundplane.recipes.common import (
@@ -22,6 +22,7 @@ from groundplane.recipes.common import (
 from groundplane.recipes.looking import LOOK
 
 if TYPE_CHECKING:
+    from groundplane.recipes.way_in import Kubectl
     from groundplane.status import PlatformStatus
     from groundplane.topology.model import Secret
     from groundplane.verify import Report
@@ -71,11 +72,16 @@ async def status(options: Options) -> PlatformStatus:
 
 async def kubeconfig(options: Options) -> Secret:
     """The administrator's kubeconfig, for use on this computer."""
-    from groundplane.components.cluster.kubeconfig import user_kubeconfig
+    from groundplane.recipes.way_in import way_in
 
-    design, provider = existing(options)
-    address, port = provider.api_endpoint()
-    return await user_kubeconfig(provider.transport, design.topology, f"https://{address}:{port}")
+    return await way_in(*existing(options))
+
+
+async def kubectl(options: Options) -> Kubectl:
+    """The platform's own kubectl, and what it needs to reach the platform from this computer."""
+    from groundplane.recipes.way_in import prepared
+
+    return await prepared(options)
 
 
 def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
@@ -90,22 +96,3 @@ def console(options: Options, machine: str) -> Path:
 
     design, provider = existing(options)
     return console_of(provider, design.topology.name).console(known_machine(design.topology, machine))
-
-
-def kubectl(options: Options, argv: Sequence[str]) -> int:
-    """Run kubectl inside, at this terminal, on the first control plane that is set up; return its exit status.
-
-    The kubeconfig there names the floating address: any API server that is well answers, not only that machine's.
-    """
-    from groundplane.components.cluster.api import for_user, lacks_kubeconfig
-    from groundplane.machines.base import Power
-
-    design, provider = existing(options)
-    running = {entry.name for entry in provider.status() if entry.power is Power.RUNNING}
-    machines = [machine.name for machine in design.topology.control_planes if machine.name in running]
-    for name in machines:
-        status = provider.transport.interactive(name, for_user(*argv))
-        if not asyncio.run(lacks_kubeconfig(provider.transport, name, status)):
-            return status
-    what = "has a kubeconfig yet" if machines else "is running"
-    raise MachineError(f"no control plane {what}", hint="see `groundplane status`, then run `groundplane up`")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from groundplane.errors import FileChanged
-from groundplane.recipes.acts import FIRST_BOOT, acts
+from groundplane.recipes.acts import FIRST_BOOT, acts, foreseen
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -54,6 +54,7 @@ async def up(options: Options) -> Report:
         _keep(proposal, store.name)
         if proposal.empty:
             return Report((), changed=False)
+        emit(foreseen(design))
         if proposal.needs_material:
             provider = provider_for(design, store, emit, await gathered(design, options, emit, images))
         store.set_verified(False)  # from here on, until the checks have passed, however this run ends

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from groundplane.errors import ApplyError, GroundplaneError, StateError
-from groundplane.events import Emit, Outcome, reported
+from groundplane.events import Emit, Outcome, Planned, reported
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
 from groundplane.verify.report import run_checks
@@ -59,6 +59,7 @@ async def carry_out(acts: Sequence[Act], reach: Reach, emit: Emit) -> bool:
     way when the first one happens is cancelled, but for acts that finish.
     """
     run = _Run(in_order(acts), reach, emit)
+    emit(Planned("platform", "acts", steps=tuple((act.machine, act.step) for act in run.acts)))
     tasks = {asyncio.create_task(run.work(act), name=act.name): act for act in run.acts}
     try:
         if tasks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from groundplane.errors import ConditionTimeout, GroundplaneError
-from groundplane.events import Emit, reported
+from groundplane.events import Emit, Planned, reported
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
 from groundplane.verify.condition import NotYet, wait_until
@@ -48,6 +48,7 @@ async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_on
 
     Checks that share one look at the cluster should run together, so ``at_once`` is more than the processors.
     """
+    emit(Planned("verify", "checks", steps=tuple(("verify", check.name) for check in checks)))
     gate = asyncio.Semaphore(at_once)
 
     async def guarded(check: Check) -> Result:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.unit.bundle.fake import FakeRunner, fake_bundle, fake_versions
 
 from groundplane.bundle.debian import parse_status
+from groundplane.bundle.effort import told
 from groundplane.bundle.golang import Go, Module, module_folder, parse_build_info, program_name
 from groundplane.bundle.layout import BlobStore
 from groundplane.bundle.licences import licence_files, recognised
@@ -150,6 +152,50 @@ def test_every_part_reports_itself(tmp_path: Path) -> None:
         (Finished, "cluster"),
         (Failed, "pause"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "processors", "said"),
+    [
+        ([], 2, ""),
+        ([("pause", "modules")], 2, ""),
+        (
+            [("kubernetes", "modules"), ("pause", "modules")],
+            2,
+            "2 parts are built here from Go modules: about 8 minutes on 2",
+        ),
+        ([("kubernetes", "modules")], 1, "one part is built here from Go modules: about 15 minutes on 1 processor,"),
+        (
+            [("kubernetes", "modules"), ("etcd", "release")],
+            2,
+            "one part is built here from Go modules, 1 come from the release",
+        ),
+        ([(name, "release") for name in ("kubernetes", "etcd", "coredns")], 2, "3 parts are downloaded"),
+        ([("kubernetes", "file")], 2, ""),
+    ],
+)
+def test_it_is_said_beforehand_how_long_it_will_take(
+    missing: Sequence[tuple[str, str]], processors: int, said: str
+) -> None:
+    found = told(missing, processors)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_what_is_in_the_cache_is_not_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    announced: list[Sequence[tuple[str, str]]] = []
+
+    def note(missing: Sequence[tuple[str, str]]) -> str:
+        announced.append(missing)
+        return ""
+
+    monkeypatch.setattr("groundplane.bundle.effort.told", note)
+    versions = fake_versions(tmp_path / "data")
+    built(tmp_path, FakeRunner(), versions)
+    (versions.part("pause").folder / "pause.c").write_text("changed")
+    built(tmp_path, FakeRunner(), versions)
+    names = [part.name for part in versions.parts]
+    assert [[name for name, _ in missing] for missing in announced] == [names, ["pause"]]
 
 
 def test_progress_counts_packages_and_never_passes_the_total() -> None:

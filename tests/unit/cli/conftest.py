@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import groundplane
 from groundplane.events import Emit, reported, silent
 from groundplane.recipes.common import Named
+from groundplane.recipes.way_in import Kubectl
 from groundplane.rollout.apply import Applied
 from groundplane.rollout.plan import Plan
 from groundplane.spec import InvalidCluster
@@ -174,9 +175,9 @@ class Recipes:
         self.note("ssh", options, machine, list(argv))
         return 7
 
-    def kubectl(self, options: Options, argv: Sequence[str]) -> int:
-        self.note("kubectl", options, list(argv))
-        return 3
+    async def kubectl(self, options: Options) -> Kubectl:
+        self.note("kubectl", options)
+        return Kubectl(Path("/software/kubectl"), Secret(b"apiVersion: v1\n"), Path("/cache"))
 
     def console(self, options: Options, machine: str) -> Path:
         self.note("console", options, machine)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.machines.scripted import Scripted
 
+from groundplane.cli.foreign import split
 from groundplane.errors import FileChanged, GroundplaneError, StoreError, UsageError
 from groundplane.spec import InvalidCluster, Problem
 from groundplane.spec.model import ClusterSpec
@@ -205,11 +208,50 @@ def test_ssh_hands_words_and_status_through(gp: Any, recipes: Any) -> None:
     assert recipes.options.file == Path("lab.yaml")
 
 
-def test_kubectl_gets_its_own_options(gp: Any, recipes: Any) -> None:
-    assert gp("kubectl", "-f", "lab.yaml", "apply", "-f", "x.yaml", "-v", "9").code == 3
+@pytest.mark.parametrize(
+    ("words", "ours", "theirs"),
+    [
+        ("-n kube-system get pods", "", "-n kube-system get pods"),
+        ("-f lab.yaml apply -f x.yaml -v 9", "-f lab.yaml", "apply -f x.yaml -v 9"),
+        (
+            "--file=lab.yaml -qv -v --request-timeout=1s -f x apply",
+            "--file=lab.yaml -qv -v",
+            "--request-timeout=1s -f x apply",
+        ),
+        ("-flab.yaml -nfoo get", "-flab.yaml", "-nfoo get"),
+        ("-v9 get", "", "-v9 get"),
+        ("-v=9 get", "", "-v=9 get"),
+        ("-- -f x apply -- y", "", "-f x apply -- y"),
+        ("-q -- -f x", "-q", "-f x"),
+        ("exec -it p -- sh -c x", "", "exec -it p -- sh -c x"),
+        ("-", "", "-"),
+        ("-f", "-f", ""),
+        ("", "", ""),
+    ],
+)
+def test_another_programs_words_begin_where_ours_end(words: str, ours: str, theirs: str) -> None:
+    options = {"-f": True, "--file": True, "-q": False, "--quiet": False, "-v": False, "--verbose": False}
+    assert split(words.split(), options) == (ours.split(), theirs.split())
+
+
+def test_kubectl_is_become_with_a_kubeconfig_that_has_no_name(
+    gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def execve(program: Path, argv: Sequence[str], environment: dict[str, str]) -> None:
+        path = Path(environment["KUBECONFIG"])
+        seen.append((program, argv, path.read_text(), os.stat(path).st_mode & 0o777, environment["KUBECACHEDIR"]))
+        assert os.get_inheritable(int(path.name))
+        raise OSError("a test stays what it is")
+
+    monkeypatch.setattr("os.execve", execve)
+    answer = gp("kubectl", "-f", "lab.yaml", "-n", "kube-system", "-f", "x.yaml", "apply")
+    assert (answer.code, "kubectl can't be run" in answer.err) == (1, True)
     assert recipes.options.file == Path("lab.yaml")
-    gp("kubectl", "--", "get", "pods", "-A")
-    assert recipes.asked == [("kubectl", ["apply", "-f", "x.yaml", "-v", "9"]), ("kubectl", ["get", "pods", "-A"])]
+    argv = ("kubectl", "-n", "kube-system", "-f", "x.yaml", "apply")
+    assert seen == [(Path("/software/kubectl"), argv, "apiVersion: v1\n", 0o600, "/cache")]
+    assert recipes.asked == [("kubectl",)]
 
 
 def test_console_shows_the_log(gp: Any, recipes: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from groundplane.cli.board import Board
 from groundplane.cli.output import Channel, Output
 from groundplane.cli.progress import Lines, live, shown
 from groundplane.cli.table import drawn
-from groundplane.events import Event, Failed, Finished, Progress, Started, reported
+from groundplane.events import Event, Failed, Finished, Noticed, Over, Planned, Progress, Started, doing, reported
 
 
 class Watched:
@@ -102,6 +102,38 @@ def test_a_reader_who_went_away_does_not_stop_the_work() -> None:
     assert len(calls) == 1
 
 
+def test_what_a_part_was_busy_with_ends_with_the_part() -> None:
+    watched = Watched()
+    watched.at(0, Started("etcd", "obtain", 0.0), Progress("etcd", "build", 0.0, note="raft", done=1, total=4))
+    assert watched.at(2) == ["etcd: build: raft, 25 % …"]  # and not "obtain" besides: that is the same thing
+    assert watched.at(40) == ["etcd: build: raft, 25 % (for 32 s)"]
+    assert watched.at(41, Finished("etcd", "obtain", 41.0, seconds=41)) == ["etcd: obtain: done after 41 s"]
+    assert watched.at(300) == []
+
+
+def test_what_is_done_ahead_of_a_part_ends_by_itself() -> None:
+    watched = Watched()
+    watched.at(0, Started("kubernetes", "obtain", 0.0))
+    with doing(watched.lines.see, "etcd", "download"):
+        watched.at(2, Progress("etcd", "download", 2.0, note="raft"))
+        assert watched.at(4) == ["etcd: download: raft …"]
+    assert watched.at(60) == ["kubernetes: obtain (for 32 s)"]
+    assert watched.at(61, Over("etcd", "download", 61.0), Progress("etcd", "download", 61.0)) == []
+
+
+def test_lines_say_how_far_the_whole_is() -> None:
+    watched = Watched()
+    steps = tuple((f"m{number}", "boot") for number in range(10))
+    assert watched.at(0, Planned("platform", "jobs", steps=steps)) == []
+    assert watched.at(0, Noticed("bundle", "obtain", note="it takes long")) == ["[ 0/10] bundle: it takes long"]
+    assert watched.at(0, Finished("m0", "boot", 0.0)) == ["[ 1/10] m0: boot: done after 0.0 s"]
+    watched.at(0, Finished("m1", "boot", 0.0, changed=False), Failed("m2", "boot", 0.0, error="CancelledError"))
+    watched.at(0, Finished("m3", "machine", 0.0))  # nobody planned it
+    assert watched.at(0, Failed("m4", "boot", 0.0, error="no")) == ["[ 3/10] m4: boot: failed after 0.0 s: no"]
+    watched.at(0, Planned("verify", "checks", steps=(("verify", "dns"), ("m0", "boot"))))
+    assert watched.at(0, Finished("verify", "dns", 0.0)) == ["[ 3/11] verify: dns: done after 0.0 s"]
+
+
 def sample() -> Board:
     board = Board()
     for event in (
@@ -138,6 +170,29 @@ def test_the_table_has_a_row_per_subject() -> None:
     assert text_of(sample(), unicode=False).isascii()
 
 
+def test_the_table_says_how_far_the_whole_is_while_it_goes_on() -> None:
+    board = sample()
+    board.see(Planned("platform", "jobs", steps=(("cp1", "boot"), ("cp2", "boot"))))
+    board.see(Finished("cp1", "boot", 5.0))
+    *_, last = text_of(board).splitlines()
+    assert "1 of 2 done" in last
+    assert last.rstrip().endswith("5.0 s")
+    assert len(text_of(board, height=3).splitlines()) == 3
+    for step in ("network", "image"):
+        board.see(Finished("platform", step, 6.0))
+    assert "of 2 done" not in text_of(board)
+
+
+def test_what_was_only_busy_ahead_has_no_row_yet() -> None:
+    board = sample()
+    rows = len(board.ordered)
+    with doing(board.see, "etcd", "download"):
+        board.see(Progress("etcd", "download", 1.0, note="raft"))
+        assert len(board.ordered) == rows + 1
+    board.see(Over("pause", "download"))
+    assert len(board.ordered) == rows
+
+
 def test_the_table_never_outgrows_the_terminal() -> None:
     board = sample()
     for number in range(50):
@@ -156,6 +211,14 @@ class Terminal(StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def test_what_is_worth_knowing_beforehand_stands_above_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with live(Output(Channel(StringIO(), False, False), Channel(stream, True, True))) as emit:
+        emit(Noticed("bundle", "obtain", note="it takes [long]"))
+    assert "bundle: it takes [long]" in stream.getvalue()
 
 
 def test_live_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:

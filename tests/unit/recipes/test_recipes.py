@@ -18,11 +18,12 @@ from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.components.everywhere import some
 from groundplane.design import Design, design
-from groundplane.errors import Interrupted, MachineError, Unreachable, UsageError
+from groundplane.errors import BundleError, Interrupted, Unreachable, UsageError
 from groundplane.events import Event, Finished, Progress, Started, silent
 from groundplane.machines.base import Blueprint, MachineStatus, Power
 from groundplane.recipes import common, looking
 from groundplane.recipes.acts import acts, boot
+from groundplane.recipes.way_in import PROGRAM
 from groundplane.rollout import carry_out, in_order
 from groundplane.rollout.plan import Plan
 from groundplane.spec import InvalidCluster, load
@@ -239,49 +240,37 @@ def test_what_builds_or_changes_refuses_an_invalid_file(place: Place) -> None:
             asyncio.run(recipe)
 
 
-class Terminal(FakeTransport):
-    """What an interactive kubectl ends with, by machine."""
-
-    def __init__(self, ends: dict[str, int], configured: Sequence[str]) -> None:
-        super().__init__()
-        self.ends = ends
-        self.sat: list[str] = []
-        for machine in ends:
-            self.on(machine, "test", status=0 if machine in configured else 1)
-
-    def interactive(self, machine: str, argv: Sequence[str]) -> int:
-        assert argv[-2:] == ("get", "pods")
-        self.sat.append(machine)
-        return self.ends[machine]
+KUBECONFIG = b"""
+clusters: [{cluster: {certificate-authority-data: QQ==}}]
+users: [{user: {client-certificate-data: Qg==, client-key-data: Qw==}}]
+"""
 
 
-@pytest.mark.parametrize(
-    ("ends", "configured", "status", "sat"),
-    [
-        ({"cp1": 0, "cp2": 0}, ("cp1", "cp2"), 0, ["cp1"]),
-        ({"cp1": 1, "cp2": 0}, ("cp1", "cp2"), 1, ["cp1"]),
-        ({"cp1": 66, "cp2": 0}, ("cp2",), 0, ["cp1", "cp2"]),
-        ({"cp1": 66, "cp2": 0}, ("cp1", "cp2"), 66, ["cp1"]),  # what it ran ended so
-    ],
-)
-def test_kubectl_runs_where_there_is_a_kubeconfig(
-    place: Place, ends: dict[str, int], configured: Sequence[str], status: int, sat: list[str]
+def test_kubectl_gets_the_bundles_program_and_a_way_in(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.build()
-    place.provider.transport = terminal = Terminal(ends, configured)
-    place.provider.running = tuple(ends)
-    assert recipes.kubectl(place.options, ("get", "pods")) == status
-    assert terminal.sat == sat
-    looks = [call.machine for call in terminal.calls]
-    assert looks == [machine for machine in sat if ends[machine] == 66]
+    class Bundle:
+        def software_tree(self) -> Path:
+            return tmp_path
 
+    def opened(path: Path) -> Bundle:
+        assert path == place.options.home.cache / "bundle" / "1.37.2"
+        return Bundle()
 
-def test_kubectl_without_any_kubeconfig_says_so(place: Place) -> None:
+    monkeypatch.setattr("groundplane.bundle.bundle.open_bundle", opened)
+    (tmp_path / PROGRAM).parent.mkdir(parents=True)
+    (tmp_path / PROGRAM).touch()
     place.build()
-    place.provider.transport = Terminal({"cp1": 66}, ())
-    place.provider.running = ("cp1",)
-    with pytest.raises(MachineError, match="no control plane has a kubeconfig yet"):
-        recipes.kubectl(place.options, ("get", "pods"))
+    place.provider.transport.on("cp1", "cat", raises=Unreachable("it is off"))
+    place.provider.transport.on("cp2", "cat", status=1)
+    place.provider.transport.on("cp3", "cat", answers=KUBECONFIG)
+    found = asyncio.run(recipes.kubectl(place.options))
+    assert found.program == tmp_path / PROGRAM
+    assert found.cache == place.options.home.cache / "kubectl" / "lab"
+    assert "server: https://127.0.0.1:1\n" in found.kubeconfig.text()
+    (tmp_path / PROGRAM).unlink()
+    with pytest.raises(BundleError, match="no longer in the cache"):
+        asyncio.run(recipes.kubectl(place.options))
 
 
 def test_checks_that_are_not_there_are_bad_usage(place: Place) -> None:

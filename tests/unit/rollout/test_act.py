@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from groundplane.errors import ApplyError, GroundplaneError, StateError
-from groundplane.events import Event, Failed, Finished, Outcome, Started, silent
+from groundplane.events import Event, Failed, Finished, Outcome, Planned, Started, silent
 from groundplane.rollout import Act, carry_out, in_order
 from groundplane.state.step import Reach
 from groundplane.transport.fake import FakeTransport
@@ -75,6 +75,7 @@ def test_events_tell_begin_and_end() -> None:
     events: list[Event] = []
     done(act("a"), emit=events.append)
     assert [(type(event), event.subject, event.step) for event in events] == [
+        (Planned, "platform", "acts"),
         (Started, "a", "work"),
         (Finished, "a", "work"),
     ]

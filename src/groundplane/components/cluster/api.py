@@ -52,26 +52,6 @@ def kubectl(*arguments: str) -> tuple[str, ...]:
     return ("kubectl", f"--kubeconfig={paths.ADMIN}", _REQUEST, *arguments)
 
 
-_NO_KUBECONFIG = 66  # EX_NOINPUT of sysexits.h
-
-
-def for_user(*arguments: str) -> tuple[str, ...]:
-    """The command line of kubectl as a user asked for it, on a control plane that may have no kubeconfig (yet).
-
-    Looking first would cost every call a round trip; see ``lacks_kubeconfig``.
-    """
-    script = f'[ -r {paths.ADMIN} ] || exit {_NO_KUBECONFIG}; exec kubectl --kubeconfig={paths.ADMIN} "$@"'
-    return ("sh", "-c", script, "kubectl", *arguments)
-
-
-async def lacks_kubeconfig(reach: Reach, machine: str, status: int) -> bool:
-    """Whether ``for_user`` ended with ``status`` since ``machine`` has no kubeconfig: kubectl hands on the statuses of
-    other programs, so only a look can tell."""
-    if status != _NO_KUBECONFIG:
-        return False
-    return (await reach.run(machine, ("test", "-r", paths.ADMIN), check=False)).status != 0
-
-
 def loads(text: str) -> dict[str, Any]:
     """Parse one JSON object of a component's output; StepError when it is none."""
     try:

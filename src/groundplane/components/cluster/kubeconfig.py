@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from dataclasses import dataclass
 
@@ -94,13 +95,24 @@ def _unreadable() -> StepError:
 
 
 async def _administrator(reach: Reach, topology: Topology) -> Secret:
-    for machine in topology.control_planes:
+    """All control planes are asked at once: one that hangs would keep everybody waiting whose turn comes after it."""
+
+    async def ask(machine: str) -> Secret | None:
         try:
-            answer = await reach.run(machine.name, ("cat", paths.ADMIN), timeout=PATIENCE)
+            answer = await reach.run(machine, ("cat", paths.ADMIN), timeout=PATIENCE)
         except TransportError:
-            continue
-        if answer.stdout.strip():
-            return Secret(answer.stdout)
+            return None
+        return Secret(answer.stdout) if answer.stdout.strip() else None
+
+    asked = [asyncio.create_task(ask(machine.name)) for machine in topology.control_planes]
+    try:
+        for answer in asyncio.as_completed(asked):
+            if (found := await answer) is not None:
+                return found
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
     raise StepError(
         "no control plane has an administrator's kubeconfig",
         where="platform",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -134,6 +134,24 @@ def test_the_users_kubeconfig(topology: Topology, run: Run) -> None:
         "certificate-authority-data": "Q0E=",
     }
     assert found["users"][0]["user"] == {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}
+
+
+class Hanging(FakeTransport):
+    """Its first control plane never answers."""
+
+    async def run(
+        self, machine: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        if machine == "cp1":
+            await asyncio.Event().wait()
+        return await super().run(machine, argv, stdin=stdin, timeout=timeout, check=check)
+
+
+def test_one_that_hangs_keeps_nobody_waiting_for_a_kubeconfig(topology: Topology, run: Run) -> None:
+    reach = Hanging()
+    reach.on("cp2", "cat", status=1)
+    reach.on("cp3", "cat", answers=ADMIN)
+    assert "demo-admin" in run(kubeconfig.user_kubeconfig(reach, topology, "https://127.0.0.1:1")).text()
 
 
 def test_an_administrators_identity(topology: Topology, run: Run) -> None:
