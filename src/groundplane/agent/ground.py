@@ -12,6 +12,10 @@ from groundplane.agent.run import Run
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 _LEASE = 20.0
 """Seconds a card may take to have its address after it was set up anew."""
 
@@ -104,7 +108,7 @@ def _address(run: Run, change: Change) -> None:
         run.machine.pause(0.1)
 
 
-_DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {
+_DOERS: Final[Mapping[Kind, Callable[[Run, Change], None]]] = {
     Kind.USER: _user,
     Kind.VOLUME: _volume,
     Kind.MOUNT: _mount,

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
-from groundplane.bundle.versions import known_versions, load_versions
 from groundplane.errors import GroundplaneError, MachineError, StoreError, UsageError
 from groundplane.events import Emit, silent, tee
+from groundplane.software import known_versions
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groundplane.machines.base import Blueprint, Material, Provider, Tree
     from groundplane.spec.model import Provider as ProviderName
     from groundplane.store import Home, Recorder, Store
-    from groundplane.topology.model import Secrets, Software, Topology
+    from groundplane.topology.model import Secrets, Topology
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
     from groundplane.topology import lay_out
 
     traits = store.traits(kind_of(spec.provider).traits)
-    return design(lay_out(spec, secrets, traits, software=software_of(spec)))
+    return design(lay_out(spec, secrets, traits))
 
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
@@ -131,23 +131,6 @@ def passing_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     from groundplane.topology.pki import make_secrets
 
     return store.known_secrets() or make_secrets(spec)
-
-
-def software_of(spec: ClusterSpec) -> Software:
-    """What the bundle of the file's Kubernetes version calls its images."""
-    from groundplane.topology.model import Software
-
-    settings = load_versions(spec.kubernetes.version).settings
-    return Software(
-        kubernetes=spec.kubernetes.version,
-        image_repository=settings.image_repository,
-        etcd_tag=settings.etcd_tag,
-        coredns_repository=settings.coredns_repository,
-        coredns_tag=settings.coredns_tag,
-        pause_image=settings.pause_image,
-        flannel_image=settings.flannel_image,
-        probe_image=settings.probe_image,
-    )
 
 
 async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
@@ -187,7 +170,9 @@ async def _bundled(
 ) -> Mapping[Tree, Path]:
     """Those of the bundle's trees that are ``wanted``; where none is, no bundle is got either."""
     from groundplane.bundle.images import images_of
-    from groundplane.bundle.sources import OFFICIAL, obtain
+    from groundplane.bundle.obtain import obtain
+    from groundplane.bundle.sources import OFFICIAL
+    from groundplane.bundle.trees import registry_tree, software_tree
     from groundplane.machines.base import Tree
 
     if not wanted:
@@ -205,8 +190,8 @@ async def _bundled(
         )
     )
     made: Mapping[Tree, Callable[..., Path]] = {
-        Tree.SOFTWARE: bundle.software_tree,
-        Tree.REGISTRY: partial(bundle.registry_tree, own=images_of(images)),
+        Tree.SOFTWARE: partial(software_tree, bundle),
+        Tree.REGISTRY: partial(registry_tree, bundle, own=images_of(images)),
     }
     return {tree: await cancellable(make) for tree, make in made.items() if tree in wanted}
 

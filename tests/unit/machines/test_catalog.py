@@ -114,22 +114,24 @@ def test_only_what_the_machines_are_made_of_is_got(
 ) -> None:
     got: list[str] = []
 
-    class Bundle:
-        def software_tree(self, *, cancel: object) -> Path:
-            got.append("software")
-            return tmp_path / "software"
-
-        def registry_tree(self, *, own: object, cancel: object) -> Path:
-            raise AssertionError("nobody asked for it")
-
-    def obtain(*_: object, **__: object) -> Bundle:
+    def obtain(*_: object, **__: object) -> str:
         got.append("bundle")
-        return Bundle()
+        return "the bundle"
+
+    def software_tree(bundle: str, *, cancel: object) -> Path:
+        assert bundle == "the bundle"
+        got.append("software")
+        return tmp_path / "software"
+
+    def registry_tree(*_: object, **__: object) -> Path:
+        raise AssertionError("nobody asked for it")
 
     def build(*_: object) -> Coroutine[None, None, None]:
         raise AssertionError("nobody asked for it")
 
-    monkeypatch.setattr("groundplane.bundle.sources.obtain", obtain)
+    monkeypatch.setattr("groundplane.bundle.obtain.obtain", obtain)
+    monkeypatch.setattr("groundplane.bundle.trees.software_tree", software_tree)
+    monkeypatch.setattr("groundplane.bundle.trees.registry_tree", registry_tree)
     monkeypatch.setattr("groundplane.image.build", build)
     plan, _ = recipes.existing(options)
     assert asyncio.run(common.gathered(plan, options, silent, b"")).trees == {}

@@ -13,7 +13,6 @@ import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
 from groundplane import recipes
-from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.components.everywhere import some
@@ -25,6 +24,7 @@ from groundplane.recipes import common, looking
 from groundplane.recipes.acts import acts, boot
 from groundplane.rollout import carry_out, in_order
 from groundplane.rollout.plan import Plan
+from groundplane.software import known_versions
 from groundplane.spec import InvalidCluster, load
 from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
@@ -47,7 +47,7 @@ SHAPES = {
 
 def designed(text: bytes) -> Design:
     spec = load(text, name="cluster.yaml", versions=known_versions())
-    return design(lay_out(spec, SECRETS, Traits(), software=common.software_of(spec)))
+    return design(lay_out(spec, SECRETS, Traits()))
 
 
 class Grounded:
