@@ -22,7 +22,7 @@ _LEASE = 20.0
 
 def lay(run: Run) -> None:
     for change in run.changes:
-        if change.kind in _DOERS:
+        if change.kind in _DOERS and not change.content:
             with run.carrying_out(change):
                 _DOERS[change.kind](run, change)
 
@@ -89,7 +89,7 @@ def _data_folder(run: Run, change: Change) -> None:
 
 
 def _artifact(run: Run, change: Change) -> None:
-    """Only that it may be executed is ours to mend: where it is absent, the Change is refused (``checks``)."""
+    """Let it be executed. One that must hold something else is put in place with the files (``replacing``)."""
     with files.telling(f"{change.key} can't be made executable"):
         os.chmod(run.machine.at(change.key), 0o755)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-Event = change.Change | change.Refused | change.Done | change.Failed | change.Ended
+Event = change.Change | change.Refused | change.Wanted | change.Done | change.Failed | change.Ended
 
 
 class WireError(ValueError):
@@ -172,6 +172,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
 _EVENTS: Final[Mapping[str, Callable[[object], Event]]] = {
     "Change": _of(change.Change),
     "Refused": _of(change.Refused),
+    "Wanted": _of(change.Wanted),
     "Done": _of(change.Done),
     "Failed": _of(change.Failed),
     "Ended": _of(change.Ended),

@@ -15,6 +15,7 @@ from tests.golden.laid_out import SECRETS
 from tests.unit.machines.scripted import Plain, Scripted
 
 from groundplane import recipes
+from groundplane.bundle.bundle import Binary
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session
 from groundplane.drill import ground_of
@@ -25,6 +26,7 @@ from groundplane.machines.base import Console, Faults, MachineStatus, OnLan, Pow
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.recipes import common, looking
 from groundplane.rollout.plan import Removal
+from groundplane.software import Program
 from groundplane.spec.exhaustive import exhaustive
 from groundplane.spec.model import Provider
 from groundplane.spec.providers import DEFAULT, OPERATOR_ON_LAN
@@ -114,12 +116,14 @@ def test_only_what_the_machines_are_made_of_is_got(
 ) -> None:
     got: list[str] = []
 
-    def obtain(*_: object, **__: object) -> str:
-        got.append("bundle")
-        return "the bundle"
+    class Bundle:
+        binaries = (Binary("tool", "/bin/tool", "sha256:0", 7, "1", "MIT", "tool"),)
 
-    def software_tree(bundle: str, *, cancel: object) -> Path:
-        assert bundle == "the bundle"
+    def obtain(*_: object, **__: object) -> Bundle:
+        got.append("bundle")
+        return Bundle()
+
+    def software_tree(bundle: Bundle, *, cancel: object) -> Path:
         got.append("software")
         return tmp_path / "software"
 
@@ -139,6 +143,7 @@ def test_only_what_the_machines_are_made_of_is_got(
     kind.material = frozenset({Tree.SOFTWARE})
     material = asyncio.run(common.gathered(plan, options, silent, b""))
     assert material.trees == {Tree.SOFTWARE: tmp_path / "software"}
+    assert material.programs == (Program("/bin/tool", "sha256:0", 7),)
     assert got == ["bundle", "software"]
 
 

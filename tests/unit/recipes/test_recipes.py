@@ -24,7 +24,7 @@ from groundplane.recipes import common, looking
 from groundplane.recipes.acts import acts, boot
 from groundplane.rollout import carry_out, in_order
 from groundplane.rollout.plan import Plan
-from groundplane.software import known_versions
+from groundplane.software import Program, known_versions
 from groundplane.spec import InvalidCluster, load
 from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
@@ -320,3 +320,14 @@ def test_rendering_with_secrets_shows_keys_that_fit_their_certificates(place: Pl
     found = tree(tmp_path / "one")
     for name in ("ca.crt", "ca.key"):
         assert found[f"cp1/root/etc/kubernetes/pki/{name}"].startswith(b"-----BEGIN")
+
+
+def test_a_built_platform_knows_its_programs_without_the_bundle(place: Place) -> None:
+    """Nothing is in the cache here: what they hold was remembered when it was built."""
+    place.build()
+    store = place.store
+    store.remember_programs([Program("/usr/local/bin/etcdctl", f"sha256:{'0' * 64}", 7)])
+    design, _ = common.existing(place.options)
+    known = [one for state in design.states for one in state.artifacts if one.digest]
+    assert {(one.path, one.size) for one in known} == {("/usr/local/bin/etcdctl", 7)}
+    assert len(known) == len(design.topology.control_planes)
