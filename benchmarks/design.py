@@ -44,8 +44,8 @@ def one_run(count: int) -> dict[str, float]:
     file = cluster_file(count)
     marks = [time.perf_counter()]
 
-    from groundplane.bundle.versions import known_versions
     from groundplane.design import design
+    from groundplane.software import known_versions
     from groundplane.spec import load
     from groundplane.topology import Traits, lay_out
     from groundplane.topology.pki import make_secrets

@@ -65,8 +65,8 @@ def one_run(count: int) -> dict[str, float]:
 
 def designed(count: int) -> tuple[Topology, Design]:
     """From the file to every machine's state, imports and all: what the command line would do."""
-    from groundplane.bundle.versions import known_versions
     from groundplane.design import design
+    from groundplane.software import known_versions
     from groundplane.spec import load
     from groundplane.topology import Traits, lay_out
     from groundplane.topology.pki import make_secrets

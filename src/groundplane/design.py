@@ -109,7 +109,11 @@ def design(topology: Topology) -> Design:
     return Design(
         topology=topology,
         states=tuple(
-            compose(machine.name, filter(None, (fragments[component.name, machine.name] for component in COMPONENTS)))
+            compose(
+                machine.name,
+                filter(None, (fragments[component.name, machine.name] for component in COMPONENTS)),
+                topology.software.programs,
+            )
             for machine in topology.machines
         ),
         steps=tuple(step for component in COMPONENTS for step in component.steps(topology)),

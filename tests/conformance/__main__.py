@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from groundplane import recipes
-from groundplane.bundle.sources import obtain
+from groundplane.bundle.obtain import obtain
+from groundplane.bundle.trees import software_tree
 from groundplane.cli.output import Output, duration
 from groundplane.cli.progress import shown
 from groundplane.components.cluster.kubeconfig import user_kubeconfig
@@ -121,7 +122,7 @@ def _ground(options: argparse.Namespace) -> Ground:
     version = plan.topology.spec.kubernetes.version
     if version != KUBERNETES:
         raise GroundplaneError(f"the suite is Kubernetes {KUBERNETES}'s, the platform is {version}")
-    software = obtain(version, cache=Home.find().cache / "bundle").software_tree()
+    software = software_tree(obtain(version, cache=Home.find().cache / "bundle"))
     return Ground(provider.on_lan(()), path, software / "usr/local/bin/kubectl")
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.bundle.bundle import FORMAT
-from groundplane.bundle.layer import SCRATCH, Entry, add_image, add_layer
-from groundplane.bundle.layout import INDEX, BlobStore, Descriptor, canonical, write_atomically
 from groundplane.bundle.modules import host_architecture
 from groundplane.bundle.runner import Runner
 from groundplane.errors import BundleError
+from groundplane.oci.files import write_atomically
+from groundplane.oci.layer import SCRATCH, Entry, add_image, add_layer
+from groundplane.oci.layout import INDEX, BlobStore, Descriptor, canonical
 
 E2E: Final = "registry.k8s.io/e2e-test-images"
 _BUSYBOX: Final = "usr/bin/busybox"

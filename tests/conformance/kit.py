@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from groundplane.bundle.cache import locked
 from groundplane.bundle.golang import Go, Module, module_folder
-from groundplane.bundle.layout import BINARY, TITLE, BlobStore, Manifest, atomic_file
+from groundplane.bundle.lock import locked
+from groundplane.bundle.media import BINARY
 from groundplane.bundle.modules import BuildWatch, ModulesSource
 from groundplane.bundle.record import PartRecord, Records, base_layer, inputs_digest
 from groundplane.bundle.runner import ProcessRunner, Runner
 from groundplane.bundle.versions import PartSpec, load_part
 from groundplane.events import Emit, reported
+from groundplane.oci.files import atomic_file
+from groundplane.oci.layout import TITLE, BlobStore, Manifest
 from tests.conformance.images import busybox, images, write_layout
 
 KUBERNETES: Final = "1.37.2"

@@ -15,7 +15,8 @@ from typing import NoReturn
 
 import pytest
 
-from groundplane.bundle.sources import cached_bundle
+from groundplane.bundle.obtain import cached_bundle
+from groundplane.bundle.trees import software_tree
 from groundplane.bundle.versions import load_versions
 from groundplane.cloudinit import render_seed
 from groundplane.design import design
@@ -108,7 +109,7 @@ def ground(request: pytest.FixtureRequest) -> Ground:
         lacking(str(missing))
     if bundle is None:
         lacking("the software bundle isn't in the cache")
-    return Ground(image, bundle.software_tree())
+    return Ground(image, software_tree(bundle))
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,12 @@ from typing import Final
 import httpx
 
 from groundplane.bundle.bundle import Bundle
-from groundplane.bundle.layout import BlobStore
 from groundplane.bundle.modules import host_architecture
-from groundplane.bundle.web import Registry, split
+from groundplane.bundle.trees import registry_tree, software_tree
 from groundplane.errors import BundleError, ConditionTimeout
 from groundplane.events import Emit, Progress, reported, silent
+from groundplane.oci.layout import BlobStore
+from groundplane.oci.registry import Registry, split
 
 _DEADLINE: Final = 20.0  # seconds the registry has to answer
 _PAUSE: Final = 0.1  # seconds between two attempts
@@ -32,7 +33,7 @@ _PAUSE: Final = 0.1  # seconds between two attempts
 @contextmanager
 def served(bundle: Bundle) -> Iterator[str]:
     """Run the bundle's registry read-only over its registry tree; the address of its API, ``http://…/v2``."""
-    programs, images = bundle.software_tree(), bundle.registry_tree()
+    programs, images = software_tree(bundle), registry_tree(bundle)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     with tempfile.TemporaryDirectory(prefix="groundplane-registry-") as name:

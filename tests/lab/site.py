@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from groundplane.bundle.bundle import Bundle
-from groundplane.bundle.layer import EPOCH
-from groundplane.bundle.layout import digest_of
 from groundplane.bundle.modules import host_architecture
 from groundplane.bundle.versions import PartSpec, ReleaseFile, Versions
+from groundplane.oci.files import digest_of
+from groundplane.oci.layer import EPOCH
 
 
 def make_site(bundle: Bundle, versions: Versions, folder: Path) -> tuple[tuple[str, Path], ...]:

@@ -13,10 +13,12 @@ from threading import Thread
 
 import pytest
 
-from groundplane.bundle.archive import import_bundle
+from groundplane.bundle.archive import export_bundle, import_bundle
 from groundplane.bundle.bundle import Bundle
-from groundplane.bundle.sources import Mirrors, obtain
-from groundplane.bundle.versions import DEFAULT_VERSION, load_versions
+from groundplane.bundle.obtain import obtain
+from groundplane.bundle.sources import Mirrors
+from groundplane.bundle.versions import load_versions
+from groundplane.software import DEFAULT_VERSION
 from groundplane.store import Home
 from tests.lab.served import prove_registry, served
 from tests.lab.site import make_site
@@ -33,7 +35,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def exported(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("export") / "bundle.tar"
-    bundle.export(target)
+    export_bundle(bundle, target)
     return target
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from groundplane.bundle.sources import cached_bundle
-from groundplane.bundle.versions import DEFAULT_VERSION, load_versions
+from groundplane.bundle.obtain import cached_bundle
+from groundplane.bundle.trees import software_tree
+from groundplane.bundle.versions import load_versions
+from groundplane.software import DEFAULT_VERSION
 from groundplane.store import Home
 from tests.lab import cgroups
 from tests.lab.conftest import Platform, environment
@@ -91,7 +93,7 @@ def nodes_from_the_host(platform: Platform, folder: Path) -> set[str]:
     platform.run("kubeconfig", "--out", str(config))
     bundle = cached_bundle(load_versions(DEFAULT_VERSION), Home.find().cache / "bundle")
     assert bundle is not None
-    kubectl = bundle.software_tree() / "usr/local/bin/kubectl"
+    kubectl = software_tree(bundle) / "usr/local/bin/kubectl"
     done = subprocess.run(
         [kubectl, f"--kubeconfig={config}", "--request-timeout=30s", "get", "nodes", "--output=json"],
         capture_output=True,

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
 from typing import Any
@@ -305,6 +306,37 @@ def test_a_machine_without_python_is_told_by_the_link(tmp_path: Path) -> None:
     assert "no Python" in caught.value.what
     assert "python3" in caught.value.hint
     assert caught.value.where == "cp1"
+
+
+def test_files_go_and_come_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
+    """Over a connection that is lost meanwhile as well: the old file stays, and no part of the new one."""
+    content = os.urandom(5_000_000)  # more than a connection holds on its way
+    source, place, back = tmp_path / "source", tmp_path / "there" / "it's *", tmp_path / "back"
+    source.write_bytes(content)
+    digest = f"sha256:{sha256(content).hexdigest()}"
+
+    sshd = list[int]()  # the one of this connection
+
+    def lose(_: int) -> None:
+        if sshd:
+            os.kill(sshd.pop(), 9)
+
+    async def work(ssh: SshTransport) -> None:
+        await ssh.put("cp1", str(place), source, digest=digest, mode=0o755)
+        assert (place.read_bytes(), place.stat().st_mode & 0o777) == (content, 0o755)
+        assert await ssh.get("cp1", str(place), back) == digest
+        assert back.read_bytes() == content
+        sshd.append(int((await ssh.run("cp1", ["sh", "-c", "echo $PPID"])).text))
+        place.write_bytes(b"old")
+        with pytest.raises(TransportError, match="is not what should go to"):
+            await ssh.put("cp1", str(place), source, digest=f"sha256:{'0' * 64}")
+        with pytest.raises(Unreachable):
+            await ssh.put("cp1", str(place), source, digest=digest, told=lose)
+        await gone("groundplane-put")
+        assert [path.name for path in place.parent.iterdir()] == [place.name]
+        assert place.read_bytes() == b"old"
+
+    within(server.transport(), work)
 
 
 def test_sitting_at_a_machine_is_left_to_openssh(server: Server, capfd: pytest.CaptureFixture[str]) -> None:

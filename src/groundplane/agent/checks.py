@@ -35,7 +35,7 @@ def _in_the_way(change: Change, seen: Observed) -> Refused | None:
         return None
     folder = found.form is Form.FOLDER
     away = "move it away on the machine, then this again"
-    if change.kind in (Kind.FILE, Kind.LINK) and folder:
+    if change.kind in (Kind.FILE, Kind.LINK, Kind.ARTIFACT) and folder:
         return Refused(change, f"{change.key} is a folder", hint=away)
     if change.kind in (Kind.DIRECTORY, Kind.DATA_FOLDER) and not folder:
         return Refused(change, f"{change.key} is {found.form.value}, not a folder", hint=away)
@@ -43,8 +43,9 @@ def _in_the_way(change: Change, seen: Observed) -> Refused | None:
 
 
 def _not_ours_to_mend(state: MachineState, change: Change, seen: Observed) -> Refused | None:
-    """What only somebody else can bring: a program of the bundle, which comes with the machine; data on a volume."""
-    if change.kind is Kind.ARTIFACT:
+    """What nobody can bring: a program of which nobody knows what it holds, which comes with the machine; data on a
+    volume."""
+    if change.kind is Kind.ARTIFACT and not change.content:
         found = seen.entries.get(change.key)
         if found is None or found.form is not Form.FILE:
             problem = f"{change.key}, a program of the software bundle, did not come with the machine ({change.why})"

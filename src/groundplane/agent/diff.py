@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from groundplane.agent import diff_units
-from groundplane.agent.diff_files import content_changes, entry_changes, removals, rewritten
+from groundplane.agent.diff_files import CONTENT, content_changes, entry_changes, removals, rewritten
 from groundplane.agent.kernel import plain
 from groundplane.agent.observed import Form, Observed, UnitSeen
 from groundplane.state.change import Action, Change, Kind
@@ -41,8 +41,8 @@ def diff(state: MachineState, seen: Observed) -> tuple[Change, ...]:
         *diff_units.no_longer_wanted(state, seen),
     )
     removed = tuple(removals(manifest_of(state), seen))
-    links = [change.key for change in before if change.kind is Kind.LINK]
-    read_anew = (*rewritten(files, seen), *(change.key for change in removed), *links)
+    others = [change.key for change in before if change.kind is Kind.LINK or change.content]
+    read_anew = (*rewritten(files, seen), *(change.key for change in removed), *others)
     changes = (
         *before,
         *(change for file in files for change in content_changes(Kind.FILE, file.path, file, seen)),
@@ -107,9 +107,13 @@ def _artifacts(state: MachineState, seen: Observed) -> Iterator[Change]:
     for artifact in state.artifacts:
         found = seen.entries.get(artifact.path)
         if found is None:
-            yield Change(Kind.ARTIFACT, artifact.path, Action.CREATE, "absent")
+            yield Change(Kind.ARTIFACT, artifact.path, Action.CREATE, "absent", content=artifact.digest)
         elif found.form is not Form.FILE:
-            yield Change(Kind.ARTIFACT, artifact.path, Action.UPDATE, f"{found.form.value}, not a program")
+            why = f"{found.form.value}, not a program"
+            yield Change(Kind.ARTIFACT, artifact.path, Action.UPDATE, why, content=artifact.digest)
+        elif artifact.digest not in ("", found.digest):
+            why = CONTENT if found.size == artifact.size else f"{found.size} bytes, not {artifact.size}"
+            yield Change(Kind.ARTIFACT, artifact.path, Action.UPDATE, why, since=found.changed, content=artifact.digest)
         elif not found.mode & 0o111:
             why = f"mode {found.mode:04o}: not executable"
             yield Change(Kind.ARTIFACT, artifact.path, Action.UPDATE, why, since=found.changed)

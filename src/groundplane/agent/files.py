@@ -13,11 +13,15 @@ from groundplane.agent.problem import of_os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
 OURS = "/var/lib/groundplane"
 KEPT = f"{OURS}/kept"
 """The files that were replaced, each at its own path below, until the change holds. Nobody but root looks in."""
+
+PIECE = 1 << 20
+"""Bytes of a file that are held in memory when it is copied."""
 
 TOO_LONG = 4 << 20
 """Bytes beyond which a file that lies where a configuration should isn't read: it differs anyway."""
@@ -40,6 +44,7 @@ def entry(machine: Machine, path: str, known: Accounts, *, read: bool = False, f
         content=_content(place, found.st_size) if read and form is Form.FILE else None,
         target=os.readlink(place) if form is Form.LINK else "",
         changed=found.st_ctime,
+        size=found.st_size,
     )
 
 
@@ -67,25 +72,36 @@ def telling(what: str) -> Iterator[None]:
         raise of_os(what, error) from error
 
 
-def staged(machine: Machine, path: str, content: bytes, mode: int, uid: int, gid: int) -> str:
-    """Write the file beside its place, safely on disk, under a name of its own; return that. ``place`` moves it."""
+def staged(machine: Machine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> str:
+    """Write the file beside its place, safely on disk, under a name of its own; return that. ``place`` moves it.
+
+    ``content`` may come in pieces: a program is not held in memory.
+    """
     temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)[:200]}.groundplane"
     with telling(f"{path} can't be written"):
         folders(machine, os.path.dirname(path))
         with suppress(FileNotFoundError):
             os.unlink(machine.at(temporary))  # of a run that was killed
         try:
-            _write(machine.at(temporary), content, mode, uid, gid)
+            parts = (content,) if isinstance(content, bytes) else content
+            _write(machine.at(temporary), parts, mode, uid, gid)
         except OSError:
             discard(machine, temporary)
             raise
     return temporary
 
 
-def _write(place: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+def pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What is left in an open file, a piece at a time."""
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _write(place: str, content: Iterable[bytes], mode: int, uid: int, gid: int) -> None:
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(handle, "wb") as file:
-        file.write(content)
+        for piece in content:
+            file.write(piece)
         file.flush()
         os.fchown(handle, uid, gid)
         os.fchmod(handle, mode)  # after fchown, which clears the set-user-ID bit
@@ -99,7 +115,7 @@ def place(machine: Machine, temporary: str, path: str) -> None:
         sync(machine, os.path.dirname(path))
 
 
-def put(machine: Machine, path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+def put(machine: Machine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> None:
     """Write a file, at once or not at all."""
     place(machine, staged(machine, path, content, mode, uid, gid), path)
 
@@ -170,8 +186,7 @@ def _copied(machine: Machine, source: str, target: str) -> bool:
         link(machine, target, os.readlink(machine.at(source)))
         return True
     with open(machine.at(source), "rb") as file:
-        content = file.read()
-    put(machine, target, content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+        put(machine, target, pieces(file), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
     return True
 
 

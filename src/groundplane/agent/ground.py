@@ -12,13 +12,17 @@ from groundplane.agent.run import Run
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 _LEASE = 20.0
 """Seconds a card may take to have its address after it was set up anew."""
 
 
 def lay(run: Run) -> None:
     for change in run.changes:
-        if change.kind in _DOERS:
+        if change.kind in _DOERS and not change.content:
             with run.carrying_out(change):
                 _DOERS[change.kind](run, change)
 
@@ -85,7 +89,7 @@ def _data_folder(run: Run, change: Change) -> None:
 
 
 def _artifact(run: Run, change: Change) -> None:
-    """Only that it may be executed is ours to mend: where it is absent, the Change is refused (``checks``)."""
+    """Let it be executed. One that must hold something else is put in place with the files (``replacing``)."""
     with files.telling(f"{change.key} can't be made executable"):
         os.chmod(run.machine.at(change.key), 0o755)
 
@@ -104,7 +108,7 @@ def _address(run: Run, change: Change) -> None:
         run.machine.pause(0.1)
 
 
-_DOERS: Mapping[Kind, Callable[[Run, Change], None]] = {
+_DOERS: Final[Mapping[Kind, Callable[[Run, Change], None]]] = {
     Kind.USER: _user,
     Kind.VOLUME: _volume,
     Kind.MOUNT: _mount,

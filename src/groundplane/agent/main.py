@@ -10,8 +10,9 @@ from groundplane.agent.diff import diff
 from groundplane.agent.lock import held
 from groundplane.agent.machine import Machine
 from groundplane.agent.observe import observe
+from groundplane.agent.observed import Observed
 from groundplane.agent.problem import Problem, of_os
-from groundplane.state.change import Ended, Failed
+from groundplane.state.change import Change, Ended, Failed
 from groundplane.state.model import MachineState
 from groundplane.state.wire import Event, WireError, event_to_line, state_from_bytes
 
@@ -43,7 +44,8 @@ def main(mode: str) -> int:
 
 
 def work(machine: Machine, state: MachineState, say: Say, *, alone: bool) -> None:
-    """Say every Change, then every refusal; ``alone`` then carries them out, unless one is refused. Ended is last."""
+    """Say every Change, then every refusal; ``alone`` then carries them out, unless one is refused or something has to
+    be delivered first. Ended is last."""
     with held(machine, alone=alone):
         seen = observe(machine, state)
         changes = diff(state, seen)
@@ -53,11 +55,22 @@ def work(machine: Machine, state: MachineState, say: Say, *, alone: bool) -> Non
         for refusal in refused:
             say(refusal)
         if alone and changes and not refused:
-            from groundplane.agent.act import act  # most runs find nothing to do
-            from groundplane.agent.run import Run
-
-            act(Run(machine, state, seen, changes, say))
+            carry_out(machine, state, seen, changes, say)
         say(Ended(len(changes)))
+
+
+def carry_out(machine: Machine, state: MachineState, seen: Observed, changes: tuple[Change, ...], say: Say) -> None:
+    """Carry ``changes`` out, or say what has to be delivered before."""
+    from groundplane.agent import incoming  # most runs find nothing to do
+    from groundplane.agent.act import act
+    from groundplane.agent.run import Run
+
+    wanted = incoming.lacking(machine, state, changes)
+    for one in wanted:
+        say(one)
+    if not wanted:
+        act(Run(machine, state, seen, changes, say))
+        incoming.clear(machine)
 
 
 def say(event: Event) -> None:

@@ -6,8 +6,9 @@ Programs are asked first and answer while the files are read: one question for a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from groundplane.agent import kernel, packages, systemd
+from groundplane.agent import contents, kernel, packages, systemd
 from groundplane.agent.accounts import Accounts, accounts
 from groundplane.agent.files import entry
 from groundplane.agent.machine import Machine
@@ -26,7 +27,7 @@ def observe(machine: Machine, state: MachineState) -> Observed:
     installed = packages.ask(machine, wanted) if wanted else None
     known = accounts(machine)
     return Observed(
-        entries=_entries(machine, state, manifest, known),
+        entries=_with_digests(machine, state, _entries(machine, state, manifest, known)),
         sysctls=kernel.settings(machine, state.sysctls),
         mounts=_mounts(machine, state),
         addresses=kernel.addresses(machine) if state.addresses else frozenset(),
@@ -49,6 +50,16 @@ def _entries(machine: Machine, state: MachineState, manifest: Manifest, known: A
     folders = {*(folder.path for folder in state.directories), *(folder.path for folder in state.data_folders)}
     found = ((path, entry(machine, path, known, read=read, follow=path in folders)) for path, read in looked_at.items())
     return {path: each for path, each in found if each is not None}
+
+
+def _with_digests(machine: Machine, state: MachineState, entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
+    """Of programs that must hold something particular, what they hold; one of another size holds something else."""
+    sizes = {artifact.path: artifact.size for artifact in state.artifacts if artifact.digest}
+    alike = [path for path, size in sizes.items() if path in entries and entries[path].size == size]
+    if not alike:
+        return entries
+    found = contents.digests(machine, alike)
+    return {**entries, **{path: replace(entries[path], digest=digest) for path, digest in found.items()}}
 
 
 def _others(state: MachineState, manifest: Manifest) -> Iterable[str]:

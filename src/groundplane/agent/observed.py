@@ -22,7 +22,8 @@ class Entry:
     """What lies at a path; links are not followed. ``owner`` and ``group`` are numbers where nobody bears them.
 
     ``content`` is read for files that are wanted there, and None for one far too long to be one of them. ``changed``
-    is its change time, seconds since 1970.
+    is its change time, seconds since 1970. ``size`` is in bytes; ``digest`` is known of programs that must hold
+    something particular.
     """
 
     form: Form
@@ -32,6 +33,8 @@ class Entry:
     content: bytes | None = field(default=None, repr=False)
     target: str = ""
     changed: float = 0.0
+    size: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,11 @@ from groundplane.agent.machine import Machine
 from groundplane.agent.problem import Problem
 from groundplane.agent.runner import Ran, Running
 
-_QUIET: Mapping[str, str] = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_QUIET: Final[Mapping[str, str]] = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBIAN_PRIORITY": "critical",
     "NEEDRESTART_SUSPEND": "1",  # Ubuntu's would restart what it likes

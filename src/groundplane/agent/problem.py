@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import errno
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
 
 class Problem(Exception):
     """Something can't be done: what, what to do about it, and the words of the program behind it."""
@@ -15,7 +20,7 @@ class Problem(Exception):
         self.detail = detail
 
 
-_HINTS = {
+_HINTS: Final[Mapping[int, str]] = {
     errno.ENOSPC: "make room on the machine's disk, then run the same command again",
     errno.EDQUOT: "make room on the machine's disk, then run the same command again",
     errno.EROFS: "its file system is mounted read-only: see the machine's kernel log, then mount it read-write again",

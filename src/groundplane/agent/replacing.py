@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from groundplane.agent import files
+from groundplane.agent import files, incoming
 from groundplane.agent.accounts import accounts
 from groundplane.agent.diff_units import concerns
 from groundplane.agent.ours import write_pending
@@ -32,10 +32,14 @@ class Replacement:
 
 def replace(run: Run) -> Replacement:
     """Carry out the Changes of files, all of them or none."""
-    changes = tuple(change for change in run.of(Kind.FILE) if change.key != MANIFEST)
+    changes = tuple(change for change in run.of(Kind.FILE, Kind.ARTIFACT) if _is_placed(change))
     temporaries = _staged(run, changes)
     pending = _prepared(run, changes, temporaries)
     return Replacement(pending, tuple(_placed(run, changes, temporaries)))
+
+
+def _is_placed(change: Change) -> bool:
+    return bool(change.content) if change.kind is Kind.ARTIFACT else change.key != MANIFEST
 
 
 def _staged(run: Run, changes: tuple[Change, ...]) -> dict[str, str]:
@@ -46,10 +50,13 @@ def _staged(run: Run, changes: tuple[Change, ...]) -> dict[str, str]:
     for change in changes:
         if change.action is Action.REMOVE:
             continue
-        file = wanted[change.key]
         try:
-            owner = (known.user(file.owner), known.group(file.group))
-            temporaries[file.path] = files.staged(run.machine, file.path, file.content, file.mode, *owner)
+            if change.kind is Kind.ARTIFACT:
+                temporaries[change.key] = incoming.staged(run.machine, change.key, change.content)
+            else:
+                file = wanted[change.key]
+                owner = (known.user(file.owner), known.group(file.group))
+                temporaries[file.path] = files.staged(run.machine, file.path, file.content, file.mode, *owner)
         except Problem as problem:
             _abandoned(run, temporaries)
             run.failed(change, 0.0, problem)

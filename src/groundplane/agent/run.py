@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):
-    """A Change failed, that was told, and nothing more is done."""
+    """Ends the run: a Change failed. Its Done, with the problem, has been told already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 TYPE_CHECKING = False  # typing's own costs its import, which is slow
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Final, Protocol
 else:
     Protocol = object
 
 NOT_FOUND = 127
 TIMED_OUT = 124
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT: Mapping[str, str] = {"HOME": "/root", "LC_ALL": "C.UTF-8", "PATH": PATH}
+ENVIRONMENT: Final[Mapping[str, str]] = {"HOME": "/root", "LC_ALL": "C.UTF-8", "PATH": PATH}
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,10 @@ def _blamed(run: Run, file: Replaced, culprits: Sequence[Unit]) -> bool:
 
 
 def _again(run: Run, units: Sequence[Unit], back: Sequence[Replaced]) -> Mapping[str, UnitSeen]:
-    """Have whatever took up one of the files that were put back take them up again; how those units are now."""
+    """Reload or restart those of ``units`` that read a file of ``back``, so that they run with what was put back.
+
+    Returns how these units are then.
+    """
     concerned = [unit for unit in units if any(concerns(unit, file.path) for file in back)]
     names = [unit.name for unit in concerned]
     if _concern_systemd(file.path for file in back):

@@ -8,7 +8,7 @@ Both of apt's formats are read: one-line (``*.list``) and deb822 (``*.sources``)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -21,14 +21,14 @@ Distribution = Literal["debian", "ubuntu"]
 APT_ROOT: Final = Path("/etc/apt")
 KEYRINGS: Final = Path("/usr/share/keyrings")
 
-_SUITES: Final[dict[str, frozenset[str]]] = {
+_SUITES: Final[Mapping[str, frozenset[str]]] = {
     "debian": frozenset(
         {"buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid"}
         | {"oldoldstable", "oldstable", "stable", "testing", "unstable"}
     ),
     "ubuntu": frozenset({"bionic", "focal", "jammy", "noble", "oracular", "plucky", "questing", "devel"}),
 }
-_KEYRING: Final[dict[str, tuple[str, str]]] = {  # file name, package that brings it
+_KEYRING: Final[Mapping[str, tuple[str, str]]] = {  # file name, package that brings it
     "debian": ("debian-archive-keyring", "debian-archive-keyring"),
     "ubuntu": ("ubuntu-archive-keyring", "ubuntu-keyring"),
 }

@@ -13,22 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.bundle.bundle import FORMAT, Bundle, records_of
-from groundplane.bundle.cache import locked, publish_index
-from groundplane.bundle.layer import EPOCH
-from groundplane.bundle.layout import (
-    CHUNK,
-    PART_NAME,
-    VERSION,
-    BlobStore,
-    Descriptor,
-    atomic_file,
-    parse_json,
-    sha256,
-)
+from groundplane.bundle.cache import publish_index
+from groundplane.bundle.lock import locked
+from groundplane.bundle.media import PART_NAME
 from groundplane.bundle.record import PartRecord, complete
-from groundplane.bundle.versions import PartSpec, known_versions
+from groundplane.bundle.versions import PartSpec
 from groundplane.errors import BundleError
 from groundplane.events import Emit, Progress, reported, silent
+from groundplane.oci.files import CHUNK, atomic_file, sha256
+from groundplane.oci.layer import EPOCH
+from groundplane.oci.layout import VERSION, BlobStore, Descriptor, parse_json
+from groundplane.software import known_versions
 
 _INDEX_LIMIT: Final = 16 << 20  # bytes an index.json may have
 _BLOB_LIMIT: Final = 8 << 30  # bytes one blob may have

@@ -5,31 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Final, Literal
 
-from groundplane.bundle.layout import (
-    BINARY,
-    LICENCE,
-    LICENCES,
-    PART,
-    PART_NAME,
-    REFERENCE,
-    SBOM,
-    SOURCE,
-    TITLE,
-    VERSION,
-    BlobStore,
-    Descriptor,
-    Manifest,
-    digest_of,
-    parse_json,
-    sha256,
-)
+from groundplane.bundle.media import BINARY, LICENCES, PART, PART_NAME, SBOM, SOURCE
 from groundplane.bundle.names import checked_program, checked_reference
 from groundplane.bundle.record import PartRecord
 from groundplane.errors import BundleError
 from groundplane.events import Emit, Progress, reported, silent
+from groundplane.oci.files import digest_of, sha256
+from groundplane.oci.layout import LICENCE, REFERENCE, TITLE, VERSION, BlobStore, Descriptor, Manifest, parse_json
 
 FORMAT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -159,39 +143,6 @@ class Bundle:
         for damage in damages:
             for store in (self.blobs, BlobStore(self.path.parent)):
                 store.path(damage.digest).unlink(missing_ok=True)
-
-    def export(self, path: Path) -> None:
-        """Write the bundle as one tar; the same bundle always gives the same file."""
-        from groundplane.bundle.archive import export_bundle
-
-        export_bundle(self, path)
-
-    def software_tree(self, dest: Path | None = None, *, cancel: Event | None = None) -> Path:
-        """The host programs as a root tree, ready to be an overlay's lower layer; returns where it is.
-
-        Without ``dest`` it's kept in the cache, one per bundle digest. Files are hard links to blobs
-        where the file system allows: treat the tree as read-only.
-        """
-        from groundplane.bundle.trees import software_tree
-
-        return software_tree(self, dest or self._tree("software"), cancel)
-
-    def registry_tree(
-        self, dest: Path | None = None, own: Sequence[Descriptor] = (), *, cancel: Event | None = None
-    ) -> Path:
-        """The images as a *distribution* registry's storage, ready to be served read-only; see software_tree.
-
-        ``own`` are images of the user's, as ``images_of`` tells them. Another set of images is another tree: one
-        that a gateway may have mounted never changes.
-        """
-        from groundplane.bundle.trees import registry_tree
-
-        marks = sha256("\n".join(f"{image.annotation(REFERENCE)} {image.digest}" for image in own).encode())
-        name = f"registry-{marks.removeprefix('sha256:')[:16]}" if own else "registry"
-        return registry_tree(self, dest or self._tree(name), own, cancel)
-
-    def _tree(self, kind: str) -> Path:
-        return self.path.parent / "trees" / self.digest.removeprefix("sha256:")[:16] / kind
 
 
 def open_bundle(path: Path) -> Bundle:

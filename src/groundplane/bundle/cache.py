@@ -8,63 +8,16 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Final
 
 from groundplane.bundle.bundle import FORMAT, Bundle, open_bundle
-from groundplane.bundle.layout import (
-    EMPTY,
-    INDEX,
-    MANIFEST,
-    SBOM,
-    TITLE,
-    VERSION,
-    BlobStore,
-    Descriptor,
-    Manifest,
-    canonical,
-    link_or_copy,
-    write_atomically,
-)
+from groundplane.bundle.media import SBOM
 from groundplane.bundle.record import PartRecord
 from groundplane.bundle.sbom import make_sbom
-from groundplane.errors import Interrupted
-from groundplane.events import Emit, Progress, doing
-from groundplane.store.files import private_folder
-
-LOOK: Final = 0.5
-"""Seconds between two looks at a lock another process holds."""
-
-
-@contextmanager
-def locked(cache: Path, emit: Emit, cancel: Event | None = None) -> Iterator[None]:
-    """One writer per cache. A second one waits: what it wants is most likely just being made.
-
-    Raises Interrupted when ``cancel`` is set meanwhile.
-    """
-    stopped = cancel or Event()
-    private_folder(cache)
-    with (cache / "lock").open("w") as lock:
-        if not _taken(lock.fileno()):
-            with doing(emit, "bundle", "wait"):
-                emit(Progress("bundle", "wait", note="another groundplane is filling this cache"))
-                while not _taken(lock.fileno()):
-                    if stopped.wait(LOOK):
-                        raise Interrupted("stopped while another groundplane was filling the cache", where=str(cache))
-        yield
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+from groundplane.oci.files import link_or_copy, write_atomically
+from groundplane.oci.layout import EMPTY, INDEX, MANIFEST, TITLE, VERSION, BlobStore, Descriptor, Manifest, canonical
 
 
 def publish(kubernetes: str, records: Sequence[PartRecord], cache: Path) -> Bundle:

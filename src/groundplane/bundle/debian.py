@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.bundle.apt import deb_lines, keyring
-from groundplane.bundle.layer import EPOCH
 from groundplane.bundle.record import Component
 from groundplane.bundle.runner import Runner, Watch
 from groundplane.bundle.versions import PartSpec
 from groundplane.errors import BundleError
+from groundplane.oci.layer import EPOCH
 
 _WITHOUT: Final = (
     "path-exclude=/usr/share/man/*",

@@ -11,28 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Final
 
-from groundplane.bundle.cache import locked
-from groundplane.bundle.layout import (
-    CHUNK,
+from groundplane.bundle.lock import locked
+from groundplane.bundle.names import FULL_REFERENCE
+from groundplane.errors import BundleError
+from groundplane.events import Emit, Progress, reported, silent
+from groundplane.oci.files import CHUNK
+from groundplane.oci.layout import (
     CONTAINERD_NAME,
     INDEX,
-    MANIFEST,
+    INDEXES,
+    MANIFESTS,
     REFERENCE,
     BlobStore,
     Descriptor,
     Manifest,
     canonical,
+    manifests_below,
     parse_json,
 )
-from groundplane.bundle.names import FULL_REFERENCE
-from groundplane.errors import BundleError
-from groundplane.events import Emit, Progress, reported, silent
-
-_DOCKER: Final = "application/vnd.docker.distribution.manifest"
-_INDEXES: Final = frozenset({INDEX, f"{_DOCKER}.list.v2+json"})
-_MANIFESTS: Final = frozenset({MANIFEST, f"{_DOCKER}.v2+json"})
 
 
 def take_images(
@@ -69,14 +66,6 @@ def images_of(index: bytes) -> tuple[Descriptor, ...]:
     return tuple(Descriptor.from_json(one) for one in parse_json(index)["manifests"]) if index else ()
 
 
-def manifests_below(blobs: BlobStore, image: Descriptor) -> tuple[Descriptor, ...]:
-    """The image manifests of an image: itself, or those its index lists and ``blobs`` has (one per architecture)."""
-    if image.media_type not in _INDEXES:
-        return (image,)
-    listed = (Descriptor.from_json(one) for one in parse_json(blobs.read(image)).get("manifests", ()))
-    return tuple(one for one in listed if one.media_type in _MANIFESTS and blobs.has(one))
-
-
 def conflicts(own: Sequence[Descriptor], others: Iterable[Descriptor]) -> Iterator[str]:
     """References that both have, for different content."""
     digests = {image.annotation(REFERENCE): image.digest for image in others}
@@ -97,7 +86,7 @@ def _listed(folder: Path) -> tuple[Descriptor, ...]:
     named = [
         one
         for one in (Descriptor.from_json(plain) for plain in raw.get("manifests", ()))
-        if one.media_type in _INDEXES | _MANIFESTS and _reference(one)
+        if one.media_type in INDEXES | MANIFESTS and _reference(one)
     ]
     for image in named:
         if not FULL_REFERENCE.fullmatch(_reference(image)):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from groundplane.bundle.layer import Entry
+from groundplane.oci.layer import Entry
 
 _FILES: Final = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|COPYRIGHT)([-._].*)?", re.IGNORECASE)
 _SIZE_LIMIT: Final = 1 << 20  # bytes; a larger file of such a name is something else

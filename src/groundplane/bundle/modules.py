@@ -12,14 +12,15 @@ from typing import Final
 
 from groundplane.bundle.debian import build_layer, packages
 from groundplane.bundle.golang import Go, Module, Toolchain, module_folder
-from groundplane.bundle.layer import SCRATCH, Entry, add_image, add_layer
-from groundplane.bundle.layout import LAYER, BlobStore, Descriptor, canonical, sha256
 from groundplane.bundle.licences import licence_entries, licence_files, recognised
 from groundplane.bundle.record import Component, PartRecord, base_layer, inputs_digest, pack
 from groundplane.bundle.runner import Runner
 from groundplane.bundle.versions import ImageSpec, PartSpec
 from groundplane.errors import BundleError
 from groundplane.events import Emit, Progress
+from groundplane.oci.files import sha256
+from groundplane.oci.layer import SCRATCH, Entry, add_image, add_layer
+from groundplane.oci.layout import LAYER, BlobStore, Descriptor, canonical
 
 DOWNLOAD: Final = "download"
 _EVERY: Final = 1.5  # seconds between two Progress events at most

@@ -13,30 +13,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from groundplane.bundle.layer import Entry, add_layer
-from groundplane.bundle.layout import (
-    BINARY,
-    COMPONENTS,
+from groundplane.bundle.media import BINARY, COMPONENTS, LICENCES, PART, PART_NAME, SOURCE
+from groundplane.bundle.versions import PartSpec
+from groundplane.oci.files import digest_of, sha256, write_atomically
+from groundplane.oci.layer import Entry, add_layer
+from groundplane.oci.layout import (
     EMPTY,
     LAYER,
     LICENCE,
-    LICENCES,
     MANIFEST,
-    PART,
-    PART_NAME,
-    SOURCE,
     TITLE,
     VERSION,
     BlobStore,
     Descriptor,
     Manifest,
     canonical,
-    digest_of,
     parse_json,
-    sha256,
-    write_atomically,
 )
-from groundplane.bundle.versions import PartSpec
 
 INPUTS: Final = "dev.groundplane.inputs"
 _FORMAT: Final = "1"  # part of every key: raise it when the same inputs come to give other bytes

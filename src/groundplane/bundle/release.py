@@ -11,15 +11,17 @@ from typing import Final
 
 import httpx
 
-from groundplane.bundle.layer import image_descriptor
-from groundplane.bundle.layout import BlobStore, Descriptor, canonical, sha256
 from groundplane.bundle.modules import host_architecture
 from groundplane.bundle.record import PartRecord, inputs_digest, pack
 from groundplane.bundle.sources import Mirrors
 from groundplane.bundle.versions import PartSpec, ReleaseFile
-from groundplane.bundle.web import Registry, Web, split
+from groundplane.bundle.web import Web
 from groundplane.errors import BundleError
 from groundplane.events import Emit, Progress
+from groundplane.oci.files import sha256
+from groundplane.oci.layer import image_descriptor
+from groundplane.oci.layout import BlobStore, Descriptor, canonical
+from groundplane.oci.registry import Registry, split
 
 _ASK: Final = httpx.Timeout(3.0)  # seconds: whether the official addresses answer decides the source
 _FETCH: Final = httpx.Timeout(30.0)  # seconds without a byte

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from groundplane.bundle.layout import COMPONENTS, LICENCE, PART_NAME, VERSION, BlobStore, Manifest, canonical
+from groundplane.bundle.media import COMPONENTS, PART_NAME
 from groundplane.bundle.record import Component, PartRecord
 from groundplane.errors import BundleError
+from groundplane.oci.layout import LICENCE, VERSION, BlobStore, Manifest, canonical
 
 
 def make_sbom(blobs: BlobStore, kubernetes: str, records: Iterable[PartRecord]) -> bytes:

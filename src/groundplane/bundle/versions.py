@@ -1,8 +1,8 @@
-"""Versions are data: which parts, images, licences and settings make up one Kubernetes version.
+"""Versions are data: which parts, images and licences make up one Kubernetes version.
 
 ``versions/<kubernetes>/versions.toml`` names the part folders that belong together, each holding a
 ``part.toml`` beside its inputs (go.mod, go.sum, own sources). Parts that several versions share live in
-``modules/``. Adding a version is adding data; no code knows a version number besides DEFAULT_VERSION.
+``modules/``. Adding a version is adding data; no code knows a version number besides ``software.DEFAULT_VERSION``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Literal, cast
 
-from groundplane.errors import BundleError
-
-DEFAULT_VERSION: Final = "1.37.2"
-DATA: Final = Path(__file__).parent
+from groundplane.software import DATA, Software, software_of
 
 Builder = Literal["go", "c", "debian"]
 
@@ -93,56 +89,27 @@ class PartSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the platform's configuration must say so that it finds exactly these images.
-
-    kubeadm has its own idea of the etcd and CoreDNS tags of a release; the tags here go into its
-    ``etcd.local.imageTag`` and ``dns.imageTag``, the rest into containerd's and flannel's configuration.
-    """
-
-    image_repository: str
-    etcd_tag: str
-    coredns_repository: str
-    coredns_tag: str
-    pause_image: str
-    flannel_image: str
-    probe_image: str
-
-
-@dataclass(frozen=True, slots=True)
 class Versions:
     """Everything one Kubernetes version is made of, in build order."""
 
-    kubernetes: str
-    settings: Settings
+    software: Software
     parts: tuple[PartSpec, ...]
+
+    @property
+    def kubernetes(self) -> str:
+        """The version, as ``1.37.2``."""
+        return self.software.kubernetes
 
     def part(self, name: str) -> PartSpec:
         """The part called ``name``; KeyError if there's none, which would be a fault in the data."""
         return next(part for part in self.parts if part.name == name)
 
 
-@cache
-def known_versions(data: Path = DATA) -> tuple[str, ...]:
-    """The Kubernetes versions there's data for, newest first."""
-    found = [path.parent.name for path in (data / "versions").glob("*/versions.toml")]
-    return tuple(sorted(found, key=_order, reverse=True))
-
-
 def load_versions(version: str, data: Path = DATA) -> Versions:
     """Read the data of one Kubernetes version; raises BundleError for an unknown one."""
-    if version not in known_versions(data):
-        raise BundleError(
-            f"Kubernetes {version} is not among the versions groundplane knows",
-            hint=f"choose one of {', '.join(known_versions(data))}",
-        )
-    raw = _read(data / "versions" / version / "versions.toml")
-    parts = tuple(load_part(data / folder) for folder in raw["parts"])
-    return Versions(kubernetes=raw["kubernetes"], settings=Settings(**raw["settings"]), parts=parts)
-
-
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version.split("."))
+    software = software_of(version, data)
+    folders = _read(data / "versions" / version / "versions.toml")["parts"]
+    return Versions(software, tuple(load_part(data / folder) for folder in folders))
 
 
 def _read(path: Path) -> dict[str, Any]:

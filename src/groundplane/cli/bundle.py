@@ -67,7 +67,7 @@ def build(
     ] = None,
 ) -> None:
     """Get the bundle into the cache: from a file, the official releases, or built from published Go modules."""
-    from groundplane.bundle.sources import obtain
+    from groundplane.bundle.obtain import obtain
 
     chosen = source_named(source, "--source", origin, "--from")
     wanted = version_named(version)
@@ -155,10 +155,12 @@ def export(
     ] = None,
 ) -> None:
     """Write the cached bundle as one file, to be carried to where there is no network."""
+    from groundplane.bundle.archive import export_bundle
+
     outfile.check_new(path)
     bundle = cached(session, version)
     with session.progress():
-        bundle.export(path)
+        export_bundle(bundle, path)
     session.out.say(f"{path}: Kubernetes {bundle.version}, {size(path.stat().st_size)}")
 
 
@@ -198,7 +200,7 @@ def source_named(name: str, option: str, file: Path | None, file_option: str) ->
 
 def version_named(version: str | None) -> str:
     """That Kubernetes version, or the default; bad usage where there is no software for it."""
-    from groundplane.bundle.versions import DEFAULT_VERSION, known_versions
+    from groundplane.software import DEFAULT_VERSION, known_versions
 
     if version is not None and version not in known_versions():
         raise typer.BadParameter(f"{version!r} is not one of {', '.join(known_versions())}", param_hint="VERSION")
@@ -212,7 +214,7 @@ def cache(session: Session) -> Path:
 
 def cached(session: Session, version: str | None) -> Bundle:
     """The bundle in the cache; BundleError where it isn't there."""
-    from groundplane.bundle.sources import cached_bundle
+    from groundplane.bundle.obtain import cached_bundle
     from groundplane.bundle.versions import load_versions
 
     wanted = version_named(version)

@@ -32,7 +32,7 @@ def drill_names() -> list[str]:
 
 def versions() -> list[str]:
     """The Kubernetes versions groundplane can build."""
-    from groundplane.bundle.versions import known_versions
+    from groundplane.software import known_versions
 
     return list(known_versions())
 

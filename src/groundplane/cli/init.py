@@ -86,7 +86,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
 ) -> None:
     """Write a first cluster file, with comments: it asks, or takes what you say with options."""
-    from groundplane.bundle.versions import known_versions
+    from groundplane.software import known_versions
     from groundplane.spec import load
     from groundplane.spec.addressing import roster
 
@@ -113,7 +113,7 @@ def init(
 
 def settled(session: Session, wishes: Wishes) -> First:
     """``wishes``, and what this computer suggests where they say nothing. UsageError where nothing suits."""
-    from groundplane.bundle.versions import DEFAULT_VERSION
+    from groundplane.software import DEFAULT_VERSION
     from groundplane.spec.first import First, counts_for, name_for
 
     counts = counts_for(_memory())

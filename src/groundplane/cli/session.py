@@ -148,7 +148,7 @@ def cluster_file(given: Path | None) -> Path:
 
 def read_spec(file: Path) -> ClusterSpec:
     """As ``recipes.validate``, without waiting for all of groundplane to be imported."""
-    from groundplane.bundle.versions import known_versions
+    from groundplane.software import known_versions
     from groundplane.spec import load
 
     return load(file, name=str(file), versions=known_versions())

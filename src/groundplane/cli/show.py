@@ -104,7 +104,7 @@ def explain(
 
 def schema(session: Session) -> None:
     """Write the cluster file's JSON Schema, for editors."""
-    from groundplane.bundle.versions import known_versions
+    from groundplane.software import known_versions
     from groundplane.spec import schema as text
 
     session.out.say(text(known_versions()).rstrip("\n"))
@@ -168,7 +168,7 @@ def doctor(session: Session) -> None:
 
 def version(session: Session) -> None:
     """Show the version, and the Kubernetes versions it builds."""
-    from groundplane.bundle.versions import known_versions
+    from groundplane.software import known_versions
 
     python = python_platform.python_version()
     if session.json:
@@ -226,7 +226,8 @@ def _annotated(session: Session, error: SpecError) -> None:
 
 
 def _versions(session: Session) -> None:
-    from groundplane.bundle.versions import DEFAULT_VERSION, known_versions, load_versions
+    from groundplane.bundle.versions import load_versions
+    from groundplane.software import DEFAULT_VERSION, known_versions
 
     versions = [load_versions(one) for one in known_versions()]
     if session.json:

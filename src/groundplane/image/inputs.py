@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Final
 from groundplane.bundle.apt import APT_ROOT, deb_lines
 from groundplane.spec.model import Image
 
-COMPONENTS: Final[dict[str, tuple[str, ...]]] = {"debian": ("main",), "ubuntu": ("main", "universe")}
+COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {"debian": ("main",), "ubuntu": ("main", "universe")}
 """Archive components: Ubuntu keeps most of what a platform needs in universe."""
 
 TREE: Final = Path(__file__).parent / "tree"

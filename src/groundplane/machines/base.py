@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 from groundplane.cloudinit.seed import Seed
 from groundplane.errors import MachineError
 from groundplane.events import Emit
+from groundplane.software import Program
 from groundplane.spec.model import Role
 from groundplane.state.model import MachineState
 from groundplane.topology.model import Topology, Traits
@@ -75,9 +76,11 @@ class Tree(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What machines are made of: the trees that their kind of provider asked for."""
+    """What machines are made of: the trees that their kind of provider asked for. ``programs``: what the software tree
+    holds, where it is one of these."""
 
     trees: Mapping[Tree, Path]
+    programs: tuple[Program, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

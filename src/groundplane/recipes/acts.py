@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
@@ -33,10 +34,12 @@ def acts(
     blueprints: Collection[Blueprint],
     emit: Emit,
     told: Callable[[str, Done], None] = lambda *_: None,
+    software: Path | None = None,
 ) -> tuple[Act, ...]:
     """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs.
 
-    ``told`` hears of each Change of a machine as it was carried out.
+    ``told`` hears of each Change of a machine as it was carried out. ``software`` is the bundle's tree of programs,
+    where the plan needs material.
     """
     from groundplane.rollout import Act
     from groundplane.rollout.order import change_act, machine_act, order, remove_act
@@ -59,7 +62,7 @@ def acts(
             change_act(name),
             name,
             "apply",
-            partial(_bring, provider, states[name], done),
+            partial(_bring, provider, states[name], software, done),
             needs[change_act(name)],
             before=standing.spares(name) if machine.interruptions or machine.off else (),
             after=lambda: design.checks_after(name, touched, judged),
@@ -130,10 +133,12 @@ def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fr
     return Act(machine_act(name), name, BOOT, run, tuple(needs))
 
 
-async def _bring(provider: Provider, state: MachineState, told: Callable[[Done], None], outcome: Outcome) -> None:
+async def _bring(
+    provider: Provider, state: MachineState, software: Path | None, told: Callable[[Done], None], outcome: Outcome
+) -> None:
     from groundplane.rollout.link import AgentLink
 
-    done = await AgentLink(provider.transport).bring(state, told)
+    done = await AgentLink(provider.transport, software).bring(state, told)
     outcome.changed = bool(done)
     outcome.note = f"{len(done)} changes"
 

@@ -12,8 +12,8 @@ from groundplane.recipes.common import (
     blueprints_of,
     designed,
     existing,
-    gathered,
     kept_secrets,
+    material_for,
     named,
     provider_for,
     require_built,
@@ -46,6 +46,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
 
     ``agreed`` is the plan somebody agreed to: nothing is done where it has come to be another one since.
     """
+    from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import Applied, refuse
     from groundplane.verify import run_checks
@@ -63,12 +64,16 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         store.intend(spec)
         store.remember_traits(design.topology.traits)  # an older groundplane didn't
         store.set_verified(False)
+        software = None
         if proposal.needs_material:
-            provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+            material = await material_for(design, store, options, emit, store.images())
+            provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
         await provider.prepare()
         made: list[Done] = []
         going = leaving(design, provider)
-        work = acts(design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done))
+        work = acts(
+            design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
+        )
         await carry_out(work, provider.transport, emit)
         store.adopt(spec)
         report = await run_checks(design.checks, provider.transport, emit)

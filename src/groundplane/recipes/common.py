@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
-from groundplane.bundle.versions import known_versions, load_versions
 from groundplane.errors import GroundplaneError, MachineError, StoreError, UsageError
 from groundplane.events import Emit, silent, tee
+from groundplane.software import Program, known_versions, software_of
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groundplane.machines.base import Blueprint, Material, Provider, Tree
     from groundplane.spec.model import Provider as ProviderName
     from groundplane.store import Home, Recorder, Store
-    from groundplane.topology.model import Secrets, Software, Topology
+    from groundplane.topology.model import Secrets, Topology
 
 T = TypeVar("T")
 
@@ -102,7 +102,8 @@ def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
     from groundplane.topology import lay_out
 
     traits = store.traits(kind_of(spec.provider).traits)
-    return design(lay_out(spec, secrets, traits, software=software_of(spec)))
+    software = replace(software_of(spec.kubernetes.version), programs=store.programs())
+    return design(lay_out(spec, secrets, traits, software))
 
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
@@ -131,23 +132,6 @@ def passing_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     from groundplane.topology.pki import make_secrets
 
     return store.known_secrets() or make_secrets(spec)
-
-
-def software_of(spec: ClusterSpec) -> Software:
-    """What the bundle of the file's Kubernetes version calls its images."""
-    from groundplane.topology.model import Software
-
-    settings = load_versions(spec.kubernetes.version).settings
-    return Software(
-        kubernetes=spec.kubernetes.version,
-        image_repository=settings.image_repository,
-        etcd_tag=settings.etcd_tag,
-        coredns_repository=settings.coredns_repository,
-        coredns_tag=settings.coredns_tag,
-        pause_image=settings.pause_image,
-        flannel_image=settings.flannel_image,
-        probe_image=settings.probe_image,
-    )
 
 
 async def own_images(store: Store, options: Options, emit: Emit) -> bytes:
@@ -179,19 +163,31 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
     async with asyncio.TaskGroup() as group:
         bundling = group.create_task(_bundled(spec, options, emit, images, wanted - {Tree.ROOT}))
         imaging = group.create_task(imaged())
-    return Material({**imaging.result(), **bundling.result()})
+    trees, programs = bundling.result()
+    return Material({**imaging.result(), **trees}, programs)
+
+
+async def material_for(design: Design, store: Store, options: Options, emit: Emit, images: bytes) -> Material:
+    """As ``gathered``; from then on it is remembered what the programs hold that machines are made of."""
+    material = await gathered(design, options, emit, images)
+    if material.programs:
+        store.remember_programs(material.programs)
+    return material
 
 
 async def _bundled(
     spec: ClusterSpec, options: Options, emit: Emit, images: bytes, wanted: frozenset[Tree]
-) -> Mapping[Tree, Path]:
-    """Those of the bundle's trees that are ``wanted``; where none is, no bundle is got either."""
+) -> tuple[Mapping[Tree, Path], tuple[Program, ...]]:
+    """Those of the bundle's trees that are ``wanted``, and what its programs hold where that tree is among them; where
+    none is, no bundle is got either."""
     from groundplane.bundle.images import images_of
-    from groundplane.bundle.sources import OFFICIAL, obtain
+    from groundplane.bundle.obtain import obtain
+    from groundplane.bundle.sources import OFFICIAL
+    from groundplane.bundle.trees import registry_tree, software_tree
     from groundplane.machines.base import Tree
 
     if not wanted:
-        return {}
+        return {}, ()
     debian = spec.image.mirror or "" if spec.image.distribution == "debian" else ""
     bundle = await cancellable(
         partial(
@@ -205,10 +201,12 @@ async def _bundled(
         )
     )
     made: Mapping[Tree, Callable[..., Path]] = {
-        Tree.SOFTWARE: bundle.software_tree,
-        Tree.REGISTRY: partial(bundle.registry_tree, own=images_of(images)),
+        Tree.SOFTWARE: partial(software_tree, bundle),
+        Tree.REGISTRY: partial(registry_tree, bundle, own=images_of(images)),
     }
-    return {tree: await cancellable(make) for tree, make in made.items() if tree in wanted}
+    binaries = bundle.binaries if Tree.SOFTWARE in wanted else ()
+    programs = tuple(Program(binary.path, binary.digest, binary.size) for binary in binaries)
+    return {tree: await cancellable(make) for tree, make in made.items() if tree in wanted}, programs
 
 
 async def cancellable(work: Callable[..., T]) -> T:

@@ -12,8 +12,8 @@ from groundplane.recipes.common import (
     Options,
     blueprints_of,
     designed,
-    gathered,
     made_secrets,
+    material_for,
     own_images,
     provider_for,
     validate,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 async def up(options: Options) -> Report:
     """Build the platform, or finish building it, or find that nothing is to be done; then verify it."""
-    from groundplane.machines.base import PowerSwitch
+    from groundplane.machines.base import PowerSwitch, Tree
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
     from groundplane.verify import Report, run_checks
@@ -55,10 +55,14 @@ async def up(options: Options) -> Report:
         if proposal.empty:
             return Report((), changed=False)
         emit(foreseen(design))
+        software = None
         if proposal.needs_material:
-            provider = provider_for(design, store, emit, await gathered(design, options, emit, images))
+            material = await material_for(design, store, options, emit, images)
+            provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
         store.set_verified(False)  # from here on, until the checks have passed, however this run ends
-        work = acts(design, provider, proposal, leaving(design, provider), blueprints_of(design), emit)
+        work = acts(
+            design, provider, proposal, leaving(design, provider), blueprints_of(design), emit, software=software
+        )
         changed = await carry_out(work, provider.transport, emit)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)

@@ -58,10 +58,11 @@ async def way_in(design: Design, provider: Provider) -> Secret:
 def _program(version: str, options: Options) -> Path:
     """The kubectl that came with Kubernetes ``version``: another one may ask what these API servers don't know."""
     from groundplane.bundle.bundle import open_bundle
+    from groundplane.bundle.trees import software_tree
 
     cache = options.home.cache / "bundle"
     try:
-        program = open_bundle(cache / version).software_tree() / PROGRAM
+        program = software_tree(open_bundle(cache / version)) / PROGRAM
         program.stat()
     except (BundleError, OSError) as error:
         raise BundleError(

@@ -5,13 +5,15 @@ One session and one round trip where the machine has the agent already; that it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from groundplane.errors import ApplyError, CommandFailed
 from groundplane.rollout.agent import OLDEST_PYTHON, TOO_OLD, agent
-from groundplane.state.change import Change, Done, Ended, Failed, Findings, Refused
+from groundplane.state.change import Change, Done, Ended, Failed, Findings, Refused, Wanted
 from groundplane.state.model import MachineState
 from groundplane.state.wire import Event, WireError, event_from_line, state_to_bytes
 from groundplane.transport.base import Transport
@@ -31,10 +33,15 @@ def _untold(_: Done) -> None:
 
 
 class AgentLink:
-    """The operator's end of the agent, for all machines that ``transport`` reaches."""
+    """The operator's end of the agent, for all machines that ``transport`` reaches.
 
-    def __init__(self, transport: Transport) -> None:
+    ``software`` is the bundle's tree of programs, from which it delivers what a machine lacks. None: who only looks, or
+    whose plan needs nothing of it (``Plan.needs_material``).
+    """
+
+    def __init__(self, transport: Transport, software: Path | None = None) -> None:
         self._transport = transport
+        self._software = software
 
     async def observe(self, state: MachineState) -> Findings:
         """What differs on ``state.machine``, and what of that it refuses. Changes nothing but the agent itself.
@@ -57,8 +64,21 @@ class AgentLink:
         Raises ApplyError, with the first problem as its reason and all of them in its detail, when a Change failed
         or was refused, and what the transport raises. Running it again goes on from there.
         """
+        brought = await self._brought(state, told)
+        if brought.wanted:
+            await self._deliver(state.machine, brought.wanted)
+            brought = await self._brought(state, told)
+        if brought.wanted:
+            raise ApplyError("what was delivered is gone again", where=state.machine, hint=_AGAIN)
+        failed: list[Refused | Done] = [*brought.refused, *(each for each in brought.done if each.problem)]
+        if failed:
+            raise _unfinished(state.machine, failed)
+        return brought.done
+
+    async def _brought(self, state: MachineState, told: Callable[[Done], None]) -> _Brought:
         done: list[Done] = []
         refused: list[Refused] = []
+        wanted: list[Wanted] = []
         async with aclosing(self._events(state, "apply", BRINGING)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -66,10 +86,21 @@ class AgentLink:
                     told(event)
                 elif isinstance(event, Refused):
                     refused.append(event)
-        failed: list[Refused | Done] = [*refused, *(each for each in done if each.problem)]
-        if failed:
-            raise _unfinished(state.machine, failed)
-        return tuple(done)
+                elif isinstance(event, Wanted):
+                    wanted.append(event)
+        return _Brought(tuple(done), tuple(refused), tuple(wanted))
+
+    async def _deliver(self, machine: str, wanted: Sequence[Wanted]) -> None:
+        """Put every program where the agent waits for it; ApplyError where there is nothing to take it from."""
+        for one in wanted:
+            source = self._software / one.path.lstrip("/") if self._software else None
+            if source is None or not source.is_file():
+                raise ApplyError(
+                    f"{one.path} must be brought from the software bundle, which is not at hand",
+                    where=machine,
+                    hint="nothing was touched on this machine; get it with `groundplane bundle build`, then this again",
+                )
+            await self._transport.put(machine, one.place, source, digest=one.digest, mode=0o600)
 
     async def _events(
         self, state: MachineState, mode: Literal["observe", "apply"], timeout: float
@@ -111,6 +142,15 @@ class AgentLink:
             await self._transport.run(machine, agent().install, stdin=agent().data)
         except CommandFailed as error:
             raise _explained(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """What came of one try to bring a machine to its state. With anything ``wanted``, nothing was touched."""
+
+    done: tuple[Done, ...]
+    refused: tuple[Refused, ...]
+    wanted: tuple[Wanted, ...]
 
 
 class _NoAgent(Exception):

@@ -112,7 +112,9 @@ class _Draft:
 
     def leave(self, one: Leaving, steps: Sequence[Step]) -> None:
         machine = one.machine
+        # Nobody is switched on without a gateway, so its own going waits for nobody.
         standing = [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
+        standing = [] if machine.role is Role.GATEWAY else standing
         told = list(standing)
         if machine.role is Role.CONTROL_PLANE:
             told += [*self.changes(self.topology.balancers), *self._turn(one)]

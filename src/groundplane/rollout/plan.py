@@ -102,8 +102,10 @@ class Plan:
 
     @property
     def needs_material(self) -> bool:
-        """Whether a machine would be made or switched on: only then is it asked what machines are made of."""
-        return bool(self.births) or any(machine.off for machine in self.machines)
+        """Whether the bundle and the base image must be at hand: a machine would be made or switched on, or a program
+        delivered. Everything else, such as another time server, needs neither."""
+        delivered = any(change.content for machine in self.machines for change in machine.changes)
+        return bool(self.births) or delivered or any(machine.off for machine in self.machines)
 
 
 @dataclass(frozen=True, slots=True)

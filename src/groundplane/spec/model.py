@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
+from groundplane.software import DEFAULT_VERSION
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -65,7 +67,7 @@ Mirror = Annotated[
 KubernetesVersion = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9A-Za-z.+-]*$", max_length=32),
-    Kind("a Kubernetes version (three numbers with dots)", "1.37.2"),
+    Kind("a Kubernetes version (three numbers with dots)", DEFAULT_VERSION),
 ]
 
 
@@ -189,7 +191,9 @@ class Balancers(Stanza):
 class Kubernetes(Stanza):
     """The cluster itself."""
 
-    version: KubernetesVersion = Field(default="1.37.2", description="a version `groundplane explain versions` lists")
+    version: KubernetesVersion = Field(
+        default=DEFAULT_VERSION, description="a version `groundplane explain versions` lists"
+    )
     pods: IPv4Network = Field(
         default=IPv4Network("10.244.0.0/16"), description="addresses of pods, a /24 of them per node"
     )

@@ -50,7 +50,8 @@ class Change:
     ``why`` is a short reason for people (``content differs``, ``mode 0600, not 0644``, ``reads what changes``).
     ``diff`` is a unified diff from what is there to what should be; empty for secrets, binary content and whatever is
     no text. ``since`` is when it came to differ as far as the machine knows (seconds since 1970, UTC): a file's change
-    time, the moment a unit stopped; None where nobody knows.
+    time, the moment a unit stopped; None where nobody knows. ``content`` is the digest of what has to be delivered for
+    it, a program of the software bundle; empty where nothing has.
     """
 
     kind: Kind
@@ -59,6 +60,7 @@ class Change:
     why: str
     diff: str = field(default="", repr=False)
     since: float | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,19 @@ class Refused:
     problem: str
     hint: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Content that the agent must be given before it begins: whoever asked it puts it at ``place``, and asks again.
+
+    ``path`` is where it belongs, ``digest`` and ``size`` (bytes) are what it is. Nothing was touched.
+    """
+
+    path: str
+    digest: str
+    size: int
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

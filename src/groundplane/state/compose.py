@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from groundplane.errors import StateError
+from groundplane.software import Program
 from groundplane.state.model import (
     Address,
     Artifact,
@@ -25,8 +27,12 @@ from groundplane.state.model import (
 )
 
 
-def compose(machine: str, fragments: Iterable[Fragment]) -> MachineState:
-    """Join ``fragments`` into one state, ordered by key whatever order the components came in."""
+def compose(machine: str, fragments: Iterable[Fragment], programs: Iterable[Program] = ()) -> MachineState:
+    """Join ``fragments`` into one state, ordered by key whatever order the components came in.
+
+    Components know where the bundle's programs belong; ``programs`` says what these hold, as far as it is known.
+    """
+    contents = {program.path: program for program in programs}
     entries = [(fragment.component, resource) for fragment in fragments for resource in fragment.resources]
     return MachineState(
         machine=machine,
@@ -35,7 +41,7 @@ def compose(machine: str, fragments: Iterable[Fragment]) -> MachineState:
         packages=_unique(machine, entries, Package),
         units=_unique(machine, entries, Unit),
         sysctls=_unique(machine, entries, Sysctl),
-        artifacts=_unique(machine, entries, Artifact),
+        artifacts=tuple(_filled(artifact, contents) for artifact in _unique(machine, entries, Artifact)),
         data_folders=_unique(machine, entries, DataFolder),
         mounts=_unique(machine, entries, Mount),
         users=_unique(machine, entries, User),
@@ -43,6 +49,11 @@ def compose(machine: str, fragments: Iterable[Fragment]) -> MachineState:
         volumes=_unique(machine, entries, Volume),
         addresses=_unique(machine, entries, Address),
     )
+
+
+def _filled(artifact: Artifact, contents: Mapping[str, Program]) -> Artifact:
+    program = contents.get(artifact.path)
+    return replace(artifact, digest=program.digest, size=program.size) if program else artifact
 
 
 R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, Address)

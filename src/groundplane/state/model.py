@@ -72,10 +72,15 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A binary of the software bundle, present under ``path``."""
+    """A program of the software bundle at ``path``: ``size`` bytes with the sha256 ``digest``, written as OCI does.
+
+    Where nobody knows what it holds, ``digest`` is empty and any program at ``path`` will do.
+    """
 
     name: str
     path: str
+    digest: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

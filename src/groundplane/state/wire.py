@@ -15,8 +15,8 @@ from groundplane.state import change, model
 
 TYPE_CHECKING = False  # typing's own costs its import, and the agent starts often
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
+    from collections.abc import Callable, Mapping
+    from typing import Final, TypeVar
 
     from _typeshed import DataclassInstance
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-Event = change.Change | change.Refused | change.Done | change.Failed | change.Ended
+Event = change.Change | change.Refused | change.Wanted | change.Done | change.Failed | change.Ended
 
 
 class WireError(ValueError):
@@ -141,7 +141,7 @@ def _action(value: object) -> change.Action:
         raise WireError(f"there is no action {value}") from error
 
 
-_READERS: dict[str, Callable[[object], object]] = {
+_READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "str": lambda value: _checked(value, str, "a text"),
     "int": lambda value: _checked(value, int, "a number"),
     "bool": lambda value: _checked(value, bool, "a switch"),
@@ -169,9 +169,10 @@ _READERS: dict[str, Callable[[object], object]] = {
     },
 }
 
-_EVENTS: dict[str, Callable[[object], Event]] = {
+_EVENTS: Final[Mapping[str, Callable[[object], Event]]] = {
     "Change": _of(change.Change),
     "Refused": _of(change.Refused),
+    "Wanted": _of(change.Wanted),
     "Done": _of(change.Done),
     "Failed": _of(change.Failed),
     "Ended": _of(change.Ended),

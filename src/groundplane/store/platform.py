@@ -3,13 +3,15 @@ to, whether it was verified."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundplane.errors import FileChanged, StoreError
+from groundplane.software import Program
 from groundplane.store.files import (
     PARTIAL,
     create_private,
@@ -160,6 +162,27 @@ class Store:
     def remember_images(self, index: bytes) -> None:
         write_private(self._prepared() / "images.json", index)
 
+    def programs(self) -> tuple[Program, ...]:
+        """What the bundle's programs hold that the platform was built with; empty where nobody remembers."""
+        path = self.folder / "software.json"
+        if (content := read_private(path)) is None:
+            return ()
+        try:
+            rows = json.loads(content)["programs"]
+            return tuple(Program(str(row["path"]), str(row["digest"]), int(row["size"])) for row in rows)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                "what is remembered of the platform's software is damaged",
+                where=str(path),
+                hint=f"move {path.name} away: programs then count as right whatever they hold, until the next `up`",
+                detail=str(error),
+            ) from error
+
+    def remember_programs(self, programs: Sequence[Program]) -> None:
+        rows = [{"path": one.path, "digest": one.digest, "size": one.size} for one in programs]
+        content = json.dumps({"programs": rows}, indent=1).encode() + b"\n"
+        write_private(self._prepared() / "software.json", content)
+
     def verified(self) -> bool:
         """Whether the platform passed its checks after it was last changed."""
         return read_private(self.folder / "verified") is not None
@@ -217,7 +240,7 @@ class Store:
             raise unusable(self.folder, error) from error
 
 
-OURS = ("images.json", "next.json", "secrets.json", "spec.json", "traits.json", "verified")
+OURS = ("images.json", "next.json", "secrets.json", "software.json", "spec.json", "traits.json", "verified")
 """The names this module writes in a platform's folder."""
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from groundplane.software import Software, software_of
 from groundplane.spec.addressing import Addressing, lay_out_addresses, roster
 from groundplane.spec.cards import lay_out_cards
 from groundplane.spec.model import ClusterSpec, MachineEntry
-from groundplane.topology.model import Lan, Machine, Secrets, Software, Topology, Traits
+from groundplane.topology.model import Lan, Machine, Secrets, Topology, Traits
 
 
 def lay_out(spec: ClusterSpec, secrets: Secrets, traits: Traits, software: Software | None = None) -> Topology:
-    """Determine the whole platform; ``software`` None means that of the default Kubernetes version.
+    """Determine the whole platform; ``software`` None: nobody knows what its programs hold.
 
     Raises ``SpecError`` only for a specification that ``spec.load`` would refuse."""
     entries = roster(spec)
@@ -26,7 +27,7 @@ def lay_out(spec: ClusterSpec, secrets: Secrets, traits: Traits, software: Softw
         machines=machines,
         traits=traits,
         secrets=secrets,
-        software=software or Software(),
+        software=software or software_of(spec.kubernetes.version),
     )
 
 

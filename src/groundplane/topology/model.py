@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from groundplane.software import Software
 from groundplane.spec.model import ClusterSpec, Role
 
 
@@ -116,34 +117,6 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Software:
-    """What the platform's software bundle calls its container images. The recipes fill it from the bundle's
-    version data; the values here are those of the default Kubernetes version."""
-
-    kubernetes: str = "1.37.2"
-    image_repository: str = "registry.k8s.io"
-    etcd_tag: str = "3.7.3-0"
-    coredns_repository: str = "registry.k8s.io/coredns"
-    coredns_tag: str = "v1.14.6"
-    pause_image: str = "registry.k8s.io/pause:3.10.2"
-    flannel_image: str = "ghcr.io/flannel-io/flannel:v0.28.10"
-    probe_image: str = "groundplane.local/probe:1"
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Every image the platform itself may run, as full references."""
-        core = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
-        return (
-            *(f"{self.image_repository}/{name}:v{self.kubernetes}" for name in core),
-            f"{self.image_repository}/etcd:{self.etcd_tag}",
-            f"{self.coredns_repository}/coredns:{self.coredns_tag}",
-            self.pause_image,
-            self.flannel_image,
-            self.probe_image,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Topology:
     """Everything components need to know. Machines are in the file's order (roles in the order of ``Role``)."""
 
@@ -151,8 +124,8 @@ class Topology:
     lan: Lan
     machines: tuple[Machine, ...]
     traits: Traits
+    software: Software
     secrets: Secrets = field(repr=False)
-    software: Software = Software()
 
     @property
     def name(self) -> str:

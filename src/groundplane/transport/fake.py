@@ -5,18 +5,25 @@
     fake.on("*", "systemctl", "is-active", status=3)
     fake.on("cp2", "true", raises=Unreachable("off", where="cp2"))
     fake.on("cp1", "cat", then=lambda call: Completed(0, call.stdin, b""))
+    fake.on("cp1", "put", "/usr/local/bin/kubelet", raises=Unreachable("off", where="cp1"))
 
 The longest matching beginning of argv wins, an exact machine before ``*``, the later of two equal rules before the
-earlier. A command nobody scripted is an AssertionError: a fake that answers anything proves nothing.
+earlier. Files are kept without a script. A command nobody scripted is an AssertionError: a fake that answers anything
+proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 
-from groundplane.errors import CommandFailed
+from groundplane.errors import TransportError
 from groundplane.state.step import Completed
+from groundplane.transport.base import silent
+from groundplane.transport.content import LONGEST, Told
+from groundplane.transport.words import failed
 
 ANY: str = "*"
 
@@ -50,6 +57,8 @@ class FakeTransport:
     """A Transport whose answers are scripted and whose calls are kept, in order, in ``calls``."""
 
     calls: list[Call] = field(default_factory=list)
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """What lies on the machines, by machine and path, as ``put`` brought it."""
     _rules: list[_Rule] = field(default_factory=list)
 
     def on(
@@ -109,6 +118,55 @@ class FakeTransport:
             yield line
         _require(call, completed)
 
+    async def put(
+        self,
+        machine: str,
+        path: str,
+        source: Path,
+        *,
+        digest: str,
+        mode: int = 0o644,
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> None:
+        """Keep the content in ``files``, unless ``put PATH MODE`` is scripted to come to something else."""
+        given = _read(source)
+        call = Call(machine, ("put", path, f"{mode:04o}"), given, timeout)
+        if self._matching(call):
+            self._answer(call)
+            return
+        self.calls.append(call)
+        if (found := f"sha256:{sha256(given).hexdigest()}") != digest:
+            raise TransportError(f"{source} is not what should go to {path}", where=machine, detail=found)
+        told(len(given))
+        self.files[machine, path] = given
+
+    async def get(
+        self,
+        machine: str,
+        path: str,
+        target: Path,
+        *,
+        digest: str = "",
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> str:
+        """What ``files`` has, unless ``get PATH`` is scripted to come to something else."""
+        call = Call(machine, ("get", path), b"", timeout)
+        if self._matching(call):
+            content = self._answer(call).stdout
+        else:
+            self.calls.append(call)
+            if (machine, path) not in self.files:
+                raise failed(machine, call.argv, Completed(2, b"", b"no such file"))
+            content = self.files[machine, path]
+        found = f"sha256:{sha256(content).hexdigest()}"
+        if digest not in ("", found):
+            raise TransportError(f"{path} has another content than asked for", where=machine, detail=found)
+        told(len(content))
+        _write(target, content)
+        return found
+
     def interactive(self, machine: str, argv: Sequence[str]) -> int:
         return self._answer(Call(machine, tuple(argv), check=False)).status
 
@@ -120,25 +178,32 @@ class FakeTransport:
 
     def _completed(self, call: Call) -> Completed:
         self.calls.append(call)
+        if not (matching := self._matching(call)):
+            raise AssertionError(f"nobody scripted this on {call.machine}: {' '.join(call.argv)}")
+        return matching[-1].answer(call)
+
+    def _matching(self, call: Call) -> list[_Rule]:
+        """The rules for it, the one that counts last."""
         matching = [
             ((len(rule.prefix), rule.machine != ANY, number), rule)
             for number, rule in enumerate(self._rules)
             if rule.matches(call)
         ]
-        if not matching:
-            raise AssertionError(f"nobody scripted this on {call.machine}: {' '.join(call.argv)}")
-        return max(matching, key=lambda pair: pair[0])[1].answer(call)
+        return [rule for _, rule in sorted(matching, key=lambda pair: pair[0])]
 
 
 def _require(call: Call, completed: Completed) -> None:
     if completed.status != 0:
-        raise CommandFailed(
-            f"{' '.join(call.argv)} ended with status {completed.status}",
-            status=completed.status,
-            where=call.machine,
-            detail=completed.stderr.decode(errors="replace"),
-        )
+        raise failed(call.machine, call.argv, completed)
 
 
 def _bytes(value: bytes | str) -> bytes:
     return value.encode() if isinstance(value, str) else value
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

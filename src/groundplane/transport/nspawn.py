@@ -10,15 +10,18 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
+from groundplane.errors import CommandFailed, TransportError, Unreachable
 from groundplane.state.step import Completed
-from groundplane.transport.words import shown, tail
+from groundplane.transport import content
+from groundplane.transport.base import silent
+from groundplane.transport.content import LONGEST, Told
+from groundplane.transport.words import failed, tail, too_late
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "HOME": "/root",
@@ -81,8 +84,8 @@ class NspawnTransport:
             done = await self._attempt(machine, leader, argv, stdin, timeout)
             if not self._moved(machine, leader, done, attempt):
                 break
-        if check:
-            _require(machine, argv, done)
+        if check and done.status != 0:
+            raise failed(machine, argv, done)
         return done
 
     async def stream(
@@ -93,7 +96,7 @@ class NspawnTransport:
         for attempt in range(1, _ATTEMPTS + 1):
             leader = self._leader(machine)
             said = False
-            process = await self._start(machine, leader, argv, stdin)
+            process = await self._start(machine, leader, argv, fed=bool(stdin))
             assert process.stdout is not None  # pipes were asked for
             assert process.stderr is not None
             feeding = asyncio.create_task(_feed(process, stdin))
@@ -105,14 +108,74 @@ class NspawnTransport:
                 async with asyncio.timeout_at(deadline):
                     done = Completed(await process.wait(), b"", await complaints)
             except TimeoutError as late:
-                raise _late(machine, argv, timeout) from late
+                raise too_late(machine, argv, timeout) from late
             finally:
                 feeding.cancel()
                 complaints.cancel()
                 await end(process)
             if said or not self._moved(machine, leader, done, attempt):
-                _require(machine, argv, done)
+                if done.status != 0:
+                    raise failed(machine, argv, done)
                 return
+
+    async def put(
+        self,
+        machine: str,
+        path: str,
+        source: Path,
+        *,
+        digest: str,
+        mode: int = 0o644,
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> None:
+        """See ``transport.base.Transport``."""
+        argv = content.putting(path, digest, mode)
+        for attempt in range(1, _ATTEMPTS + 1):
+            leader = self._leader(machine)
+            async with self._opened(machine, leader, argv, timeout) as channel:
+                done, sent = await content.send(channel, source, told)
+            if not self._moved(machine, leader, done, attempt):
+                content.judge_sent(machine, path, source, digest, done, sent)
+                return
+
+    async def get(
+        self,
+        machine: str,
+        path: str,
+        target: Path,
+        *,
+        digest: str = "",
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> str:
+        """See ``transport.base.Transport``."""
+        argv = content.getting(path)
+        for attempt in range(1, _ATTEMPTS + 1):
+            leader = self._leader(machine)
+            async with self._opened(machine, leader, argv, timeout) as channel:
+                try:
+                    return await content.receive(channel, machine, path, target, digest, told)
+                except CommandFailed:
+                    if not self._moved(machine, leader, await channel.ended(), attempt):
+                        raise
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _opened(
+        self, machine: str, leader: Leader, argv: Sequence[str], timeout: float
+    ) -> AsyncIterator[content.Channel]:
+        """The command begun, its input and output open; however the block is left, it has ended by then."""
+        process = await self._start(machine, leader, argv, fed=True)
+        streams = _Streams(process)
+        try:
+            async with asyncio.timeout(timeout):
+                yield streams
+        except TimeoutError as late:
+            raise too_late(machine, argv, timeout) from late
+        finally:
+            streams.complaints.cancel()
+            await end(process)
 
     def _moved(self, machine: str, leader: Leader, done: Completed, attempt: int) -> bool:
         """Whether the machine moved between finding and entering it, so that the command never began."""
@@ -143,13 +206,13 @@ class NspawnTransport:
     async def _attempt(
         self, machine: str, leader: Leader, argv: Sequence[str], stdin: bytes, timeout: float
     ) -> Completed:
-        process = await self._start(machine, leader, argv, stdin)
+        process = await self._start(machine, leader, argv, fed=bool(stdin))
         try:
             async with asyncio.timeout(timeout):
                 stdout, stderr = await process.communicate(stdin or None)
         except TimeoutError as late:
             await end(process)
-            raise _late(machine, argv, timeout) from late
+            raise too_late(machine, argv, timeout) from late
         except BaseException:
             await end(process)
             raise
@@ -157,12 +220,12 @@ class NspawnTransport:
         return Completed(process.returncode, stdout, stderr)
 
     async def _start(
-        self, machine: str, leader: Leader, argv: Sequence[str], stdin: bytes
+        self, machine: str, leader: Leader, argv: Sequence[str], *, fed: bool
     ) -> asyncio.subprocess.Process:
         try:
             return await asyncio.create_subprocess_exec(
                 *enter(leader, argv),
-                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=dict(ENVIRONMENT),
@@ -173,6 +236,31 @@ class NspawnTransport:
             raise TransportError(
                 f"the command can't be started on this computer: {error.strerror}", where=machine
             ) from error
+
+
+class _Streams:
+    """A process as a ``content.Channel``. Its stderr is read meanwhile, so that it never waits for us to do so."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None  # pipes were asked for
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self.complaints = asyncio.create_task(process.stderr.read())
+
+    async def write(self, data: bytes) -> None:
+        self._stdin.write(data)
+        await self._stdin.drain()
+
+    def end_input(self) -> None:
+        self._stdin.close()
+
+    async def read(self, n: int) -> bytes:
+        return await self._stdout.read(n)
+
+    async def ended(self) -> Completed:
+        return Completed(await self._process.wait(), b"", await self.complaints)
 
 
 async def _feed(process: asyncio.subprocess.Process, stdin: bytes) -> None:
@@ -187,20 +275,6 @@ async def _feed(process: asyncio.subprocess.Process, stdin: bytes) -> None:
 async def _next_line(stdout: asyncio.StreamReader, deadline: float) -> bytes:
     async with asyncio.timeout_at(deadline):
         return await stdout.readline()
-
-
-def _require(machine: str, argv: Sequence[str], done: Completed) -> None:
-    if done.status != 0:
-        raise CommandFailed(
-            f"{shown(argv)} ended with status {done.status}",
-            status=done.status,
-            where=machine,
-            detail=tail(done.stderr) or tail(done.stdout),
-        )
-
-
-def _late(machine: str, argv: Sequence[str], timeout: float) -> CommandTimeout:
-    return CommandTimeout(f"{shown(argv)} did not end within {timeout:g} s", where=machine, hint="it was stopped")
 
 
 def enter(leader: Leader, argv: Sequence[str]) -> tuple[str, ...]:

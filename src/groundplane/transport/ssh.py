@@ -16,19 +16,22 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
+from groundplane.errors import TransportError, Unreachable
 from groundplane.state.step import Completed
-from groundplane.transport import openssh
+from groundplane.transport import content, openssh
+from groundplane.transport.base import silent
+from groundplane.transport.content import LONGEST, Told
 from groundplane.transport.ssh_connections import Connections
 from groundplane.transport.ssh_errors import explained, foreign, late
 from groundplane.transport.ssh_library import Gone, Open, Process, Reader, open_connection
 from groundplane.transport.ssh_stopping import marked, stop
 from groundplane.transport.target import Target
-from groundplane.transport.words import shown, tail
+from groundplane.transport.words import failed, shown, too_late
 
 T = TypeVar("T")
 
@@ -92,7 +95,7 @@ class SshTransport:
             await _until(deadline, process.wait_closed())
             done = Completed(_status(machine, argv, process), stdout, stderr)
         if check and done.status != 0:
-            raise _failed(machine, argv, done.status, tail(stderr) or tail(stdout))
+            raise failed(machine, argv, done)
         return done
 
     async def stream(
@@ -120,15 +123,60 @@ class SshTransport:
                 await asyncio.gather(complaints, return_exceptions=True)
             status = _status(machine, argv, process)
         if status != 0:
-            raise _failed(machine, argv, status, tail(stderr))
+            raise failed(machine, argv, Completed(status, b"", stderr))
+
+    async def put(
+        self,
+        machine: str,
+        path: str,
+        source: Path,
+        *,
+        digest: str,
+        mode: int = 0o644,
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> None:
+        """See ``transport.base.Transport``."""
+        argv = content.putting(path, digest, mode)
+        async with self._opened(machine, argv, timeout) as channel:
+            done, sent = await content.send(channel, source, told)
+        content.judge_sent(machine, path, source, digest, done, sent)
+
+    async def get(
+        self,
+        machine: str,
+        path: str,
+        target: Path,
+        *,
+        digest: str = "",
+        timeout: float = LONGEST,
+        told: Told = silent,
+    ) -> str:
+        """See ``transport.base.Transport``."""
+        async with self._opened(machine, content.getting(path), timeout) as channel:
+            return await content.receive(channel, machine, path, target, digest, told)
 
     def interactive(self, machine: str, argv: Sequence[str]) -> int:
         """Run ``argv`` (empty: a login shell) with this process's terminal, by OpenSSH; return its status."""
         return openssh.sit(machine, self._connections.target(machine), argv)
 
     @asynccontextmanager
-    async def _started(self, machine: str, argv: Sequence[str], stdin: bytes, timeout: float) -> AsyncIterator[Process]:
-        """The command begun and fed. However the block is left before the command has ended, it is ended there.
+    async def _opened(self, machine: str, argv: Sequence[str], timeout: float) -> AsyncIterator[content.Channel]:
+        """The command begun, its input and output open; see ``_started``."""
+        async with self._started(machine, argv, None, timeout) as process, asyncio.timeout(timeout):
+            complaints = asyncio.create_task(_end_of(process.stderr))
+            try:
+                yield _Streams(machine, argv, process, complaints)
+            finally:
+                complaints.cancel()
+                await asyncio.gather(complaints, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _started(
+        self, machine: str, argv: Sequence[str], stdin: bytes | None, timeout: float
+    ) -> AsyncIterator[Process]:
+        """The command begun, and fed unless ``stdin`` is None. However the block is left before the command has ended,
+        it is ended there.
 
         A TimeoutError in the block means that ``timeout`` seconds are over.
         """
@@ -137,12 +185,13 @@ class SshTransport:
             mark = token_hex(8)
             process = await self._start(machine, target, marked(mark, argv))
             try:
-                with suppress(BrokenPipeError):  # it may end without reading: its status tells
-                    process.stdin.write(stdin)
-                    process.stdin.write_eof()
+                if stdin is not None:
+                    with suppress(BrokenPipeError):  # it may end without reading: its status tells
+                        process.stdin.write(stdin)
+                        process.stdin.write_eof()
                 yield process
             except TimeoutError as error:
-                raise _too_late(machine, argv, timeout, stopped=await self._stop(machine, process, mark)) from error
+                raise too_late(machine, argv, timeout, stopped=await self._stop(machine, process, mark)) from error
             except foreign() as error:
                 raise explained(error, machine, target) from error
             except BaseException:
@@ -185,6 +234,30 @@ class SshTransport:
         raise AssertionError("the second attempt returns or raises")
 
 
+class _Streams:
+    """A process as a ``content.Channel``; ``complaints`` reads its stderr meanwhile."""
+
+    def __init__(self, machine: str, argv: Sequence[str], process: Process, complaints: asyncio.Task[bytes]) -> None:
+        self._machine, self._argv = machine, argv
+        self._process = process
+        self._complaints = complaints
+
+    async def write(self, data: bytes) -> None:
+        self._process.stdin.write(data)
+        await self._process.stdin.drain()
+
+    def end_input(self) -> None:
+        with suppress(BrokenPipeError):
+            self._process.stdin.write_eof()
+
+    async def read(self, n: int) -> bytes:
+        return await self._process.stdout.read(n)
+
+    async def ended(self) -> Completed:
+        await self._process.wait_closed()
+        return Completed(_status(self._machine, self._argv, self._process), b"", await self._complaints)
+
+
 async def _thrown_away(reader: Reader) -> None:
     while await reader.read(_CHUNK):
         pass
@@ -213,15 +286,3 @@ def _status(machine: str, argv: Sequence[str], process: Process) -> int:
             hint="whether it ended there isn't known; running the command again finds out",
         )
     return process.returncode
-
-
-def _failed(machine: str, argv: Sequence[str], status: int, words: str) -> CommandFailed:
-    return CommandFailed(f"{shown(argv)} ended with status {status}", status=status, where=machine, detail=words)
-
-
-def _too_late(machine: str, argv: Sequence[str], timeout: float, *, stopped: bool) -> CommandTimeout:
-    return CommandTimeout(
-        f"{shown(argv)} did not end within {timeout:g} s",
-        where=machine,
-        hint="it was stopped" if stopped else "it could not be stopped, and may still run there",
-    )

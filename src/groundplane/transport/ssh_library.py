@@ -28,10 +28,11 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """A process' input. What is written is kept until the far end takes it."""
+    """A process' input. What is written is kept until the far end takes it; ``drain`` waits until little is kept."""
 
     def write(self, data: bytes, /) -> None: ...
     def write_eof(self) -> None: ...
+    async def drain(self) -> None: ...
 
 
 class Process(Protocol):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from groundplane.agent import files, lock
+from groundplane.agent import contents, files, lock
 from groundplane.agent.machine import Machine
 from groundplane.agent.main import work
 from groundplane.agent.problem import Problem
 from groundplane.agent.runner import NOT_FOUND, Ran, Running
-from groundplane.state.change import Change, Done, Ended, Refused
+from groundplane.state.change import Change, Done, Ended, Refused, Wanted
 from groundplane.state.derived import MANIFEST
 from groundplane.state.model import (
     Address,
@@ -331,10 +332,10 @@ def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
     ground.apply(STATE)
     write = files._write
 
-    def full(place: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-        if content.startswith(b"new key"):
+    def full(place: str, content: Iterable[bytes], mode: int, uid: int, gid: int) -> None:
+        if b"".join(pieces := list(content)).startswith(b"new key"):
             raise OSError(number, os.strerror(number))
-        write(place, content, mode, uid, gid)
+        write(place, pieces, mode, uid, gid)
 
     state = replace(with_conf(b"good 2\n"), files=(CONF, replace(KEY, content=b"new key, long\n")))
     state = replace(state, files=(DROP_IN, replace(CONF, content=b"good 2\n"), state.files[1]))
@@ -463,3 +464,113 @@ def test_a_card_whose_address_is_gone_is_set_up_anew(ground: Ground) -> None:
     assert "networkctl reconfigure lan0 ended with status 1" in ground.problems()["lan0"].problem
     ground.write("/proc/net/fib_trie", TRIE.format("21").encode())
     assert not [event for event in ground.look(state) if isinstance(event, Change) and event.key == "lan0"]
+
+
+OLD, NEW = b"what came with the machine\n", b"what it should hold, which is longer\n"
+TOOL = "/opt/tool"
+TOOL_UNIT = Unit("x.service", reads=(TOOL,))
+
+
+def tool(content: bytes = NEW, unit: Unit = TOOL_UNIT) -> MachineState:
+    digest = f"sha256:{sha256(content).hexdigest()}"
+    return MachineState("m", units=(unit,), artifacts=(Artifact("tool", TOOL, digest, len(content)),))
+
+
+def with_tool(ground: Ground, content: bytes) -> None:
+    ground.write(TOOL, content)
+    (ground.root / TOOL[1:]).chmod(0o755)
+
+
+def deliver(ground: Ground) -> None:
+    """Put what the agent asked for where it asked for it."""
+    for event in ground.said:
+        if isinstance(event, Wanted):
+            ground.write(event.place, NEW)
+
+
+def differs(ground: Ground) -> dict[str, str]:
+    return {event.key: event.why for event in ground.said if isinstance(event, Change)}
+
+
+@pytest.mark.parametrize("there", [OLD, NEW[::-1], None], ids=["another size", "the same size", "absent"])
+def test_a_program_that_differs_is_asked_for_and_taken_up_once_it_was_delivered(
+    ground: Ground, there: bytes | None
+) -> None:
+    with_tool(ground, NEW)
+    ground.apply(tool())
+    if there is None:
+        (ground.root / TOOL[1:]).unlink()
+    else:
+        with_tool(ground, there)
+    ground.look(tool())
+    assert not any(isinstance(event, Wanted | Refused) for event in ground.said), "who looks is asked for nothing"
+    ground.apply(tool())
+    assert set(differs(ground)) == {TOOL, "x.service"}
+    assert [event.path for event in ground.said if isinstance(event, Wanted)] == [TOOL]
+    assert not ground.systemd.did("systemctl", "restart")
+    deliver(ground)
+    ground.apply(tool())
+    assert not ground.problems()
+    assert ground.read(TOOL) == NEW
+    assert (ground.root / TOOL[1:]).stat().st_mode & 0o777 == 0o755
+    assert ground.systemd.did("systemctl", "restart") == [("systemctl", "restart", "x.service")]
+    ground.apply(tool())
+    assert differs(ground) == {}
+    assert not list((ground.root / "var/lib/groundplane/incoming").iterdir())
+
+
+def test_a_program_with_which_its_unit_does_not_run_is_put_back(ground: Ground) -> None:
+    with_tool(ground, OLD)
+    ground.apply(tool(OLD))
+    ground.apply(tool())
+    deliver(ground)
+    ground.systemd.runs = lambda _: ground.read(TOOL) == OLD
+    ground.apply(tool())
+    assert ground.read(TOOL) == OLD
+    assert "it runs again with /opt/tool as before" in ground.problems()["x.service"].hint
+
+
+def test_what_was_delivered_damaged_is_not_put_in_place(ground: Ground) -> None:
+    with_tool(ground, OLD)
+    ground.apply(tool())
+    for event in ground.said:
+        if isinstance(event, Wanted):
+            ground.write(event.place, NEW[::-1])
+    ground.apply(tool())
+    assert "is not what it should be" in ground.problems()[TOOL].problem
+    assert ground.read(TOOL) == OLD
+
+
+def test_where_nobody_knows_what_a_program_holds_any_will_do(ground: Ground) -> None:
+    with_tool(ground, OLD)
+    state = replace(tool(), artifacts=(Artifact("tool", TOOL),))
+    ground.apply(state)
+    (ground.root / TOOL[1:]).chmod(0o644)
+    ground.look(state)
+    assert "not executable" in differs(ground)[TOOL]
+
+
+def test_only_what_changed_is_read_again(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of the file stand for its content, but not while it is so fresh that they may stay the same."""
+    read: list[str] = []
+    reading = contents._read
+
+    def noted(place: str) -> tuple[contents.Mark, str]:
+        read.append(place)
+        return reading(place)
+
+    monkeypatch.setattr(contents, "_read", noted)
+    with_tool(ground, NEW)
+    place, digest = str(ground.root / TOOL[1:]), tool().artifacts[0].digest
+
+    def looked(after: float) -> str:
+        machine = replace(ground.machine, now=lambda: os.stat(place).st_ctime + after)
+        return contents.digests(machine, [TOOL, "/opt/none", "/opt"])[TOOL]
+
+    assert [looked(0.5), looked(0.5), looked(10), looked(10)] == [digest] * 4
+    assert len(read) == 3, "fresh twice, then remembered"
+    ground.write(contents.MEMORY, b"damaged")
+    assert looked(10) == digest
+    with_tool(ground, OLD)
+    assert looked(10) != digest
+    assert len(read) == 5

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from groundplane.bundle.bundle import Bundle
 from groundplane.bundle.golang import program_name
-from groundplane.bundle.layout import BlobStore
 from groundplane.bundle.modules import ModulesSource
+from groundplane.bundle.obtain import assemble
 from groundplane.bundle.runner import Watch
-from groundplane.bundle.sources import assemble
-from groundplane.bundle.versions import BinarySpec, ImageSpec, PartSpec, Settings, Versions
+from groundplane.bundle.versions import BinarySpec, ImageSpec, PartSpec, Versions
 from groundplane.errors import BundleError
 from groundplane.events import silent
+from groundplane.oci.layout import BlobStore
+from groundplane.software import Software
 
-_SETTINGS = Settings(
+_SOFTWARE = Software(
+    kubernetes="1.37.2",
     image_repository="registry.k8s.io",
     etcd_tag="1-0",
     coredns_repository="registry.k8s.io/coredns",
@@ -107,7 +109,7 @@ def fake_versions(folder: Path) -> Versions:
         builder="c",
         images=(ImageSpec("registry.k8s.io/pause:1", (("/pause", "pause"),), entrypoint=("/pause",)),),
     )
-    return Versions("1.37.2", _SETTINGS, (base, cluster, pause))
+    return Versions(_SOFTWARE, (base, cluster, pause))
 
 
 def fake_bundle(folder: Path) -> Bundle:

@@ -12,14 +12,14 @@ from tests.unit.bundle.fake import FakeRunner, fake_bundle, fake_versions
 from groundplane.bundle.debian import parse_status
 from groundplane.bundle.effort import told
 from groundplane.bundle.golang import Go, Module, module_folder, parse_build_info, program_name
-from groundplane.bundle.layout import BlobStore
 from groundplane.bundle.licences import licence_files, recognised
 from groundplane.bundle.modules import BuildWatch, ModulesSource
+from groundplane.bundle.obtain import assemble, cached_bundle
 from groundplane.bundle.runner import Unwatched
-from groundplane.bundle.sources import assemble, cached_bundle
 from groundplane.bundle.versions import PartSpec, Versions
 from groundplane.errors import BundleError
 from groundplane.events import Event, Failed, Finished, Progress, silent
+from groundplane.oci.layout import BlobStore
 
 AGENT, SERVER = "example.org/cmd/agent", "example.org/server/v3"
 

@@ -9,18 +9,11 @@ from tests.unit.bundle.fake import fake_bundle
 
 from groundplane.bundle.bundle import Bundle
 from groundplane.bundle.images import images_of, take_images
-from groundplane.bundle.layer import Entry, add_image, add_layer
-from groundplane.bundle.layout import (
-    CONTAINERD_NAME,
-    INDEX,
-    REFERENCE,
-    BlobStore,
-    Descriptor,
-    Manifest,
-    canonical,
-    write_atomically,
-)
+from groundplane.bundle.trees import registry_tree
 from groundplane.errors import BundleError
+from groundplane.oci.files import write_atomically
+from groundplane.oci.layer import Entry, add_image, add_layer
+from groundplane.oci.layout import CONTAINERD_NAME, INDEX, REFERENCE, BlobStore, Descriptor, Manifest, canonical
 
 NAME = "registry.example.org/team/program:1.0"
 
@@ -70,7 +63,7 @@ def served(tree: Path, name: str) -> list[str]:
 
 def test_an_own_image_is_served_beside_the_bundles(bundle: Bundle, layout: Path) -> None:
     index = take_images([layout], bundle.path.parent)
-    tree = bundle.registry_tree(own=images_of(index))
+    tree = registry_tree(bundle, own=images_of(index))
     repositories = tree / "docker/registry/v2/repositories"
     tags = {path.parents[1].relative_to(repositories).as_posix() for path in repositories.rglob("_manifests/tags")}
     assert "registry.example.org/team/program" in tags
@@ -82,9 +75,9 @@ def test_taking_the_same_again_gives_the_same(bundle: Bundle, layout: Path) -> N
     cache = bundle.path.parent
     index = take_images([layout], cache)
     assert take_images([layout], cache, known=index) == index
-    tree = bundle.registry_tree(own=images_of(index))
+    tree = registry_tree(bundle, own=images_of(index))
     before = tree.stat().st_ino
-    assert bundle.registry_tree(own=images_of(index)).stat().st_ino == before
+    assert registry_tree(bundle, own=images_of(index)).stat().st_ino == before
 
 
 def test_what_was_known_stays_and_the_same_name_is_replaced(tmp_path: Path, layout: Path) -> None:
@@ -106,7 +99,7 @@ def test_an_image_for_several_architectures_keeps_those_that_are_there(
     bundle: Bundle, tmp_path: Path, with_arm: bool, manifests: int
 ) -> None:
     folder = write_index(tmp_path / "many", several(tmp_path / "many", with_arm=with_arm))
-    tree = bundle.registry_tree(own=images_of(take_images([folder], bundle.path.parent)))
+    tree = registry_tree(bundle, own=images_of(take_images([folder], bundle.path.parent)))
     assert len(served(tree, "registry.example.org/team/program")) == manifests
 
 
@@ -160,7 +153,7 @@ def test_damaged_and_missing_blobs_are_refused(tmp_path: Path, layout: Path) -> 
 def test_the_platforms_own_images_cannot_be_replaced(bundle: Bundle, tmp_path: Path) -> None:
     index = take_images([a_layout(tmp_path / "evil", "registry.k8s.io/pause:1")], bundle.path.parent)
     with pytest.raises(BundleError, match=r"another registry\.k8s\.io/pause:1"):
-        bundle.registry_tree(own=images_of(index))
+        registry_tree(bundle, own=images_of(index))
 
 
 def test_links_are_laid_into_layers(tmp_path: Path) -> None:

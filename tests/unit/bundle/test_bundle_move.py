@@ -13,16 +13,19 @@ from threading import Event
 import pytest
 from tests.unit.bundle.fake import FakeRunner, fake_bundle, fake_versions
 
-from groundplane.bundle.archive import FileSource, import_bundle
+from groundplane.bundle.archive import FileSource, export_bundle, import_bundle
 from groundplane.bundle.bundle import Bundle, Damage, open_bundle
-from groundplane.bundle.cache import locked
-from groundplane.bundle.layout import BlobStore, write_atomically
+from groundplane.bundle.lock import locked
 from groundplane.bundle.names import checked_program
+from groundplane.bundle.obtain import assemble, in_order, obtain
 from groundplane.bundle.release import ReleaseSource
-from groundplane.bundle.sources import OFFICIAL, SourceName, assemble, in_order, obtain
+from groundplane.bundle.sources import OFFICIAL, SourceName
+from groundplane.bundle.trees import registry_tree, software_tree
 from groundplane.bundle.versions import Versions
 from groundplane.errors import BundleError, Interrupted
 from groundplane.events import silent
+from groundplane.oci.files import write_atomically
+from groundplane.oci.layout import BlobStore
 
 
 @pytest.fixture
@@ -77,17 +80,17 @@ def test_a_damaged_manifest_is_named_too(bundle: Bundle) -> None:
 
 def test_export_and_import_give_the_same_bundle(bundle: Bundle, tmp_path: Path) -> None:
     first, second = tmp_path / "first.tar", tmp_path / "second.tar"
-    bundle.export(first)
+    export_bundle(bundle, first)
     imported = import_bundle(first, tmp_path / "elsewhere")
     assert imported.digest == bundle.digest
     assert imported.verify() == ()
-    imported.export(second)
+    export_bundle(imported, second)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_the_file_source_gives_the_same_bundle(bundle: Bundle, tmp_path: Path) -> None:
     file, cache = tmp_path / "bundle.tar", tmp_path / "elsewhere"
-    bundle.export(file)
+    export_bundle(bundle, file)
     source = FileSource(file, BlobStore(cache), silent)
     again = assemble(fake_versions(tmp_path / "data"), [source], cache, silent)
     assert again.digest == bundle.digest
@@ -96,7 +99,7 @@ def test_the_file_source_gives_the_same_bundle(bundle: Bundle, tmp_path: Path) -
 def without(bundle: Bundle, part: str, folder: Path) -> FileSource:
     """The bundle's file, but that it lacks one part."""
     folder.mkdir()
-    bundle.export(folder / "bundle.tar")
+    export_bundle(bundle, folder / "bundle.tar")
     blobs = BlobStore(folder / "cache")
     source = FileSource(folder / "bundle.tar", blobs, silent)
     del source._contents.records[part]
@@ -111,7 +114,7 @@ def test_a_file_without_a_base_that_nobody_builds_on_is_enough(bundle: Bundle, t
 
 def test_a_whole_file_leaves_nobody_to_ask(bundle: Bundle, tmp_path: Path) -> None:
     """The network is banned here: asking the releases would fail."""
-    bundle.export(tmp_path / "bundle.tar")
+    export_bundle(bundle, tmp_path / "bundle.tar")
     assert asked("auto", bundle, tmp_path / "bundle.tar", tmp_path) == ["file"]
 
 
@@ -122,7 +125,7 @@ def test_what_a_file_lacks_comes_from_the_releases_then_from_modules(
     monkeypatch.setattr(ReleaseSource, "reachable", lambda self, part: answers)
     monkeypatch.setattr(FileSource, "offers", lambda self, part: part.name != "pause")
     monkeypatch.setattr(Versions, "part", lambda self, name: self.parts[0])  # the small bundle has no `kubernetes`
-    bundle.export(tmp_path / "bundle.tar")
+    export_bundle(bundle, tmp_path / "bundle.tar")
     assert asked("auto", bundle, tmp_path / "bundle.tar", tmp_path) == order
     assert asked("file", bundle, tmp_path / "bundle.tar", tmp_path) == ["file"]
     assert asked("auto", bundle, None, tmp_path) == order[1:]
@@ -138,7 +141,7 @@ def asked(name: SourceName, bundle: Bundle, file: Path | None, folder: Path) -> 
 
 def test_a_file_of_another_version_is_told_before_anything_is_built(bundle: Bundle, tmp_path: Path) -> None:
     file = tmp_path / "bundle.tar"
-    bundle.export(file)
+    export_bundle(bundle, file)
     with pytest.raises(BundleError, match=r"holds Kubernetes 1\.37\.2, not 1\.36\.3"):
         obtain("1.36.3", cache=tmp_path / "elsewhere", file=file, runner=FakeRunner())
 
@@ -146,7 +149,7 @@ def test_a_file_of_another_version_is_told_before_anything_is_built(bundle: Bund
 def test_an_incomplete_bundle_is_not_exported(bundle: Bundle, tmp_path: Path) -> None:
     bundle.blobs.path(bundle.binaries[0].digest).unlink()
     with pytest.raises(BundleError, match="missing or short"):
-        bundle.export(tmp_path / "bundle.tar")
+        export_bundle(bundle, tmp_path / "bundle.tar")
     assert not (tmp_path / "bundle.tar").exists()
 
 
@@ -206,7 +209,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_cut_bundle_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     file = tmp_path / "bundle.tar"
-    bundle.export(file)
+    export_bundle(bundle, file)
     os.truncate(file, file.stat().st_size // 2)
     with pytest.raises(BundleError):
         import_bundle(file, tmp_path / "elsewhere")
@@ -214,7 +217,7 @@ def test_a_cut_bundle_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_a_file_that_lacks_a_blob_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     whole, lacking = tmp_path / "bundle.tar", tmp_path / "lacking.tar"
-    bundle.export(whole)
+    export_bundle(bundle, whole)
     with tarfile.open(whole) as source, tarfile.open(lacking, "w") as target:
         for member in source:
             if not member.name.endswith(bundle.binaries[0].digest[7:]):
@@ -228,45 +231,45 @@ def paths(tree: Path) -> list[str]:
 
 
 def test_the_software_tree(bundle: Bundle) -> None:
-    tree = bundle.software_tree()
+    tree = software_tree(bundle)
     agent = tree / "usr/local/bin/agent"
     assert paths(tree) == ["usr/local/bin/agent"]
     assert agent.stat().st_mode & 0o777 == 0o755
     assert tree.stat().st_mode & 0o777 == 0o755
     inode = tree.stat().st_ino
-    assert bundle.software_tree().stat().st_ino == inode, "what's there and whole isn't made again"
+    assert software_tree(bundle).stat().st_ino == inode, "what's there and whole isn't made again"
     agent.unlink()
-    assert paths(bundle.software_tree()) == ["usr/local/bin/agent"]
+    assert paths(software_tree(bundle)) == ["usr/local/bin/agent"]
 
 
 def test_a_tree_made_of_replaced_blobs_is_made_again(bundle: Bundle) -> None:
-    tree = bundle.software_tree()
+    tree = software_tree(bundle)
     blob = bundle.blobs.path(bundle.binaries[0].digest)
     content = blob.read_bytes()
     scribble(tree / "usr/local/bin/agent")  # the same inode as the blob
     bundle.discard(bundle.verify())
     blob.write_bytes(content)
-    assert (bundle.software_tree() / "usr/local/bin/agent").read_bytes() == content
+    assert (software_tree(bundle) / "usr/local/bin/agent").read_bytes() == content
 
 
 def test_a_tree_that_machines_may_stand_on_is_mended_where_it_is(bundle: Bundle) -> None:
-    software, registry = bundle.software_tree(), bundle.registry_tree()
+    software, registry = software_tree(bundle), registry_tree(bundle)
     before = software.stat().st_ino, registry.stat().st_ino
     shutil.copy(agent := software / "usr/local/bin/agent", fresh := agent.with_name("fresh"))
     fresh.replace(agent)  # the same bytes in another file
     link = next(registry.rglob("tags/1/current/link"))
     link.write_text("sha256:" + "0" * 64)
-    assert (bundle.software_tree().stat().st_ino, bundle.registry_tree().stat().st_ino) == before
+    assert (software_tree(bundle).stat().st_ino, registry_tree(bundle).stat().st_ino) == before
     assert agent.samefile(bundle.blobs.path(bundle.binaries[0].digest))
     assert link.read_text() == bundle.image("registry.k8s.io/pause:1").digest
 
 
 def test_reading_the_same_file_again_leaves_the_trees_alone(bundle: Bundle, tmp_path: Path) -> None:
     file, cache = tmp_path / "bundle.tar", tmp_path / "elsewhere"
-    bundle.export(file)
-    agent = import_bundle(file, cache).software_tree() / "usr/local/bin/agent"
+    export_bundle(bundle, file)
+    agent = software_tree(import_bundle(file, cache)) / "usr/local/bin/agent"
     inode = agent.stat().st_ino
-    import_bundle(file, cache).software_tree()
+    software_tree(import_bundle(file, cache))
     assert agent.stat().st_ino == inode
 
 
@@ -294,7 +297,7 @@ def test_waiting_for_another_builder_ends_when_told(tmp_path: Path) -> None:
 
 
 def test_the_registry_tree_is_what_a_distribution_registry_reads(bundle: Bundle, tmp_path: Path) -> None:
-    tree = bundle.registry_tree(tmp_path / "registry")
+    tree = registry_tree(bundle, tmp_path / "registry")
     root = "docker/registry/v2"
     image = bundle.image("registry.k8s.io/pause:1")
     name = image.digest.removeprefix("sha256:")

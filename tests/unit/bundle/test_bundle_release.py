@@ -12,14 +12,17 @@ import httpx
 import pytest
 from tests.unit.bundle.fake import FakeRunner, fake_versions
 
-from groundplane.bundle.layout import BlobStore, canonical, sha256
 from groundplane.bundle.modules import ModulesSource, host_architecture
+from groundplane.bundle.obtain import assemble, obtain
 from groundplane.bundle.release import ReleaseSource
-from groundplane.bundle.sources import Mirrors, Source, assemble, obtain
+from groundplane.bundle.sources import Mirrors, Source
 from groundplane.bundle.versions import PartSpec, ReleaseFile, ReleaseImage, Versions
-from groundplane.bundle.web import Registry, published_sha256, split
+from groundplane.bundle.web import published_sha256
 from groundplane.errors import BundleError
 from groundplane.events import silent
+from groundplane.oci.files import sha256
+from groundplane.oci.layout import BlobStore, canonical
+from groundplane.oci.registry import Registry, split
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from groundplane.bundle.layer import EPOCH, Entry, add_image, add_layer
-from groundplane.bundle.layout import (
-    LAYER,
-    BlobStore,
-    Descriptor,
-    Manifest,
-    canonical,
-    checked_digest,
-    link_or_copy,
-    parse_json,
-    sha256,
-    write_atomically,
-)
 from groundplane.errors import BundleError
+from groundplane.oci.files import link_or_copy, sha256, write_atomically
+from groundplane.oci.layer import EPOCH, Entry, add_image, add_layer
+from groundplane.oci.layout import LAYER, BlobStore, Descriptor, Manifest, canonical, checked_digest, parse_json
 
 DIGEST = "sha256:" + "0" * 64
 

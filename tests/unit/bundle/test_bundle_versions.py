@@ -9,8 +9,9 @@ import pytest
 
 from groundplane.bundle.golang import program_name
 from groundplane.bundle.record import inputs_digest
-from groundplane.bundle.versions import DATA, DEFAULT_VERSION, PartSpec, known_versions, load_versions
+from groundplane.bundle.versions import PartSpec, load_versions
 from groundplane.errors import BundleError
+from groundplane.software import DATA, DEFAULT_VERSION, known_versions
 
 
 def outputs(part: PartSpec) -> set[str]:
@@ -55,17 +56,8 @@ def test_parts_build_what_their_images_and_programs_are_made_of(version: str) ->
 @pytest.mark.parametrize("version", known_versions())
 def test_settings_name_images_the_bundle_has(version: str) -> None:
     versions = load_versions(version)
-    settings = versions.settings
     references = {image.reference for part in versions.parts for image in part.images}
-    core = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-    assert references == {
-        *(f"{settings.image_repository}/{name}:v{version}" for name in core),
-        f"{settings.image_repository}/etcd:{settings.etcd_tag}",
-        f"{settings.coredns_repository}/coredns:{settings.coredns_tag}",
-        settings.pause_image,
-        settings.flannel_image,
-        settings.probe_image,
-    }
+    assert references == set(versions.software.images)
 
 
 @pytest.mark.parametrize("version", known_versions())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from groundplane.bundle.versions import known_versions
+from groundplane.software import known_versions
 from groundplane.spec import load
 from groundplane.spec.model import ClusterSpec, Counts
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from groundplane.software import DEFAULT_VERSION, software_of
 from groundplane.spec.model import ClusterSpec, Role
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
@@ -43,6 +44,7 @@ def make_topology() -> MakeTopology:
                     for number in range(1, nodes + 1)
                 ),
             ),
+            software=software_of(DEFAULT_VERSION),
             traits=Traits(),
             secrets=Secrets(key, key, key, key, key, key, key, key, Secret(b""), Secret(b""), Secret(b"")),
         )

@@ -15,6 +15,7 @@ from tests.golden.laid_out import SECRETS
 from tests.unit.machines.scripted import Plain, Scripted
 
 from groundplane import recipes
+from groundplane.bundle.bundle import Binary
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session
 from groundplane.drill import ground_of
@@ -25,6 +26,7 @@ from groundplane.machines.base import Console, Faults, MachineStatus, OnLan, Pow
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.recipes import common, looking
 from groundplane.rollout.plan import Removal
+from groundplane.software import Program
 from groundplane.spec.exhaustive import exhaustive
 from groundplane.spec.model import Provider
 from groundplane.spec.providers import DEFAULT, OPERATOR_ON_LAN
@@ -115,21 +117,25 @@ def test_only_what_the_machines_are_made_of_is_got(
     got: list[str] = []
 
     class Bundle:
-        def software_tree(self, *, cancel: object) -> Path:
-            got.append("software")
-            return tmp_path / "software"
-
-        def registry_tree(self, *, own: object, cancel: object) -> Path:
-            raise AssertionError("nobody asked for it")
+        binaries = (Binary("tool", "/bin/tool", "sha256:0", 7, "1", "MIT", "tool"),)
 
     def obtain(*_: object, **__: object) -> Bundle:
         got.append("bundle")
         return Bundle()
 
+    def software_tree(bundle: Bundle, *, cancel: object) -> Path:
+        got.append("software")
+        return tmp_path / "software"
+
+    def registry_tree(*_: object, **__: object) -> Path:
+        raise AssertionError("nobody asked for it")
+
     def build(*_: object) -> Coroutine[None, None, None]:
         raise AssertionError("nobody asked for it")
 
-    monkeypatch.setattr("groundplane.bundle.sources.obtain", obtain)
+    monkeypatch.setattr("groundplane.bundle.obtain.obtain", obtain)
+    monkeypatch.setattr("groundplane.bundle.trees.software_tree", software_tree)
+    monkeypatch.setattr("groundplane.bundle.trees.registry_tree", registry_tree)
     monkeypatch.setattr("groundplane.image.build", build)
     plan, _ = recipes.existing(options)
     assert asyncio.run(common.gathered(plan, options, silent, b"")).trees == {}
@@ -137,6 +143,7 @@ def test_only_what_the_machines_are_made_of_is_got(
     kind.material = frozenset({Tree.SOFTWARE})
     material = asyncio.run(common.gathered(plan, options, silent, b""))
     assert material.trees == {Tree.SOFTWARE: tmp_path / "software"}
+    assert material.programs == (Program("/bin/tool", "sha256:0", 7),)
     assert got == ["bundle", "software"]
 
 

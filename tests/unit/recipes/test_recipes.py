@@ -13,7 +13,6 @@ import pytest
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
 from groundplane import recipes
-from groundplane.bundle.versions import known_versions
 from groundplane.cloudinit import HIDDEN, UNMADE
 from groundplane.cloudinit.seed import Seed
 from groundplane.components.everywhere import some
@@ -26,6 +25,7 @@ from groundplane.recipes.acts import acts, boot
 from groundplane.recipes.way_in import PROGRAM
 from groundplane.rollout import carry_out, in_order
 from groundplane.rollout.plan import Plan
+from groundplane.software import Program, known_versions
 from groundplane.spec import InvalidCluster, load
 from groundplane.store import Store
 from groundplane.topology import Traits, lay_out
@@ -48,7 +48,7 @@ SHAPES = {
 
 def designed(text: bytes) -> Design:
     spec = load(text, name="cluster.yaml", versions=known_versions())
-    return design(lay_out(spec, SECRETS, Traits(), software=common.software_of(spec)))
+    return design(lay_out(spec, SECRETS, Traits()))
 
 
 class Grounded:
@@ -249,15 +249,12 @@ users: [{user: {client-certificate-data: Qg==, client-key-data: Qw==}}]
 def test_kubectl_gets_the_bundles_program_and_a_way_in(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Bundle:
-        def software_tree(self) -> Path:
-            return tmp_path
-
-    def opened(path: Path) -> Bundle:
+    def opened(path: Path) -> object:
         assert path == place.options.home.cache / "bundle" / "1.37.2"
-        return Bundle()
+        return object()
 
     monkeypatch.setattr("groundplane.bundle.bundle.open_bundle", opened)
+    monkeypatch.setattr("groundplane.bundle.trees.software_tree", lambda _: tmp_path)
     (tmp_path / PROGRAM).parent.mkdir(parents=True)
     (tmp_path / PROGRAM).touch()
     place.build()
@@ -267,7 +264,7 @@ def test_kubectl_gets_the_bundles_program_and_a_way_in(
     found = asyncio.run(recipes.kubectl(place.options))
     assert found.program == tmp_path / PROGRAM
     assert found.cache == place.options.home.cache / "kubectl" / "lab"
-    assert "server: https://127.0.0.1:1\n" in found.kubeconfig.text()
+    assert 'server: "https://127.0.0.1:1"\n' in found.kubeconfig.text()
     (tmp_path / PROGRAM).unlink()
     with pytest.raises(BundleError, match="no longer in the cache"):
         asyncio.run(recipes.kubectl(place.options))
@@ -309,3 +306,14 @@ def test_rendering_with_secrets_shows_keys_that_fit_their_certificates(place: Pl
     found = tree(tmp_path / "one")
     for name in ("ca.crt", "ca.key"):
         assert found[f"cp1/root/etc/kubernetes/pki/{name}"].startswith(b"-----BEGIN")
+
+
+def test_a_built_platform_knows_its_programs_without_the_bundle(place: Place) -> None:
+    """Nothing is in the cache here: what they hold was remembered when it was built."""
+    place.build()
+    store = place.store
+    store.remember_programs([Program("/usr/local/bin/etcdctl", f"sha256:{'0' * 64}", 7)])
+    design, _ = common.existing(place.options)
+    known = [one for state in design.states for one in state.artifacts if one.digest]
+    assert {(one.path, one.size) for one in known} == {("/usr/local/bin/etcdctl", 7)}
+    assert len(known) == len(design.topology.control_planes)

@@ -74,8 +74,7 @@ def test_nothing_changed_is_told() -> None:
 def test_events_tell_begin_and_end() -> None:
     events: list[Event] = []
     done(act("a"), emit=events.append)
-    assert [(type(event), event.subject, event.step) for event in events] == [
-        (Planned, "platform", "acts"),
+    assert [(type(event), event.subject, event.step) for event in events if not isinstance(event, Planned)] == [
         (Started, "a", "work"),
         (Finished, "a", "work"),
     ]

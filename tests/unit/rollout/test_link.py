@@ -8,15 +8,17 @@ import hashlib
 import io
 import sys
 import zipfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from groundplane.errors import ApplyError, CommandFailed, Unreachable
+from groundplane.errors import ApplyError, CommandFailed, GroundplaneError, Unreachable
 from groundplane.rollout.agent import INSTALL, OLDEST_PYTHON, TOO_OLD, agent
 from groundplane.rollout.link import AgentLink
-from groundplane.state.change import Action, Change, Done, Ended, Failed, Findings, Kind, Refused
+from groundplane.rollout.plan import MachinePlan, Plan
+from groundplane.state.change import Action, Change, Done, Ended, Failed, Findings, Kind, Refused, Wanted
 from groundplane.state.model import File, MachineState
 from groundplane.state.step import Completed
 from groundplane.state.wire import Event, event_to_line, state_from_bytes
@@ -186,3 +188,60 @@ def test_streaming_fails_as_running_does_but_after_its_lines() -> None:
     with pytest.raises(CommandFailed, match="tail ended with status 3"):
         run(listen())
     assert lines == [b"a", b"b"]
+
+
+PROGRAM = b"a program"
+WANTED = Wanted("/usr/local/bin/tool", f"sha256:{hashlib.sha256(PROGRAM).hexdigest()}", len(PROGRAM), "/incoming/x")
+
+
+def bundled(folder: Path, content: bytes = PROGRAM) -> Path:
+    """A software tree with that program in it."""
+    (folder / "usr/local/bin").mkdir(parents=True)
+    (folder / "usr/local/bin/tool").write_bytes(content)
+    return folder
+
+
+def test_a_program_the_agent_wants_is_delivered_and_it_is_asked_again(tmp_path: Path) -> None:
+    done = Done(CHANGE, 0.1)
+    fake = answering(said(CHANGE, WANTED, Ended(1)), said(CHANGE, done, Ended(1)), mode="apply")
+    assert run(AgentLink(fake, bundled(tmp_path)).bring(STATE)) == (done,)
+    assert fake.files == {("cp1", WANTED.place): PROGRAM}
+    assert [call.argv[0] for call in fake.calls] == ["python3", "put", "python3"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        (lambda _: None, "must be brought from the software bundle, which is not at hand"),
+        (lambda folder: folder, "must be brought from the software bundle, which is not at hand"),
+        (lambda folder: bundled(folder, b"of another build"), "is not what should go to"),
+    ],
+)
+def test_a_program_that_is_not_at_hand_is_told(tmp_path: Path, tree: Callable[[Path], Path | None], words: str) -> None:
+    fake = answering(said(CHANGE, WANTED, Ended(1)), mode="apply")
+    with pytest.raises(GroundplaneError, match=words):
+        run(AgentLink(fake, tree(tmp_path)).bring(STATE))
+    assert not fake.files
+
+
+def test_what_is_wanted_again_after_it_was_delivered_is_no_endless_loop(tmp_path: Path) -> None:
+    fake = answering(said(CHANGE, WANTED, Ended(1)), mode="apply")
+    with pytest.raises(ApplyError, match="gone again"):
+        run(AgentLink(fake, bundled(tmp_path)).bring(STATE))
+    assert len(fake.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("machine", "needed"),
+    [
+        (MachinePlan("cp1", (CHANGE,)), False),
+        (MachinePlan("cp1", (Change(Kind.ARTIFACT, "/a", Action.UPDATE, "mode 0644: not executable"),)), False),
+        (
+            MachinePlan("cp1", (Change(Kind.ARTIFACT, "/a", Action.UPDATE, "content differs", content="sha256:0"),)),
+            True,
+        ),
+        (MachinePlan("cp1", off=True), True),
+    ],
+)
+def test_a_plan_says_whether_it_needs_the_bundle(machine: MachinePlan, needed: bool) -> None:
+    assert Plan(batches=((machine,),)).needs_material is needed

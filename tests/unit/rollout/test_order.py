@@ -123,3 +123,10 @@ def test_what_is_made_anew_is_removed_before_it_is_born() -> None:
     )
     assert {"drain:cp1", "stop:cp1", "remove:cp1"} <= before(needs, "machine:cp1")
     assert "machine:cp1" in before(needs, "join:cp1")
+
+
+def test_the_gateway_is_made_anew_before_anybody_is_switched_on() -> None:
+    gateway = LAB.gateway
+    needs = order(LAB, Plan(births=born(gateway)), (), [(Leaving(gateway, True, anew=True), ())])
+    assert "remove:gateway" in before(needs, "machine:gateway")
+    assert "machine:gateway" in before(needs, "machine:lb1")

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from groundplane.bundle.versions import known_versions
+from groundplane.software import known_versions
 from groundplane.spec import load
 from groundplane.spec.addressing import roster
 from groundplane.spec.first import First, counts_for, lan_for, name_for, networks_in

@@ -10,8 +10,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from ruamel.yaml import YAML
 
-from groundplane.bundle.versions import known_versions
 from groundplane.errors import SpecError
+from groundplane.software import known_versions
 from groundplane.spec import InvalidCluster, annotate, explain, explain_text, load, schema
 from groundplane.spec.json_schema import SHIPPED
 from groundplane.spec.model import ClusterSpec, Counts, Stanza

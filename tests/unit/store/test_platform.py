@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.errors import FileChanged, StoreError
+from groundplane.software import Program
 from groundplane.spec.model import ClusterSpec, Kubernetes, Network
 from groundplane.store import Home, Store
 from groundplane.store.home import FORMAT
@@ -232,3 +233,16 @@ def test_a_newer_format_is_refused_for_reading_too(store: Store) -> None:
     for read in (store.remembered_spec, store.known_secrets, lambda: store.secrets(refuse)):
         with pytest.raises(StoreError, match="newer"):
             read()
+
+
+def test_what_the_bundles_programs_hold_is_remembered(store: Store) -> None:
+    program = Program("/usr/local/bin/kubelet", f"sha256:{'0' * 64}", 7)
+    assert store.programs() == ()
+    store.remember_programs([program])
+    assert store.programs() == (program,)
+    (store.folder / "software.json").write_text('{"programs": [{"path": "/x"}]}')
+    with pytest.raises(StoreError, match="software is damaged") as caught:
+        store.programs()
+    assert "software.json" in str(caught.value.where)
+    store.forget()
+    assert store.programs() == ()

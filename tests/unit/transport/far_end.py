@@ -34,6 +34,10 @@ class Command:
             raise BrokenPipeError
         self.given += data
 
+    async def drain(self) -> None:
+        if self.closed.is_set():
+            raise BrokenPipeError
+
     def write_eof(self) -> None:
         self.whole.set()
 

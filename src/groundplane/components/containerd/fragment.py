@@ -9,6 +9,7 @@ from groundplane.components.base import templates
 from groundplane.state.model import Artifact, DataFolder, Directory, File, Fragment, Package, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
 
+BINARY = "/usr/local/bin/containerd"
 CONFIG = "/etc/containerd/config.toml"
 MIRRORS = "/etc/containerd/certs.d"
 UNIT = "/etc/systemd/system/containerd.service"
@@ -25,7 +26,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
     if not machine.is_node:
         return None
     resources: list[Resource] = [
-        Artifact("containerd", "/usr/local/bin/containerd"),
+        Artifact("containerd", BINARY),
         Artifact("containerd-shim-runc-v2", "/usr/local/bin/containerd-shim-runc-v2"),
         Artifact("ctr", "/usr/local/bin/ctr"),
         Package("runc"),
@@ -35,7 +36,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         File(UNIT, _render("containerd.service.j2", topology)),
         # Routing between pods and the LAN. One namespace of the network each, so always ours to write.
         Sysctl("net.ipv4.ip_forward", "1"),
-        Unit("containerd.service", reads=(CONFIG, UNIT)),
+        Unit("containerd.service", reads=(BINARY, CONFIG, UNIT)),
         *_mirrors(topology),
     ]
     if topology.traits.own_kernel:

@@ -9,6 +9,7 @@ from groundplane.state.model import Artifact, DataFolder, File, Resource, Sysctl
 from groundplane.topology.model import Machine, Topology
 
 KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
+BINARY = "/usr/local/bin/kubelet"
 KUBELET_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 KUBELET_DEFAULTS = "/etc/default/kubelet"
 
@@ -30,13 +31,13 @@ def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     """The kubelet of a node, and what it insists on finding in its kernel where that is the machine's own."""
     kernel = KERNEL_DEFAULTS if topology.traits.own_kernel else ()
     return (
-        Artifact("kubelet", "/usr/local/bin/kubelet"),
+        Artifact("kubelet", BINARY),
         DataFolder("/var/lib/kubelet", mode=0o750),
         File(KUBELET_UNIT, _rendered("kubelet.service.j2"), mode=0o600),
         File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2"), mode=0o600),
         File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS=--node-ip={machine.address}\n".encode()),
         # kubeadm starts it, once there is something to run.
-        Unit(UNIT, active=None, reads=(KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS)),
+        Unit(UNIT, active=None, reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS)),
         *(Sysctl(key, value) for key, value in kernel),
     )
 

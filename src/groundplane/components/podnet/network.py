@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from groundplane.topology.model import Software
+from groundplane.software import Software
 
 
 @dataclass(frozen=True, slots=True)

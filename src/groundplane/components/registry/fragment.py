@@ -39,6 +39,6 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             File(CERTIFICATE, pair.certificate),
             File(KEY, pair.key.reveal(), mode=0o600, secret=True),
             File(unit_path, environment.get_template("service.j2").render(values).encode()),
-            Unit(UNIT, reads=(CONFIG, CERTIFICATE, KEY, unit_path)),
+            Unit(UNIT, reads=(BINARY, CONFIG, CERTIFICATE, KEY, unit_path)),
         ),
     )

@@ -6,6 +6,7 @@ Files in it may be overridden by the machine itself, whose own layer lies above.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -87,7 +88,7 @@ ExecStart=/bin/sh -ec '\\
   mount --make-rshared /'
 """
 
-_FILES: Final[dict[str, str]] = {
+_FILES: Final[Mapping[str, str]] = {
     f"{UNITS}/groundplane-lab.service": _PREPARE,
     "etc/systemd/journald.conf.d/20-lab.conf": (
         "# The kernel's log is the host's: every machine would keep a copy of it.\n[Journal]\nReadKMsg=no\n"
@@ -96,7 +97,7 @@ _FILES: Final[dict[str, str]] = {
         "# The seed lies in a folder: no disk has to be searched for one.\ndatasource: {NoCloud: {fs_label: null}}\n"
     ),
 }
-_LINKS: Final[dict[str, str]] = {
+_LINKS: Final[Mapping[str, str]] = {
     f"{UNITS}/sysinit.target.wants/groundplane-lab.service": "../groundplane-lab.service",
     **{f"{UNITS}/{unit}": "/dev/null" for unit in MASKED},
 }

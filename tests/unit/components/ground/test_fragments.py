@@ -42,7 +42,7 @@ def test_only_the_gateway_serves(component: Component) -> None:
 def test_units_restart_for_files_that_exist(component: Component, topology: Topology) -> None:
     fragment = component.fragment(topology, topology.gateway)
     assert fragment is not None
-    paths = {resource.path for resource in fragment.resources if isinstance(resource, File)}
+    paths = {resource.path for resource in fragment.resources if isinstance(resource, File | Artifact)}
     read = {path for resource in fragment.resources if isinstance(resource, Unit) for path in resource.reads}
     assert read <= paths
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from groundplane.software import software_of
 from groundplane.spec.model import Balancers, ClusterSpec, Role, Standby
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
@@ -40,7 +41,14 @@ def topology(
         }
     )
     assert isinstance(spec.balancers, Balancers)
-    return Topology(spec=spec, lan=LAN, machines=tuple(machines), traits=Traits(), secrets=_secrets(dns_name))
+    return Topology(
+        spec=spec,
+        lan=LAN,
+        machines=tuple(machines),
+        traits=Traits(),
+        secrets=_secrets(dns_name),
+        software=software_of(spec.kubernetes.version),
+    )
 
 
 def _machine(name: str, role: Role, last: int) -> Machine:

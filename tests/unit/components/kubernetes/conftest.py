@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from groundplane.software import DEFAULT_VERSION, software_of
 from groundplane.spec.model import ClusterSpec, Role
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
@@ -63,6 +64,7 @@ def topology() -> Topology:
         spec=ClusterSpec(name="demo"),
         lan=lan,
         machines=machines,
+        software=software_of(DEFAULT_VERSION),
         traits=Traits(),
         secrets=secrets,
     )

@@ -13,16 +13,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, cast
 
-from groundplane.bundle.layout import (
-    CONFIG,
-    CONTAINERD_NAME,
-    LAYER,
-    MANIFEST,
-    REFERENCE,
-    BlobStore,
-    Descriptor,
-    Manifest,
-)
+from groundplane.oci.layout import CONFIG, CONTAINERD_NAME, LAYER, MANIFEST, REFERENCE, BlobStore, Descriptor, Manifest
 
 EPOCH: Final = 1_767_225_600  # every file in a layer is as old as 2026: a build's own date would be noise
 CREATED: Final = "2026-01-01T00:00:00Z"

@@ -8,38 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from groundplane.errors import BundleError
+from groundplane.oci.files import CHUNK, atomic_file, digest_of, sha256
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
+DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 EMPTY: Final = "application/vnd.oci.empty.v1+json"
 LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
-PART: Final = "application/vnd.groundplane.part.v1+json"
-BINARY: Final = "application/vnd.groundplane.binary.v1"
-COMPONENTS: Final = "application/vnd.groundplane.components.v1+json"
-LICENCES: Final = "application/vnd.groundplane.licences.v1.tar"
-SBOM: Final = "application/vnd.cyclonedx+json"
 
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"
 LICENCE: Final = "org.opencontainers.image.licenses"
 REFERENCE: Final = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME: Final = "io.containerd.image.name"
-PART_NAME: Final = "dev.groundplane.part"
-SOURCE: Final = "dev.groundplane.source"
 
-CHUNK: Final = 1 << 20
+INDEXES: Final = frozenset({INDEX, DOCKER_INDEX})
+MANIFESTS: Final = frozenset({MANIFEST, DOCKER_MANIFEST})
+"""What lists images, and what lists one image's layers, as OCI and as Docker call them."""
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -216,55 +211,6 @@ class BlobWriter:
         return Descriptor(media_type, self.digest, self.size)
 
 
-@dataclass(slots=True)
-class Pending:
-    """A file that isn't there yet; ``target`` is the name it gets when its block ends well."""
-
-    file: BinaryIO
-    target: Path | None = None
-
-
-@contextmanager
-def atomic_file(folder: Path) -> Iterator[Pending]:
-    """A file in ``folder`` that appears whole under ``Pending.target`` or not at all."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".pending-", delete=False) as file:
-        temporary = Path(file.name)
-        pending = Pending(cast(BinaryIO, file))
-        try:
-            yield pending
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-            if pending.target is not None:
-                temporary.replace(pending.target)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path.parent) as pending:
-        pending.file.write(content)
-        pending.target = path
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same content as ``source``: a hard link where possible, else a copy; a no-op if it is."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and target.samefile(source):
-        return
-    fresh = target.with_name(f".pending-{target.name}")
-    fresh.unlink(missing_ok=True)
-    try:
-        fresh.hardlink_to(source)
-        fresh.replace(target)
-    except OSError:  # another file system, or one without hard links
-        with atomic_file(target.parent) as pending, source.open("rb") as file:
-            shutil.copyfileobj(file, pending.file, CHUNK)
-            pending.target = target
-
-
 def canonical(plain: object) -> bytes:
     """JSON whose bytes depend on nothing but its content."""
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -281,19 +227,16 @@ def parse_json(text: bytes) -> dict[str, Any]:
     return plain
 
 
-def sha256(content: bytes) -> str:
-    """The digest of ``content`` as OCI writes it."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def digest_of(path: Path) -> str:
-    """The digest of a file's content."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
 def checked_digest(digest: str) -> str:
     """``digest`` if it's a well-formed sha256 digest; it becomes a file name, so nothing else may pass."""
     if not _DIGEST.fullmatch(digest):
         raise BundleError(f"{digest!r} is not a sha256 digest")
     return digest
+
+
+def manifests_below(blobs: BlobStore, image: Descriptor) -> tuple[Descriptor, ...]:
+    """The image manifests of an image: itself, or those its index lists and ``blobs`` has (one per architecture)."""
+    if image.media_type not in INDEXES:
+        return (image,)
+    listed = (Descriptor.from_json(one) for one in parse_json(blobs.read(image)).get("manifests", ()))
+    return tuple(one for one in listed if one.media_type in MANIFESTS and blobs.has(one))

@@ -1,0 +1,1 @@
+"""Content-addressed storage and images in OCI's terms: layouts, layers, registries. Knows nothing of bundles."""
