@@ -103,12 +103,20 @@ class _Draft:
         self.before = acts
 
     def _departures(self, machine: Machine) -> list[str]:
-        """What a change of ``machine`` waits for of those that go. Balancers are told of a control plane before it
-        goes, so they wait only for early Steps: two must never count their votes by different lists."""
-        going = [(one, steps) for one, steps in self.leaving if not one.anew]
-        if machine.role is Role.BALANCER:
-            return [step.name for _, steps in going for step in steps if step.early]
-        return [remove_act(one.machine.name) for one, _ in going]
+        """What a change of ``machine`` waits for of those that go.
+
+        A balancer waits until another one is gone: two must never count their votes by different lists. Of a control
+        plane it is told before that one goes, and waits for its early Steps alone.
+        """
+        needs = []
+        for one, steps in self.leaving:
+            if one.anew:
+                continue
+            if machine.role is Role.BALANCER and one.machine.role is Role.CONTROL_PLANE:
+                needs += [step.name for step in steps if step.early]
+            else:
+                needs.append(remove_act(one.machine.name))
+        return needs
 
     def leave(self, one: Leaving, steps: Sequence[Step]) -> None:
         machine = one.machine

@@ -105,10 +105,9 @@ def test_control_planes_leave_one_by_one_the_dead_first() -> None:
     assert "remove:cp9" not in before(needs, "drain:cp8")
 
 
-def test_a_balancer_has_stopped_before_the_other_forgets_it() -> None:
+def test_a_balancer_is_gone_before_the_other_forgets_it() -> None:
     needs = order(LAB, Plan(changing("gateway", "lb1")), (), [(Leaving(LB9, True), leaves(LB9))])
-    assert "stop:lb9" in before(needs, "change:lb1")
-    assert "change:lb1" not in before(needs, "remove:lb9")
+    assert {"stop:lb9", "remove:lb9"} <= before(needs, "change:lb1")
 
 
 def test_a_worker_goes_before_others_are_worked_on() -> None:

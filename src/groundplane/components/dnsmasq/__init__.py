@@ -3,7 +3,12 @@
 from groundplane.components.base import Component
 from groundplane.components.dnsmasq.checks import checks
 from groundplane.components.dnsmasq.fragment import fragment
+from groundplane.components.dnsmasq.steps import steps
 
 COMPONENT = Component(
-    "dnsmasq", fragment, checks=checks, interrupts={"dnsmasq.service": "names and new leases, for less than a second"}
+    "dnsmasq",
+    fragment,
+    steps=steps,
+    checks=checks,
+    interrupts={"dnsmasq.service": "names and new leases, for less than a second"},
 )

@@ -1,0 +1,46 @@
+"""Leases of machines that are no more are given up; nobody else's are touched."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.golden.laid_out import cases
+
+from groundplane.components.dnsmasq.steps import left_over, steps
+from groundplane.transport.fake import FakeTransport
+
+LAB = cases()["lab"]
+W1 = LAB.workers[0]
+STRANGER = f"1700000000 02:00:00:00:00:07 {LAB.lan.pool_first} phone 01:02"
+OURS = f"1700000000 {W1.mac} {W1.address} worker1 *"
+GONE = "1700000000 02:00:00:00:00:09 10.80.0.59 worker9 *"
+MOVED = f"1700000000 {W1.mac} 10.80.0.60 worker1 *"
+OTHERS = "duid 00:01:00:01\n1700000000 17 fd00::7 * 00:01"
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ((STRANGER, OURS, OTHERS), ()),
+        ((OURS, GONE), ("02:00:00:00:00:09",)),
+        ((MOVED, STRANGER), (W1.mac,)),
+    ],
+)
+def test_left_over_leases_are_told_from_strangers(lines: tuple[str, ...], left: tuple[str, ...]) -> None:
+    assert left_over("\n".join(lines), LAB) == left
+
+
+def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
+    (step,) = steps(LAB)
+    fake = FakeTransport()
+    fake.on("gateway", "cat", answers=f"{OURS}\n{GONE}\n".encode())
+    fake.on("gateway", "sh")
+    assert step.instead is not None
+    assert not asyncio.run(step.probe(fake))
+    assert asyncio.run(step.instead(fake)) == ("leases of 02:00:00:00:00:09", None)
+    asyncio.run(step.act(fake))
+    script = fake.calls[-1].argv[-1]
+    assert script.index("systemctl stop dnsmasq") < script.index("02:00:00:00:00:09") < script.index("systemctl start")
+    assert W1.mac not in script
+    assert step.tidies
