@@ -311,4 +311,4 @@ def test_what_a_change_interrupts_is_said() -> None:
     )
     assert words(seen).endswith("; changing it restarts floating-address")
     cold = compare(cib(topology()), cib(topology(balancers=1, standby=Standby.COLD)))
-    assert " and 4 more" in words(cold)
+    assert " and 5 more" in words(cold)

@@ -175,10 +175,10 @@ def properties(of: Topology) -> dict[str, str]:
     return {pair.attrib["name"]: pair.attrib["value"] for pair in root.findall("configuration/crm_config//nvpair")}
 
 
-@pytest.mark.parametrize("balancers", [1, 2])
+@pytest.mark.parametrize(("balancers", "policy"), [(1, "freeze"), (2, "stop")])
 @pytest.mark.parametrize("standby", list(Standby))
-def test_quorum_is_never_ignored(balancers: int, standby: Standby) -> None:
-    assert properties(topology(balancers=balancers, standby=standby))["no-quorum-policy"] == "stop"
+def test_quorum_is_never_ignored(balancers: int, policy: str, standby: Standby) -> None:
+    assert properties(topology(balancers=balancers, standby=standby))["no-quorum-policy"] == policy
 
 
 @pytest.mark.parametrize("balancers", [1, 2])
