@@ -71,6 +71,8 @@ def _taking_up(unit: Unit, seen: Observed, rewritten: Sequence[str]) -> Iterator
     """A running unit takes up what changes of what it reads, also what an earlier run had no time for."""
     read = [path for path in rewritten if reads(unit, path)]
     action = Action.RELOAD if unit.reloads else Action.RESTART
+    if (set(read) & set(unit.restarts)) or unit.name in seen.pending.restart:
+        action = Action.RESTART
     if read:
         yield Change(Kind.UNIT, unit.name, action, f"reads {_some(read)}")
     elif unit.name in (*seen.pending.restart, *seen.pending.reload):

@@ -30,6 +30,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "births": plan.births,
         "removals": plan.removals,
         "unverified": plan.unverified,
+        "newer_defaults": plan.newer_defaults,
     }
 
 
@@ -83,6 +84,8 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
         yield channel.style("steps", "name")
         for step in plan.steps:
             yield from _step_lines(step, channel)
+    for newer in plan.newer_defaults:
+        yield channel.style(f"newer default: {newer}; write it down to have it", "dim")
     if plan.unverified:
         yield f"{channel.style('checks', 'name')}: not all held when they were last asked; they are asked again"
     yield summary(plan)

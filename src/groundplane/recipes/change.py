@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from groundplane.recipes.acts import acts
@@ -16,6 +17,7 @@ from groundplane.recipes.common import (
     material_for,
     named,
     provider_for,
+    remember_ground,
     require_built,
     validate,
     working,
@@ -32,13 +34,15 @@ async def plan(options: Options) -> Plan:
     """What `apply` would do to make the platform as its file says. Pure reading."""
     from groundplane.store import Store
 
-    spec = validate(options.file)
-    store = Store(options.home, spec.name)
+    file = validate(options.file)
+    store = Store(options.home, file.name)
     require_built(store)
+    spec, newer = store.settled(file)
     edits = store.live_changes(spec)
     design = designed(spec, store, kept_secrets(store))
     provider = provider_for(design, store, options.emit)
-    return await proposed(design, provider, edits, options.emit, verified=store.verified())
+    found = await proposed(design, provider, edits, options.emit, verified=store.verified())
+    return replace(found, newer_defaults=tuple(map(str, newer)))
 
 
 async def apply(options: Options, agreed: Plan | None = None) -> Applied:
@@ -51,18 +55,21 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     from groundplane.rollout.apply import Applied, refuse
     from groundplane.verify import run_checks
 
-    spec = validate(options.file)
-    with working(options, spec, "apply") as (store, emit, journal):
+    file = validate(options.file)
+    with working(options, file, "apply") as (store, emit, journal):
         require_built(store)
+        spec, _ = store.settled(file)
         edits = store.live_changes(spec)
         design = designed(spec, store, kept_secrets(store))
         provider = provider_for(design, store, emit)
         proposal = await proposed(design, provider, edits, options.emit, verified=store.verified())
         refuse(proposal, agreed)
         if proposal.empty:
+            if store.intended_spec():  # somebody took back what was begun
+                store.adopt(spec)
             return Applied(proposal)
         store.intend(spec)
-        store.remember_traits(design.topology.traits)  # an older groundplane didn't
+        remember_ground(store, design, settled=False)
         store.set_verified(False)
         software = None
         if proposal.needs_material:
@@ -76,6 +83,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         )
         await carry_out(work, provider.transport, emit)
         store.adopt(spec)
+        remember_ground(store, design)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
         journal.fault = report.fault

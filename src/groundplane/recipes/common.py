@@ -103,7 +103,19 @@ def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
 
     traits = store.traits(kind_of(spec.provider).traits)
     software = replace(software_of(spec.kubernetes.version), programs=store.programs())
-    return design(lay_out(spec, secrets, traits, software))
+    topology = lay_out(spec, secrets, traits, software)
+    return design(replace(topology, balancer_numbers=store.balancer_numbers()))
+
+
+def remember_ground(store: Store, design: Design, *, settled: bool = True) -> None:
+    """Keep what was found or given out once and goes into every design to come. Unless all is ``settled``, machines
+    that the design doesn't have may be there still."""
+    from groundplane.components.corosync.fragment import node_id
+
+    topology = design.topology
+    numbers = {balancer.name: node_id(topology, balancer) for balancer in topology.balancers}
+    store.remember_traits(topology.traits)
+    store.remember_balancer_numbers(numbers if settled else {**topology.balancer_numbers, **numbers})
 
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:

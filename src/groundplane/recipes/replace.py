@@ -40,9 +40,10 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
     """
     from groundplane.verify import run_checks
 
-    spec = validate(options.file)
-    with working(options, spec, f"replace {' '.join(names)}") as (store, emit, journal):
+    file = validate(options.file)
+    with working(options, file, f"replace {' '.join(names)}") as (store, emit, journal):
         require_built(store)
+        spec, _ = store.settled(file)
         if store.changes(spec) or store.intended_spec():
             raise FileChanged(
                 "the cluster file has changed since the platform was built",

@@ -16,6 +16,7 @@ from groundplane.recipes.common import (
     material_for,
     own_images,
     provider_for,
+    remember_ground,
     validate,
     working,
 )
@@ -34,12 +35,13 @@ async def up(options: Options) -> Report:
     from groundplane.rollout.apply import refuse
     from groundplane.verify import Report, run_checks
 
-    spec = validate(options.file)
-    with working(options, spec, "up") as (store, emit, journal):
+    file = validate(options.file)
+    with working(options, file, "up") as (store, emit, journal):
+        spec, _ = store.settled(file)
         secrets = made_secrets(spec, store)
         store.claim(spec)
         design = designed(spec, store, secrets)
-        store.remember_traits(design.topology.traits)
+        remember_ground(store, design)
         images = await own_images(store, options, emit)
         provider = provider_for(design, store, emit)
         await provider.prepare()

@@ -82,6 +82,7 @@ class Plan:
 
     ``edits`` are the keys of the cluster file that changed, in words. ``unverified``: the platform's checks did not
     hold when they were last asked, or weren't asked since it was last changed; they are asked again.
+    ``newer_defaults`` are no difference: keys nobody wrote, that keep what the platform was built with, in words.
     """
 
     batches: tuple[tuple[MachinePlan, ...], ...] = ()
@@ -90,6 +91,7 @@ class Plan:
     births: tuple[Birth, ...] = ()
     removals: tuple[Removal, ...] = ()
     unverified: bool = False
+    newer_defaults: tuple[str, ...] = ()
 
     @property
     def machines(self) -> tuple[MachinePlan, ...]:

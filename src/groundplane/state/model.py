@@ -50,7 +50,8 @@ class Package:
 class Unit:
     """A systemd unit: whether it starts at boot and whether it runs now.
 
-    ``reads`` are paths (files or folders) whose change asks for a restart, or a reload where ``reloads``.
+    ``reads`` are paths (files or folders) whose change asks for a restart, or a reload where ``reloads``. ``restarts``
+    are those of them for which a reload isn't enough.
     ``active`` None: somebody else starts it (Pacemaker, a timer, kubeadm).
     """
 
@@ -60,6 +61,7 @@ class Unit:
     masked: bool = False
     reads: tuple[str, ...] = ()
     reloads: bool = False
+    restarts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,6 +183,24 @@ class Store:
         content = json.dumps({"programs": rows}, indent=1).encode() + b"\n"
         write_private(self._prepared() / "software.json", content)
 
+    def balancer_numbers(self) -> dict[str, int]:
+        """Corosync's numbers of the balancers there are, by name, as they were given out."""
+        from groundplane.spec.addressing import roster
+        from groundplane.spec.model import Role
+
+        path = self.folder / NUMBERS
+        if (content := read_private(path)) is not None:
+            try:
+                return {str(name): int(number) for name, number in json.loads(content).items()}
+            except (ValueError, AttributeError, TypeError) as error:
+                raise StoreError("is damaged", where=str(path), hint="put it back from a copy") from error
+        built = self.remembered_spec()  # by a groundplane that remembered none, and went by their order
+        entries = roster(built) if built else ()
+        return {entry.name: place for place, entry in enumerate((e for e in entries if e.role is Role.BALANCER), 1)}
+
+    def remember_balancer_numbers(self, numbers: Mapping[str, int]) -> None:
+        write_private(self._prepared() / NUMBERS, json.dumps(numbers, sort_keys=True).encode() + b"\n")
+
     def verified(self) -> bool:
         """Whether the platform passed its checks after it was last changed."""
         return read_private(self.folder / "verified") is not None
@@ -240,7 +258,8 @@ class Store:
             raise unusable(self.folder, error) from error
 
 
-OURS = ("images.json", "next.json", "secrets.json", "software.json", "spec.json", "traits.json", "verified")
+NUMBERS = "balancers.json"
+OURS = (NUMBERS, "images.json", "next.json", "secrets.json", "software.json", "spec.json", "traits.json", "verified")
 """The names this module writes in a platform's folder."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -126,6 +127,8 @@ class Topology:
     traits: Traits
     software: Software
     secrets: Secrets = field(repr=False)
+    balancer_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Corosync's numbers of the balancers there are, by name; a new one gets what its name says, or the next free."""
 
     @property
     def name(self) -> str:

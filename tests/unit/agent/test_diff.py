@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from groundplane.agent.diff import diff
 from groundplane.agent.observed import Entry, Form, MountSeen, Observed, UnitSeen, UserSeen, VolumeSeen
 from groundplane.agent.pending import Pending
@@ -139,6 +141,27 @@ def test_somebody_elses_unit_is_neither_started_nor_stopped_but_takes_up_what_it
         assert diff(state, replace(now, units={"x.service": unit})) == ()
         changes = diff(state, replace(now, entries=entries, units={"x.service": unit}))
         assert short(changes)[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "left", "expected"),
+    [
+        (("/live",), Pending(), "reload"),
+        (("/live", "/fixed"), Pending(), "restart"),
+        (("/live",), Pending(restart=("x.service",)), "restart"),
+        ((), Pending(reload=("x.service",)), "reload"),
+    ],
+)
+def test_a_unit_that_reloads_restarts_for_what_a_reload_does_not_take_up(
+    changes: tuple[str, ...], left: Pending, expected: str
+) -> None:
+    files = (File("/fixed", b"new"), File("/live", b"new"))
+    unit = replace(UNIT, reads=("/fixed", "/live"), reloads=True, restarts=("/fixed",))
+    state = MachineState("m", files=files, units=(unit,))
+    now = replace(seen(state), pending=left)
+    older = {file.path: there(replace(file, content=b"old")) for file in files if file.path in changes}
+    found = diff(state, replace(now, entries={**now.entries, **older}))
+    assert short(found)[-1] == ("x.service", expected)
 
 
 def test_what_a_cut_off_run_left_to_take_up_is_seen() -> None:

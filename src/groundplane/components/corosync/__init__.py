@@ -5,10 +5,12 @@ from __future__ import annotations
 from groundplane.components.base import Component
 from groundplane.components.corosync.checks import checks
 from groundplane.components.corosync.fragment import fragment
+from groundplane.components.corosync.steps import steps
 
 COMPONENT = Component(
     name="corosync",
     fragment=fragment,
+    steps=steps,
     checks=checks,
     interrupts={
         "corosync.service": "it leaves the pair for seconds; the floating address moves if it is here",

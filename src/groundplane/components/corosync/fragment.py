@@ -2,13 +2,16 @@
 
 Membership is encrypted and authenticated under a key of this cluster alone. With two balancers the gateway's vote makes
 three, so neither wins by itself and quorum is never ignored; ``two_node`` would do just that and is not used. A lone
-balancer is its own majority and asks nobody.
+balancer is its own majority and asks nobody, but has all it takes to ask: a second one may come.
 """
 
 from __future__ import annotations
 
+import re
+
 from groundplane.components.base import templates
 from groundplane.components.corosync import timing
+from groundplane.components.corosync.numbers import numbers
 from groundplane.components.qnetd import nss
 from groundplane.spec.model import Role
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
@@ -19,11 +22,25 @@ KEY = "/etc/corosync/authkey"
 PEM_FOLDER = "/etc/groundplane/qdevice"
 UNIT = "corosync.service"
 QDEVICE_UNIT = "corosync-qdevice.service"
+_FIXED = ("version", "cluster_name", "transport", "ip_version", "provider", "sched_rr")
+"""What of its configuration Corosync reads only when it starts (its own list: ``remove_ro_entries`` in exec/cfg.c)."""
 
 
 def node_id(topology: Topology, machine: Machine) -> int:
     """Corosync's number of a balancer, from 1."""
-    return topology.balancers.index(machine) + 1
+    names = [balancer.name for balancer in topology.balancers]
+    return numbers(names, topology.balancer_numbers)[machine.name]
+
+
+def fixed(config: str) -> tuple[str, ...]:
+    """The settings of ``config`` that a reload doesn't take up, as they stand there."""
+    keys = "|".join(_FIXED)
+    return tuple(match[1] for match in re.finditer(rf"^ *((?:{keys}): .+)$", config, re.MULTILINE))
+
+
+def asks_for_the_vote(topology: Topology) -> bool:
+    """Whether the balancers are no majority by themselves when one of them is gone, and have the gateway decide."""
+    return len(topology.balancers) > 1
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
@@ -35,9 +52,9 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         topology=topology,
         nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
         timing=timing,
-        with_vote=len(topology.balancers) > 1,
+        with_vote=asks_for_the_vote(topology),
     )
-    drop_in = environment.get_template("corosync.service.conf.j2").render()
+    drop_in = environment.get_template("corosync.service.conf.j2").render(fixed=fixed(config))
     drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"
     return Fragment(
         component="corosync",
@@ -46,8 +63,9 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             File(CONFIG, config.encode()),
             File(KEY, topology.secrets.corosync_key.reveal(), mode=0o400, secret=True),
             File(drop_in_path, drop_in.encode()),
-            Unit(UNIT, reads=(CONFIG, KEY, drop_in_path)),
-            *(_vote(topology) if len(topology.balancers) > 1 else ()),
+            # Members come and go, and its clocks change, while it runs; the drop-in tells of what must not.
+            Unit(UNIT, reads=(CONFIG, KEY, drop_in_path), reloads=True, restarts=(KEY, drop_in_path)),
+            *_vote(topology),
         ),
     )
 
@@ -70,5 +88,8 @@ def _vote(topology: Topology) -> tuple[Resource, ...]:
         *nss.pem_files(PEM_FOLDER, topology.secrets.platform_ca, topology.secrets.qdevice),
         File(drop_in_path, drop_in.encode()),
         File(options_path, options.encode()),
-        Unit(QDEVICE_UNIT, reads=(CONFIG, PEM_FOLDER, drop_in_path, options_path)),
+        # Where the other balancer has left, it ends only after Corosync knows that it needs no vote: see steps.py.
+        Unit(QDEVICE_UNIT, reads=(CONFIG, PEM_FOLDER, drop_in_path, options_path))
+        if asks_for_the_vote(topology)
+        else Unit(QDEVICE_UNIT, enabled=False, active=None),
     )

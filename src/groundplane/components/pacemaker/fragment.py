@@ -1,7 +1,8 @@
 """What Pacemaker adds to a balancer: its first configuration, our resource agents, the address's lease, its unit.
 
 The configuration (CIB) lies there before Pacemaker starts for the first time, the same on every balancer, so nothing
-has to be configured from outside once the machines run. Pacemaker owns and rewrites it afterwards.
+has to be configured from outside once the machines run. Pacemaker owns and rewrites it afterwards; what the file wants
+from then on is brought about where it lives (``steps.py``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _SCHEMAS = {"trixie": "pacemaker-4.0"}
 """The configuration's schema by release, where Pacemaker 3 is in it: it turns an older one into its own before every
 decision, for 80 ms. What Pacemaker 2 reads is the older one."""
 _OLDER_SCHEMA = "pacemaker-3.2"
+NEWEST_FEATURES = (3, 20, 0)
+"""What a Pacemaker that reads the newest of these schemas says it understands (its crm_feature_set)."""
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
@@ -51,7 +54,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         resources=(
             Package("pacemaker"),
             Package("pacemaker-cli-utils"),
-            Package("resource-agents"),  # IPaddr2, send_arp
+            Package("resource-agents"),  # send_arp
             Package("curl"),  # the agent asks HAProxy's health with it
             File(CIB, cib(topology), mode=0o600, owner="hacluster", group="haclient", initial=True),
             File(
@@ -66,13 +69,13 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             File(f"{AGENTS}/haproxy", agent.encode(), mode=0o755, check=("sh", "-n", "{}")),
             File(drop_in_path, environment.get_template("pacemaker.service.conf.j2").render().encode()),
             Unit(UNIT, reads=(KEY, OPTIONS, drop_in_path)),
-            *(_lease(topology, machine) if len(topology.balancers) > 1 else ()),
+            *_lease(topology, machine),
         ),
     )
 
 
 def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
-    """The lease on the address, where there is another balancer that could take it over."""
+    """The lease on the address. A lone balancer has it too: nothing changes there when another one comes or goes."""
     environment = templates(__file__)
     agent = environment.get_template("address-agent.sh").render(
         armed=LEASE_ARMED, leaving=LEASE_LEAVING, unit=LEASE_UNIT
@@ -84,7 +87,6 @@ def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
         length=LEASE,
         armed=LEASE_ARMED,
         leaving=LEASE_LEAVING,
-        others=[node_id(topology, other) for other in topology.balancers if other != machine],
     )
     unit_path = f"/etc/systemd/system/{LEASE_UNIT}"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -17,7 +18,8 @@ ADDRESS_RESOURCE = "floating-address"
 class ClusterView:
     """The cluster as one balancer's Pacemaker sees it. ``holders`` are the balancers on which it runs the floating
     address, ``haproxy_on`` those with HAProxy; ``failures`` are failed actions in words. ``leader`` is Pacemaker's DC:
-    the one that decides for all, empty while they elect it."""
+    the one that decides for all, empty while they elect it. ``features`` are the versions of what each balancer that is
+    online understands, as numbers; () for one that doesn't say."""
 
     quorate: bool
     online: tuple[str, ...]
@@ -25,6 +27,7 @@ class ClusterView:
     haproxy_on: tuple[str, ...]
     failures: tuple[str, ...]
     leader: str = ""
+    features: tuple[tuple[int, ...], ...] = ()
 
     @property
     def holder(self) -> str | None:
@@ -52,6 +55,11 @@ def parse(text: str) -> ClusterView:
             for item in root.findall("failures/failure")
         ),
         leader=dc.get("name", ""),
+        features=tuple(
+            tuple(int(part) for part in re.findall(r"\d+", node.get("feature_set", "")))
+            for node in root.findall("nodes/node")
+            if node.get("online") == "true"
+        ),
     )
 
 

@@ -36,6 +36,8 @@ async def _connected(reach: Reach, topology: Topology) -> str:
     open_ones = [machine.name for machine in topology.balancers if not verified[str(machine.address)]]
     if open_ones:
         raise NotYet(f"connected without a verified certificate: {', '.join(open_ones)}")
+    if strangers := sorted(verified.keys() - {str(machine.address) for machine in topology.balancers}):
+        raise NotYet(f"connected, but no balancer of this platform: {', '.join(strangers)}")
     return f"{', '.join(names)} connected over TLS, certificates verified"
 
 

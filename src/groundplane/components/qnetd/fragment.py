@@ -18,8 +18,12 @@ UNIT = "corosync-qnetd.service"
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
-    """Return what the vote adds to ``machine``: None but for the gateway, and for a lone balancer, which needs none."""
-    if machine.role is not Role.GATEWAY or len(topology.balancers) < 2:
+    """Return what the vote adds to ``machine``: None but for the gateway.
+
+    It is given there for a lone balancer too, which doesn't ask: when one of two leaves, it must not be gone before the
+    other has stopped counting on it, and when a second one comes it must be there before both count on it.
+    """
+    if machine.role is not Role.GATEWAY:
         return None
     environment = templates(__file__)
     drop_in = environment.get_template("corosync-qnetd.service.conf.j2").render(

@@ -36,10 +36,14 @@ def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
     fake = FakeTransport()
     fake.on("gateway", "cat", answers=f"{OURS}\n{GONE}\n".encode())
     fake.on("gateway", "sh")
-    assert step.instead is not None
-    assert not asyncio.run(step.probe(fake))
-    assert asyncio.run(step.instead(fake)) == ("leases of 02:00:00:00:00:09", None)
-    asyncio.run(step.act(fake))
+
+    async def main() -> None:
+        assert step.instead is not None
+        assert not await step.probe(fake)
+        assert await step.instead(fake) == ("leases of 02:00:00:00:00:09", None)
+        await step.act(fake)
+
+    asyncio.run(main())
     script = fake.calls[-1].argv[-1]
     assert script.index("systemctl stop dnsmasq") < script.index("02:00:00:00:00:09") < script.index("systemctl start")
     assert W1.mac not in script

@@ -72,7 +72,9 @@ def monitor(
     quorate: bool = True,
     failure: bool = False,
 ) -> str:
-    nodes = "".join(f'<node name="{name}" id="1" online="true" unclean="false"/>' for name in online)
+    nodes = "".join(
+        f'<node name="{name}" id="1" online="true" unclean="false" feature_set="3.20.0"/>' for name in online
+    )
     clones = "".join(
         f'<resource id="haproxy" role="Started" active="true"><node name="{name}"/></resource>' for name in haproxy
     )

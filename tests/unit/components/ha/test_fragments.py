@@ -118,6 +118,22 @@ def test_membership_is_encrypted_and_has_a_third_vote() -> None:
     assert re.findall(r"name: (\S+)\n\s+ring0_addr: (\S+)", config) == [("lb1", "10.80.0.11"), ("lb2", "10.80.0.12")]
 
 
+def test_corosync_restarts_only_for_what_it_reads_when_it_starts() -> None:
+    path = "/etc/systemd/system/corosync.service.d/groundplane.conf"
+    unit = next(unit for unit in state(topology(), "lb1").units if unit.name == "corosync.service")
+    assert unit.reloads
+    assert unit.restarts == ("/etc/corosync/authkey", path)
+    told = re.findall(r"^#   (\S+): (.+)$", content(topology(), "lb1", path), re.MULTILINE)
+    assert told == [
+        ("version", "2"),
+        ("cluster_name", "example"),
+        ("transport", "knet"),
+        ("ip_version", "ipv4"),
+        ("provider", "corosync_votequorum"),
+        ("sched_rr", "yes"),
+    ]
+
+
 def test_the_vote_is_closed_to_strangers() -> None:
     options = content(topology(), "gateway", "/etc/default/corosync-qnetd")
     assert "-l 10.80.0.1 " in options
@@ -133,17 +149,25 @@ def test_balancers_ask_the_vote_for_the_name_its_certificate_bears(dns_name: boo
     assert f"net_nss_qnetd_cn={name}," in options
 
 
-def test_a_lone_balancer_needs_neither_vote_nor_lease() -> None:
-    alone = topology(balancers=1)
-    assert state(alone, "gateway") == MachineState("gateway")
+def test_a_lone_balancer_asks_for_no_vote_but_has_all_it_takes_to() -> None:
+    alone, two = topology(balancers=1), topology()
     assert "device {" not in content(alone, "lb1", "/etc/corosync/corosync.conf")
-    assert {unit.name for unit in state(alone, "lb1").units} == {
-        "corosync.service",
-        "haproxy.service",
-        "pacemaker.service",
-    }
-    assert "IPaddr2" in content(alone, "lb1", CIB)
-    assert "migration-threshold" not in content(alone, "lb1", CIB)
+    units = {unit.name: unit for unit in state(alone, "lb1").units}
+    assert (units["corosync-qdevice.service"].enabled, units["corosync-qdevice.service"].active) == (False, None)
+    assert state(alone, "gateway") == state(two, "gateway")
+    # Nothing that has to restart differs when another one comes or goes.
+    before = {file.path: file for file in state(alone, "lb1").files}
+    differ = [file.path for file in state(two, "lb1").files if before.get(file.path) != file]
+    assert differ == ["/etc/corosync/corosync.conf", CIB]
+    assert units["corosync.service"].reloads
+    assert b"migration-threshold" not in cib(alone)
+
+
+def test_the_one_that_stays_keeps_its_number() -> None:
+    two = topology()
+    left = replace(two, machines=tuple(machine for machine in two.machines if machine.name != "lb1"))
+    assert "nodeid: 2\n" in content(left, "lb2", "/etc/corosync/corosync.conf")
+    assert b'<node id="2" uname="lb2"/>' in cib(left)
 
 
 def properties(of: Topology) -> dict[str, str]:
@@ -151,10 +175,10 @@ def properties(of: Topology) -> dict[str, str]:
     return {pair.attrib["name"]: pair.attrib["value"] for pair in root.findall("configuration/crm_config//nvpair")}
 
 
-@pytest.mark.parametrize("balancers", [1, 2])
+@pytest.mark.parametrize(("balancers", "policy"), [(1, "freeze"), (2, "stop")])
 @pytest.mark.parametrize("standby", list(Standby))
-def test_quorum_is_never_ignored(balancers: int, standby: Standby) -> None:
-    assert properties(topology(balancers=balancers, standby=standby))["no-quorum-policy"] == "stop"
+def test_quorum_is_never_ignored(balancers: int, policy: str, standby: Standby) -> None:
+    assert properties(topology(balancers=balancers, standby=standby))["no-quorum-policy"] == policy
 
 
 @pytest.mark.parametrize("balancers", [1, 2])
@@ -209,8 +233,6 @@ def test_the_lease_ends_before_anybody_can_take_over() -> None:
     assert timing.SOONEST_TAKEOVER - LEASE >= 2 * timing.HOLD
     unit = content(topology(), "lb2", "/etc/systemd/system/groundplane-lease.service")
     assert f"--length {LEASE} " in unit
-    assert unit.count("--other") == 1
-    assert "--other 1\n" in unit
 
 
 def test_the_agents_are_executable() -> None:

@@ -48,7 +48,9 @@ def test_no_statistics_are_not_taken_for_some() -> None:
 
 
 def test_pacemaker_s_view() -> None:
-    assert status.parse(said.monitor()) == status.ClusterView(True, ("lb1", "lb2"), ("lb2",), ("lb1", "lb2"), (), "lb1")
+    both = ("lb1", "lb2")
+    seen = status.ClusterView(True, both, ("lb2",), both, (), "lb1", ((3, 20, 0), (3, 20, 0)))
+    assert status.parse(said.monitor()) == seen
 
 
 def test_an_address_on_two_balancers_is_seen() -> None:

@@ -31,6 +31,8 @@ TICK = 0.03
 AGAIN = 0.3
 """Seconds for which tokens must have gone round after a pause. A machine that hung finds tokens of a ring that is gone
 waiting for it: they come all at once, are answered by nobody, and prove nothing."""
+BESIDE = 0.2
+"""Seconds between two looks whether an agent that knows no lease still holds the address."""
 LEAVING = 0.4
 """Seconds for which no new connection is let in when the address is about to leave."""
 TABLE = "groundplane-lease"
@@ -105,8 +107,9 @@ class Corosync:
     _OK = 1  # CS_OK
     _STATS = 1  # CMAP_MAP_STATS
 
-    def __init__(self, others: tuple[int, ...]) -> None:
-        self._nodes = others
+    _MEMBERS = "runtime.members."
+
+    def __init__(self) -> None:
         self._cmap = ctypes.CDLL("libcmap.so.4")
         self._quorum = ctypes.CDLL("libquorum.so.5")
         self._handles: tuple[ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64] | None = None
@@ -122,12 +125,29 @@ class Corosync:
         if tokens is None or self._quorum.quorum_getquorate(quorum, ctypes.byref(quorate)) != self._OK:
             self._disconnect()
             return None
-        others = {
-            (node, self._number(settings, f"runtime.members.{node}.join_count") or 0)
-            for node in self._nodes
-            if self._text(settings, f"runtime.members.{node}.status") == "joined"
-        }
-        return Proof(quorate=bool(quorate.value), tokens=tokens, others=frozenset(others))
+        return Proof(quorate=bool(quorate.value), tokens=tokens, others=self._others(settings))
+
+    def _others(self, settings: ctypes.c_uint64) -> frozenset[tuple[int, int]]:
+        """Whoever is joined besides this one: asked each time, since members come and go while the address stays."""
+        own = self._number(settings, "runtime.votequorum.this_node_id")
+        return frozenset(
+            (node, self._number(settings, f"{self._MEMBERS}{node}.join_count") or 0)
+            for node in self._members(settings)
+            if node != own and self._text(settings, f"{self._MEMBERS}{node}.status") == "joined"
+        )
+
+    def _members(self, settings: ctypes.c_uint64) -> frozenset[int]:
+        """The numbers of all members there have been since Corosync began (cmap_iter_init(3))."""
+        iterator, found = ctypes.c_uint64(0), set[int]()
+        if self._cmap.cmap_iter_init(settings, self._MEMBERS.encode(), ctypes.byref(iterator)) != self._OK:
+            return frozenset()
+        key = ctypes.create_string_buffer(256)  # CMAP_KEYNAME_MAXLEN and its end
+        while self._cmap.cmap_iter_next(settings, iterator, key, None, None) == self._OK:
+            number = key.value.decode(errors="replace")[len(self._MEMBERS) :].partition(".")[0]
+            if number.isdigit():
+                found.add(int(number))
+        self._cmap.cmap_iter_finalize(settings, iterator)
+        return frozenset(found)
 
     def _connect(self) -> bool:
         settings, statistics, quorum = ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_uint64(0)
@@ -277,21 +297,35 @@ def main() -> None:
     parser.add_argument("--length", type=int, required=True, help="of the lease, in milliseconds")
     parser.add_argument("--armed", type=Path, required=True, help="the file that says the address runs here")
     parser.add_argument("--leaving", type=Path, required=True, help="the file that says that the address will leave")
-    parser.add_argument("--other", type=int, action="append", default=[], help="another member's number in Corosync")
     options = parser.parse_args()
 
+    def address(*words: str) -> bytes:
+        """What ``ip address`` says."""
+        command = ["ip", "-oneline", "-4", "address", *words]
+        return subprocess.run(command, check=False, capture_output=True).stdout
+
     def drop() -> None:
-        command = ["ip", "address", "delete", f"{options.address}/32", "dev", options.card]
-        subprocess.run(command, check=False, capture_output=True)
+        address("delete", f"{options.address}/32", "dev", options.card)
+
+    def held_without_lease() -> bool:
+        """Whether another agent holds the address here, one that an older configuration names."""
+        here = address("show", "dev", options.card, "to", f"{options.address}/32")
+        return bool(here) and not options.armed.exists()
 
     def end(_: int, __: FrameType | None) -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    options.armed.unlink(missing_ok=True)
     gate = Gate(options.address, options.card)
+    if held_without_lease():
+        _ready()
+        # Shutting it out now would last until that configuration has changed.
+        while held_without_lease():
+            time.sleep(BESIDE)
+    else:
+        options.armed.unlink(missing_ok=True)
     gate.install()
-    corosync = Corosync(tuple(options.other))
+    corosync = Corosync()
     keeper = Keeper(Lease(options.length / 1000), gate, corosync.ask, options.armed, options.leaving, drop)
     _ready()
     while True:
