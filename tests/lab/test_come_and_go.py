@@ -1,0 +1,153 @@
+"""Machines come and go while clients are served: by a change of the file, by `replace`, and emptied by `drain`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import Platform, environment
+from tests.lab.test_change import plan, requests
+
+pytestmark = pytest.mark.lab
+
+BUDGET = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: come-and-go}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: come-and-go}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: web, image: "groundplane.local/probe:1"}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: all-of-them, namespace: come-and-go}
+spec:
+  minAvailable: 2
+  selector: {matchLabels: {app: web}}
+"""
+
+
+@contextmanager
+def changed(platform: Platform, old: str, new: str) -> Iterator[None]:
+    """The platform with another file; afterwards it is as it was before, by another apply."""
+    text = platform.file.read_text()
+    assert old in text
+    platform.file.write_text(text.replace(old, new))
+    try:
+        yield
+    finally:
+        platform.file.write_text(text)
+        platform.run("apply", "--yes")
+
+
+def nodes(platform: Platform) -> dict[str, bool]:
+    return {node["name"]: node["ready"] for node in platform.json("status")["nodes"]}
+
+
+def members(platform: Platform) -> list[str]:
+    return sorted(member["machine"] for member in platform.json("status")["etcd"])
+
+
+def test_a_worker_comes_and_goes_without_a_trace(platform: Platform) -> None:
+    with requests(platform) as failures, changed(platform, "worker: 2\n", "worker: 3\n"):
+        status, document = plan(platform)
+        assert status == 2
+        assert [birth["machine"] for birth in document["births"]] == ["worker3"]
+        platform.run("apply", "--yes")
+        assert plan(platform)[0] == 0
+        assert nodes(platform)["worker3"]
+        assert "10.80.0.53" in platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal")
+    assert failures == []
+    assert plan(platform)[0] == 0
+    assert "worker3" not in nodes(platform)
+    assert platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal", check=False) == ""
+    assert "10.80.0.53" not in platform.ssh("gateway", "cat", "/var/lib/misc/dnsmasq.leases")
+    assert "worker3" not in platform.ssh("gateway", "cat", "/etc/dnsmasq.d/groundplane.conf")
+    assert not any("worker3" in entry.name for entry in platform.state.rglob("lab/machines/*"))
+
+
+def test_an_apply_that_was_killed_while_a_machine_came_is_finished_or_taken_back(platform: Platform) -> None:
+    text = platform.file.read_text()
+    try:
+        platform.file.write_text(text.replace("worker: 2\n", "worker: 3\n"))
+        platform.up_until("worker3: kubeadm-join", command=("apply", "--yes"), moment=lambda: time.sleep(1))
+        status, document = plan(platform)
+        assert status == 2
+        assert document["edits"], "the file is not reached"
+        platform.run("apply", "--yes")
+        assert nodes(platform)["worker3"]
+        platform.up_until("worker3: kubelet", command=("replace", "--yes", "worker3"), moment=lambda: time.sleep(0))
+    finally:
+        platform.file.write_text(text)
+        _, document = plan(platform)
+        assert [removal["machine"] for removal in document["removals"]] == ["worker3"]
+        platform.run("apply", "--yes")
+    assert plan(platform)[0] == 0
+    assert set(nodes(platform)) == {"cp1", "cp2", "cp3", "worker1", "worker2"}
+
+
+def test_control_planes_are_replaced_the_leader_of_etcd_and_the_dead(platform: Platform) -> None:
+    leader = platform.json("status")["etcd_leader"]
+    dead = next(name for name in ("cp1", "cp2", "cp3") if name != leader)
+    with requests(platform) as failures:
+        platform.run("replace", "--yes", leader)
+    assert failures == []
+    assert members(platform) == ["cp1", "cp2", "cp3"]
+    platform.run("stop", "--force", dead)
+    platform.run("replace", "--yes", dead)
+    assert members(platform) == ["cp1", "cp2", "cp3"]
+    assert all(nodes(platform).values())
+    assert plan(platform)[0] == 0
+
+
+def test_the_gateway_and_the_balancer_with_the_address_are_replaced(platform: Platform) -> None:
+    platform.run("stop", "--force", "gateway")
+    platform.run("replace", "--yes", "gateway")
+    holder = platform.json("status")["floating_holder"]
+    platform.run("replace", "--yes", holder)
+    status = platform.json("status")
+    assert status["ok"], status
+    assert plan(platform)[0] == 0
+
+
+def test_nothing_is_replaced_that_the_others_can_not_spare(platform: Platform) -> None:
+    platform.run("stop", "--force", "cp3")
+    try:
+        refused = platform.run("replace", "--yes", "cp2", check=False)
+        assert refused.returncode == 1
+        assert "nothing was touched" in refused.stderr
+    finally:
+        platform.run("start", "cp3")
+
+
+def test_what_is_in_the_way_of_a_drain_is_named(platform: Platform) -> None:
+    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
+    subprocess.run(argv, input=BUDGET, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    try:
+        platform.kubectl("-n", "come-and-go", "rollout", "status", "deployment/web", "--timeout=120s")
+        pods: Any = json.loads(platform.kubectl("-n", "come-and-go", "get", "pods", "-o", "json"))["items"]
+        node = pods[0]["spec"]["nodeName"]
+        stuck = platform.run("drain", node, "--deadline", "6", check=False)
+        assert stuck.returncode == 1
+        assert "all-of-them" in stuck.stderr
+        platform.kubectl("-n", "come-and-go", "delete", "poddisruptionbudget", "all-of-them")
+        platform.run("drain", node)
+        assert plan(platform)[0] == 0, "a drained node is meant to be so"
+        platform.run("undrain", node)
+        assert "SchedulingDisabled" not in platform.kubectl("get", "nodes")
+    finally:
+        platform.kubectl("delete", "namespace", "come-and-go", "--wait=false")

@@ -1,0 +1,139 @@
+"""A machine leaves the cluster dead or alive, and what is in its way is named."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from groundplane.components.cluster import draining
+from groundplane.components.kubeadm.leaving import leaving
+from groundplane.errors import ConditionTimeout, StepError, Unreachable
+from groundplane.state.step import Completed, Step
+from groundplane.topology.model import Machine, Topology
+from groundplane.transport.fake import Call, FakeTransport
+
+
+def pod(name: str, *, owner: str = "ReplicaSet", labels: Mapping[str, str] | None = None, mirror: bool = False) -> Any:
+    metadata: dict[str, Any] = {"name": name, "namespace": "shop", "labels": dict(labels or {})}
+    if owner:
+        metadata["ownerReferences"] = [{"kind": owner}]
+    if mirror:
+        metadata["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    return {"metadata": metadata}
+
+
+def budget(selector: Mapping[str, Any], *, allowed: int = 0) -> Any:
+    status = {"disruptionsAllowed": allowed, "currentHealthy": 2, "desiredHealthy": 2}
+    return {"metadata": {"name": "web-budget"}, "spec": {"selector": selector}, "status": status}
+
+
+def listing(*items: Any) -> bytes:
+    return json.dumps({"items": list(items)}).encode()
+
+
+def node(name: str, *, ready: bool = True, cordoned: bool = False) -> Any:
+    conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
+    return {"metadata": {"name": name}, "spec": {"unschedulable": cordoned}, "status": {"conditions": conditions}}
+
+
+class Cluster(FakeTransport):
+    """Control planes that answer what kubectl would; ``nodes``, ``pods`` and ``budgets`` can be set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: list[Any] = []
+        self.pods: list[Any] = []
+        self.budgets: list[Any] = []
+        self.refuses = False
+        self.on("*", "kubectl", then=self.kubectl)
+
+    def kubectl(self, call: Call) -> Completed:
+        return Completed(0, self.said(call), b"")
+
+    def said(self, call: Call) -> bytes:
+        words = [word for word in call.argv[1:] if not word.startswith("--")]
+        match words:
+            case ["get", "nodes"]:
+                return listing(*self.nodes)
+            case ["get", "pods"]:
+                return listing(*self.pods)
+            case ["get", "poddisruptionbudgets"]:
+                return listing(*self.budgets)
+            case ["create"] if self.refuses:
+                raise Unreachable("Cannot evict pod as it would violate the pod's disruption budget.")
+            case _:
+                return b""
+
+
+def others(topology: Topology, machine: Machine) -> Topology:
+    return replace(topology, machines=tuple(one for one in topology.machines if one != machine))
+
+
+def steps(topology: Topology, name: str) -> dict[str, Step]:
+    machine = topology.machine(name)
+    return {step.name.partition(":")[0]: step for step in leaving(others(topology, machine), machine)}
+
+
+def test_who_leaves_how(topology: Topology) -> None:
+    assert list(steps(topology, "worker1")) == ["drain", "forget"]
+    assert list(steps(topology, "cp1")) == ["drain", "stop-serving", "leave-etcd", "forget"]
+    assert steps(topology, "lb1") == {}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "holds"),
+    [
+        ([], [pod("a")], True),  # it is no node any more
+        ([node("worker1", ready=False)], [pod("a")], True),  # nobody there would end its pods
+        ([node("worker1", cordoned=True)], [pod("a")], False),
+        ([node("worker1", cordoned=True)], [pod("d", owner="DaemonSet"), pod("s", mirror=True, owner="Node")], True),
+        ([node("worker1")], [], False),
+    ],
+)
+def test_a_node_is_empty_when_nobody_has_to_leave_it(
+    topology: Topology, nodes: list[Any], pods: list[Any], holds: bool
+) -> None:
+    cluster = Cluster()
+    cluster.nodes, cluster.pods = nodes, pods
+    assert asyncio.run(draining.empty(cluster, topology, topology.machine("worker1"))) is holds
+
+
+def test_a_pod_that_nothing_would_make_anew_stops_a_drain(topology: Topology) -> None:
+    cluster = Cluster()
+    cluster.pods = [pod("alone", owner="")]
+    with pytest.raises(StepError, match="shop/alone"):
+        asyncio.run(draining.drain(cluster, topology, topology.machine("worker1")))
+    assert not any("create" in call.argv for call in cluster.calls)
+
+
+def test_the_budget_in_the_way_is_named(
+    topology: Topology, virtual_time: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    cluster = Cluster()
+    cluster.pods, cluster.refuses = [pod("web", labels={"app": "web"})], True
+    cluster.budgets = [budget({"matchLabels": {"app": "web"}})]
+    with pytest.raises(ConditionTimeout) as caught:
+        virtual_time(draining.drain(cluster, topology, topology.machine("worker1"), deadline=30))
+    assert "shop/web: its PodDisruptionBudget web-budget wants 2 healthy pods, and 2 are" in caught.value.detail
+    assert "undrain" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        ({}, True),
+        ({"matchLabels": {"app": "web"}}, True),
+        ({"matchLabels": {"app": "db"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, True),
+    ],
+)
+def test_selectors_are_read_as_kubernetes_reads_them(selector: Mapping[str, Any], matches: bool) -> None:
+    assert draining.selects(selector, {"app": "web"}) is matches
