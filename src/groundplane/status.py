@@ -41,7 +41,8 @@ class NodeLine:
 
 @dataclass(frozen=True, slots=True)
 class PlatformStatus:
-    """The platform at a glance. Empty words stand for what nobody answered."""
+    """The platform at a glance. Empty words stand for what nobody answered. ``verified``: its checks held when they were
+    last asked."""
 
     name: str
     machines: tuple[MachineLine, ...]
@@ -55,6 +56,7 @@ class PlatformStatus:
     certificates: tuple[Certificate, ...]
     versions: tuple[Version, ...]
     problem: str
+    verified: bool = True
 
     @property
     def ok(self) -> bool:

@@ -38,6 +38,10 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     if status.certificates:
         first = min(status.certificates, key=lambda certificate: certificate.ends)
         facts.append(("certificates", f"first to end: {first.path} on {first.machine}, {first.ends:%Y-%m-%d}"))
+    if not status.verified:
+        facts.append(
+            ("checks", f"{channel.style('not all held', 'bad')} when last asked; `groundplane verify` asks them")
+        )
     yield from columns([(channel.style(name, "dim"), words) for name, words in facts], channel)
     if status.problem:
         yield f"{channel.mark(False)} {status.problem}"

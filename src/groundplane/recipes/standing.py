@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,12 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
 async def status(options: Options) -> PlatformStatus:
     """How the platform is right now; a machine that is off or does not answer is part of the answer."""
     from groundplane.status import gather
+    from groundplane.store import Store
 
     design, provider = existing(options)
+    verified = Store(options.home, design.topology.name).verified()
     with reported(options.emit, "platform", LOOK, changed=False):
-        return await gather(design.topology, provider)
+        return replace(await gather(design.topology, provider), verified=verified)
 
 
 async def kubeconfig(options: Options) -> Secret:
