@@ -41,8 +41,8 @@ class NodeLine:
 
 @dataclass(frozen=True, slots=True)
 class PlatformStatus:
-    """The platform at a glance. Empty words stand for what nobody answered. ``verified``: its checks held when they were
-    last asked."""
+    """The platform at a glance. Empty words stand for what nobody answered. ``verified``: its checks held when they
+    were last asked."""
 
     name: str
     machines: tuple[MachineLine, ...]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundplane.errors import UsageError
+from groundplane.errors import LockHeld, UsageError
 from groundplane.events import reported
 from groundplane.recipes.acts import boot
 from groundplane.recipes.common import (
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 
 async def verify(options: Options, only: Sequence[str] = ()) -> Report:
-    """Run the checks, or those named ``only``, on the platform as it is."""
+    """Run the checks, or those named ``only``, on the platform as it is, and remember whether they held."""
+    from groundplane.store import Store
     from groundplane.verify import run_checks
 
     design, provider = existing(options)
@@ -38,7 +40,12 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
         names = ", ".join(check.name for check in design.checks)
         raise UsageError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
     chosen = [check for check in design.checks if not only or check.name in only]
-    return await run_checks(chosen, provider.transport, options.emit)
+    report = await run_checks(chosen, provider.transport, options.emit)
+    store = Store(options.home, design.topology.name)
+    if not (only and report.ok):  # a part that holds says nothing of the rest
+        with suppress(LockHeld), store.lock("verify"):  # whoever works on the platform now, verifies it afterwards
+            store.set_verified(report.ok)
+    return report
 
 
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
