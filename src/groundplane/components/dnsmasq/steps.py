@@ -1,7 +1,12 @@
-"""dnsmasq's one act: give up the leases of machines that are no more, since their names live as long as these do."""
+"""dnsmasq's acts: what it knows of leases is what there is. Names live as long as leases do.
+
+The leases of machines that are no more are given up; a gateway that was made anew is told by each machine which one it
+has.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from ipaddress import IPv4Address
 from typing import Final
@@ -10,7 +15,7 @@ from groundplane.components.dnsmasq.fragment import LEASES
 from groundplane.errors import TransportError
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach, Step
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 
 _LEASE: Final = re.compile(r"\d+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (\d+\.\d+\.\d+\.\d+) ")
 """An IPv4 lease in dnsmasq's file, of an Ethernet card: ``expiry mac address name client-id``."""
@@ -32,37 +37,85 @@ def left_over(text: str, topology: Topology) -> tuple[str, ...]:
     return tuple(found)
 
 
-def steps(topology: Topology) -> tuple[Step, ...]:
-    gateway = topology.gateway.name
+def unknown(text: str, topology: Topology) -> tuple[Machine, ...]:
+    """The machines whose lease dnsmasq doesn't know, as its file tells."""
+    found = {(match[1], match[2]) for match in filter(None, map(_LEASE.match, text.splitlines()))}
+    clients = (machine for machine in topology.machines if machine.role is not Role.GATEWAY)
+    return tuple(machine for machine in clients if (machine.mac, str(machine.address)) not in found)
 
-    async def leases(reach: Reach) -> str:
-        return (await reach.run(gateway, ("cat", LEASES), timeout=15)).text
+
+def steps(topology: Topology) -> tuple[Step, ...]:
+    return (_known(topology), _given_up(topology))
+
+
+async def _leases(reach: Reach, topology: Topology) -> str:
+    return (await reach.run(topology.gateway.name, ("cat", LEASES), timeout=15)).text
+
+
+def _known(topology: Topology) -> Step:
+    async def answering(reach: Reach) -> list[Machine]:
+        async def answers(machine: Machine) -> bool:
+            try:
+                return (await reach.run(machine.name, ("true",), timeout=15, check=False)).status == 0
+            except TransportError:
+                return False
+
+        missing = unknown(await _leases(reach, topology), topology)
+        found = await asyncio.gather(*(answers(machine) for machine in missing))
+        return [machine for machine, here in zip(missing, found, strict=True) if here]
 
     async def probe(reach: Reach) -> bool:
         try:
-            return not left_over(await leases(reach), topology)
+            return not await answering(reach)
+        except TransportError:
+            return False
+
+    async def act(reach: Reach) -> None:
+        # Renewed, a lease is what it was: the address stays.
+        asking = [(machine.name, ("networkctl", "renew", machine.interface)) for machine in await answering(reach)]
+        await asyncio.gather(*(reach.run(name, argv, timeout=15) for name, argv in asking))
+
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        return f"it knows no lease of {', '.join(machine.name for machine in await answering(reach))}", None
+
+    return Step(
+        name="leases-known",
+        machine=topology.gateway.name,
+        why="have machines tell a gateway that doesn't know them which addresses they have, and so their names",
+        probe=probe,
+        act=act,
+        needs_machines=(topology.gateway.name,),
+        deadline=90,
+        instead=instead,
+    )
+
+
+def _given_up(topology: Topology) -> Step:
+    gateway = topology.gateway.name
+
+    async def probe(reach: Reach) -> bool:
+        try:
+            return not left_over(await _leases(reach, topology), topology)
         except TransportError:
             return False
 
     async def act(reach: Reach) -> None:
         # It keeps them in memory and writes them all anew: it must not run meanwhile. Names are away for that moment.
-        macs = "|".join(left_over(await leases(reach), topology))
+        macs = "|".join(left_over(await _leases(reach, topology), topology))
         script = f"systemctl stop {_UNIT}; sed -i -E '/^[0-9]+ ({macs}) /d' {LEASES}; systemctl start {_UNIT}"
         await reach.run(gateway, ("sh", "-c", script), timeout=60)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        return f"leases of {', '.join(left_over(await leases(reach), topology))}", None
+        return f"leases of {', '.join(left_over(await _leases(reach, topology), topology))}", None
 
-    return (
-        Step(
-            name="leases-given-up",
-            machine=gateway,
-            why="let the names of machines that are no more end with them",
-            probe=probe,
-            act=act,
-            needs_machines=(gateway,),
-            deadline=90,
-            instead=instead,
-            tidies=True,
-        ),
+    return Step(
+        name="leases-given-up",
+        machine=gateway,
+        why="let the names of machines that are no more end with them",
+        probe=probe,
+        act=act,
+        needs_machines=(gateway,),
+        deadline=90,
+        instead=instead,
+        tidies=True,
     )

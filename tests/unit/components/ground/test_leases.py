@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from tests.golden.laid_out import cases
 
-from groundplane.components.dnsmasq.steps import left_over, steps
+from groundplane.components.dnsmasq.steps import left_over, steps, unknown
+from groundplane.errors import Unreachable
 from groundplane.transport.fake import FakeTransport
 
 LAB = cases()["lab"]
@@ -32,7 +33,7 @@ def test_left_over_leases_are_told_from_strangers(lines: tuple[str, ...], left: 
 
 
 def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
-    (step,) = steps(LAB)
+    step = next(step for step in steps(LAB) if step.tidies)
     fake = FakeTransport()
     fake.on("gateway", "cat", answers=f"{OURS}\n{GONE}\n".encode())
     fake.on("gateway", "sh")
@@ -47,4 +48,21 @@ def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
     script = fake.calls[-1].argv[-1]
     assert script.index("systemctl stop dnsmasq") < script.index("02:00:00:00:00:09") < script.index("systemctl start")
     assert W1.mac not in script
-    assert step.tidies
+
+
+def test_machines_tell_a_new_gateway_which_lease_they_have() -> None:
+    step = next(step for step in steps(LAB) if not step.tidies)
+    fake = FakeTransport()
+    fake.on("gateway", "cat", answers=f"{OURS}\n{STRANGER}\n".encode())
+    fake.on("*", "true")
+    fake.on("lb2", "true", raises=Unreachable("it is off"))
+    fake.on("*", "networkctl")
+    assert [machine.name for machine in unknown(OURS, LAB)] == ["lb1", "lb2", "cp1", "cp2", "cp3", "worker2"]
+
+    async def main() -> None:
+        assert not await step.probe(fake)
+        await step.act(fake)
+
+    asyncio.run(main())
+    renewed = {call.machine for call in fake.calls if call.argv == ("networkctl", "renew", "lan0")}
+    assert renewed == {"lb1", "cp1", "cp2", "cp3", "worker2"}
