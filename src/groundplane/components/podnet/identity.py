@@ -7,7 +7,7 @@ and the bridge plugin refuses every pod on it ("already has an IP address differ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network
 
 from groundplane.components.cluster.api import ask, kubectl, loads
 from groundplane.components.podnet.network import PodNetwork
@@ -63,16 +63,14 @@ async def forget(reach: Reach, machine: Machine, network: PodNetwork) -> None:
 
 
 async def begin_anew(
-    reach: Reach, topology: Topology, machine: Machine, network: PodNetwork, pods: IPv4Network, found: tuple[Stale, ...]
+    reach: Reach, topology: Topology, machine: Machine, network: PodNetwork, found: tuple[Stale, ...]
 ) -> None:
-    """Remove what is ``found`` from the running ``machine``, and have the pods that hung on it attached anew. Pods in
-    the node's own network, and those that have an address of its range, aren't interrupted."""
+    """Remove what is ``found`` from the running ``machine``. With the bridge, each pod that hangs on it begins anew,
+    whatever its address: the next bridge wouldn't know it. Pods in the node's own network aren't interrupted."""
     devices = {one.device for one in found}
-    strays = await _strays(reach, topology, machine, pods)
-    if strays:
-        uids = "".join(f"{uid}\n" for uid in strays).encode()
-        await reach.run(machine.name, ("sh", "-c", _END_SANDBOXES), stdin=uids, timeout=60)
     if network.bridge in devices:
+        uids = "".join(f"{uid}\n" for uid in await _attached(reach, topology, machine)).encode()
+        await reach.run(machine.name, ("sh", "-c", _END_SANDBOXES), stdin=uids, timeout=60)
         await _remove(reach, machine, (network.bridge,), network.reserved)
     if network.overlay in devices:
         await _remove(reach, machine, (network.overlay,), network.lease)
@@ -81,17 +79,11 @@ async def begin_anew(
         await ask(reach, topology, own)
 
 
-async def _strays(reach: Reach, topology: Topology, machine: Machine, pods: IPv4Network) -> tuple[str, ...]:
-    """The UIDs of pods on ``machine`` that have a network of their own and an address outside of ``pods``."""
+async def _attached(reach: Reach, topology: Topology, machine: Machine) -> tuple[str, ...]:
+    """The UIDs of the pods on ``machine`` that have a network of their own."""
     argv = kubectl("get", "pods", "--all-namespaces", *_on(machine), "--output=json")
     items = loads((await ask(reach, topology, argv)).text)["items"]
-    return tuple(
-        item["metadata"]["uid"]
-        for item in items
-        if not item["spec"].get("hostNetwork")
-        and (address := item.get("status", {}).get("podIP"))
-        and ip_address(address) not in pods
-    )
+    return tuple(item["metadata"]["uid"] for item in items if not item["spec"].get("hostNetwork"))
 
 
 def _on(machine: Machine) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def step(
         known = await node(reach)
         if known is not None and known.pods is not None:
             found = await stale(reach, machine, network, known.pods)
-            await begin_anew(reach, topology, machine, network, known.pods, found)
+            await begin_anew(reach, topology, machine, network, found)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
         known = await node(reach)
