@@ -60,8 +60,9 @@ class PlatformStatus:
 
     @property
     def ok(self) -> bool:
-        """Whether all machines are ready and every leader is known."""
-        return all(machine.ready for machine in self.machines) and bool(self.floating_holder and self.etcd_leader)
+        """Whether all machines are ready, every leader is known, and nothing that is shown is a fault."""
+        well = all(machine.ready for machine in self.machines) and not any(member.problem for member in self.etcd)
+        return well and bool(self.floating_holder and self.etcd_leader) and not self.problem
 
 
 async def gather(topology: Topology, provider: Provider) -> PlatformStatus:

@@ -17,8 +17,9 @@ def report_document(report: Report) -> dict[str, object]:
 
 
 def report_lines(report: Report, channel: Channel, *, verbose: bool) -> Iterator[str]:
-    """One line per check where ``verbose``, else only for those that failed, and a last line that counts them."""
-    shown = [result for result in report.results if verbose or not result.ok]
+    """One line per check where ``verbose``, else only for those that failed, and a last line that counts them. One that
+    was not asked is no finding: without ``verbose`` it is only counted."""
+    shown = report.results if verbose else report.broken
     rows = [
         (channel.mark(result.ok), channel.style(result.name, "name"), result.title, duration(result.seconds))
         for result in shown
@@ -32,4 +33,6 @@ def report_lines(report: Report, channel: Channel, *, verbose: bool) -> Iterator
             yield f"    {channel.style('next:', 'hint')} {result.remedy}"
     if report.results:
         good = sum(result.ok for result in report.results)
-        yield f"{good} of {len(report.results)} checks passed"
+        left = sum(not result.asked for result in report.results)
+        unasked = f", {left} not asked: what they need does not hold" if left else ""
+        yield f"{good} of {len(report.results)} checks passed{unasked}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from groundplane.cli.output import Channel, columns, size
 
 if TYPE_CHECKING:
+    from groundplane.components.etcd.status import EtcdMember
     from groundplane.components.kubeadm.status import Certificate
     from groundplane.components.versions import Version
     from groundplane.status import PlatformStatus
@@ -43,8 +44,18 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
             ("checks", f"{channel.style('not all held', 'bad')} when last asked; `groundplane verify` asks them")
         )
     yield from columns([(channel.style(name, "dim"), words) for name, words in facts], channel)
+    for problem, remedy in _alarms(status.etcd):
+        yield f"{channel.mark(False)} {problem}"
+        yield f"    {channel.style('next:', 'hint')} {remedy}"
     if status.problem:
         yield f"{channel.mark(False)} {status.problem}"
+
+
+def _alarms(members: Sequence[EtcdMember]) -> Iterator[tuple[str, str]]:
+    """What etcd's members report that somebody must act on, and how; one alarm is every member's, and told once."""
+    told = {member.remedy: member for member in reversed(members) if member.remedy}
+    for remedy, member in told.items():
+        yield f"etcd on {member.machine}: {member.problem}", remedy
 
 
 def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, ...]]:

@@ -106,7 +106,7 @@ def moments(timeline: Timeline, signs: Sequence[Sign]) -> tuple[Moment, ...]:
 
 def judge(figures: Figures, promise: Promise, checks: Report) -> tuple[Finding, ...]:
     """What every drill must find."""
-    failed = [result.name for result in checks.results if not result.ok]
+    failed = [result.name for result in checks.broken]
     healed = "it did not in time" if figures.healed_seconds is None else f"after {figures.healed_seconds:.1f} s"
     findings = [
         Finding(

@@ -93,12 +93,11 @@ async def _require_whole(ground: Ground, emit: Emit) -> None:
     """A drill on a platform that is broken already would measure something else, and might do harm."""
     report = await run_checks([replace(check, deadline=ALREADY) for check in _whole(ground)], ground.reach, emit)
     if not report.ok:
-        broken = [result for result in report.results if not result.ok]
         raise GroundplaneError(
             "the platform isn't whole, so nothing is broken on purpose",
             where=ground.topology.name,
             hint="run `groundplane verify` and mend what it names, then drill again",
-            detail="\n".join(f"{result.name}: {result.seen}" for result in broken),
+            detail="\n".join(f"{result.name}: {result.seen}" for result in report.broken),
         )
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.leftovers import why_it_stays
 from groundplane.errors import GroundplaneError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -38,10 +39,17 @@ async def remove(reach: Reach, topology: Topology) -> None:
     await ask(reach, topology, kubectl("delete", f"namespace/{NAMESPACE}", "--ignore-not-found", "--wait=false"))
 
     async def gone() -> None:
-        if (await ask(reach, topology, kubectl("get", f"namespace/{NAMESPACE}", "--ignore-not-found"))).text:
-            raise NotYet("it is there still")
+        argv = kubectl("get", f"namespace/{NAMESPACE}", "--ignore-not-found", "--output=json")
+        if there := (await ask(reach, topology, argv)).text:
+            raise NotYet(why_it_stays(loads(there)) or "it is there still")
 
-    await wait_until(f"the namespace {NAMESPACE} is gone", gone, deadline=GOING, where="platform")
+    await wait_until(
+        f"the namespace {NAMESPACE} is gone",
+        gone,
+        deadline=GOING,
+        where="platform",
+        hint="`groundplane verify leftovers` names what keeps namespaces from ending",
+    )
 
 
 async def numbers(reach: Reach, topology: Topology) -> frozenset[int]:

@@ -115,7 +115,7 @@ class _Run:
 
     async def _hold(self, checks: Sequence[Check], act: Act, problem: str) -> None:
         report = await run_checks(checks, self._reach, self._emit)
-        broken = [result for result in report.results if not result.ok]
+        broken = report.broken
         if broken:
             raise ApplyError(
                 f"{problem}: {broken[0].title}: not so",

@@ -20,7 +20,11 @@ class Check:
 
     ``probe`` returns a short line of what was seen when it holds and raises ``verify.condition.NotYet`` with
     what was seen instead when it does not; it is called again until ``deadline`` (seconds). It changes nothing
-    on the platform but for probe pods it makes and removes itself. ``remedy`` tells what to do on failure.
+    on the platform but for probe pods it makes and removes itself. ``remedy`` tells what to do on failure; a NotYet
+    may bring a better one that follows from what was seen.
+
+    ``needs`` are the checks without which this one can't be asked: where it fails beside one of them, it is reported
+    as not asked, for one cause is one finding. Those that aren't in the same run say nothing about it.
     """
 
     name: str
@@ -28,3 +32,4 @@ class Check:
     deadline: float
     remedy: str
     probe: Callable[[Reach], Awaitable[str]]
+    needs: tuple[str, ...] = ()

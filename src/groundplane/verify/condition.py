@@ -9,7 +9,14 @@ from groundplane.errors import ConditionTimeout, StepError, TransportError
 
 
 class NotYet(Exception):
-    """Raised by a probe: it does not hold yet, and this is what was seen instead."""
+    """Raised by a probe: it does not hold yet, and this is what was seen instead.
+
+    ``remedy``: what to do about exactly that, where it is known; empty: what its check says.
+    """
+
+    def __init__(self, seen: str = "", *, remedy: str = "") -> None:
+        super().__init__(seen)
+        self.remedy = remedy
 
 
 async def wait_until(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from groundplane.errors import ConditionTimeout, GroundplaneError
@@ -16,7 +16,10 @@ from groundplane.verify.condition import NotYet, wait_until
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one check ended: ``seen`` is what was found, ``remedy`` what to do where it is not ``ok``."""
+    """How one check ended: ``seen`` is what was found, ``remedy`` what to do where it is not ``ok``.
+
+    ``asked``: False where it isn't ``ok`` because a check it needs isn't; then ``seen`` names that one.
+    """
 
     name: str
     title: str
@@ -24,6 +27,7 @@ class Result:
     seen: str
     seconds: float
     remedy: str = ""
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,14 @@ class Report:
         return all(result.ok for result in self.results)
 
     @property
+    def broken(self) -> tuple[Result, ...]:
+        """The findings: what does not hold for a cause of its own."""
+        return tuple(result for result in self.results if not result.ok and result.asked)
+
+    @property
     def fault(self) -> str:
         """Which checks failed, in words for the journal; empty where none did."""
-        return ", ".join(f"{result.name} failed" for result in self.results if not result.ok)
+        return ", ".join(f"{result.name} failed" for result in self.broken)
 
 
 async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_once: int = 16) -> Report:
@@ -57,16 +66,40 @@ async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_on
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(guarded(check), name=check.name) for check in checks]
-    return Report(tuple(task.result() for task in tasks))
+    results = {check.name: task.result() for check, task in zip(checks, tasks, strict=True)}
+    needs = {check.name: check.needs for check in checks}
+    return Report(tuple(_judged(result, needs, results) for result in results.values()))
+
+
+def _judged(result: Result, needs: Mapping[str, Sequence[str]], results: Mapping[str, Result]) -> Result:
+    """``result``, or that it was not asked where one it needs does not hold. All were tried at once nevertheless: a
+    check that holds costs nothing, and the look they share is taken once."""
+    if result.ok or not (causes := _causes(result.name, needs, results)):
+        return result
+    verb = "does" if len(causes) == 1 else "do"
+    return replace(result, seen=f"not asked: {', '.join(causes)} {verb} not hold", remedy="", asked=False)
+
+
+def _causes(name: str, needs: Mapping[str, Sequence[str]], results: Mapping[str, Result]) -> tuple[str, ...]:
+    """The checks at the root of it: those among all that ``name`` needs which fail and need none that fails."""
+    roots: list[str] = []
+    for need in needs[name]:
+        if need in results and not results[need].ok:
+            roots += _causes(need, needs, results) or (need,)
+    return tuple(dict.fromkeys(roots))
 
 
 async def _run(check: Check, reach: Reach, emit: Emit) -> Result:
     begin = monotonic()
-    seen = ""
+    seen, remedy = "", check.remedy
 
     async def probe() -> None:
-        nonlocal seen
-        seen = await check.probe(reach)
+        nonlocal seen, remedy
+        try:
+            seen = await check.probe(reach)
+        except NotYet as reason:
+            remedy = reason.remedy or check.remedy
+            raise
 
     try:
         with reported(emit, "verify", check.name, changed=False) as outcome:
@@ -74,7 +107,7 @@ async def _run(check: Check, reach: Reach, emit: Emit) -> Result:
             outcome.note = seen
     except (GroundplaneError, NotYet) as error:
         detail = error.detail if isinstance(error, ConditionTimeout) else str(error)
-        return Result(check.name, check.title, False, detail, monotonic() - begin, check.remedy)
+        return Result(check.name, check.title, False, detail, monotonic() - begin, remedy)
     except (LookupError, ValueError, TypeError, RuntimeError) as error:
         # An answer of a shape nobody foresaw concerns this check alone: the others' results are still worth having.
         detail = f"the answer can't be read: {type(error).__name__}: {error}"

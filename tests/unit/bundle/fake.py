@@ -27,7 +27,7 @@ _SOFTWARE = Software(
     coredns_tag="v1",
     pause_image="registry.k8s.io/pause:1",
     flannel_image="ghcr.io/flannel-io/flannel:v1",
-    probe_image="groundplane.local/probe:1",
+    probe_image="groundplane.local/probe:2",
 )
 
 

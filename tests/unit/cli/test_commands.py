@@ -109,6 +109,7 @@ def test_verify_as_json(gp: Any, recipes: Any) -> None:
         "seen": "cp1: SERVFAIL",
         "seconds": 30.2,
         "remedy": "look at dnsmasq on the gateway",
+        "asked": True,
     }
 
 

@@ -75,3 +75,28 @@ def test_a_condition_that_never_holds_tells_what_was_seen() -> None:
     with pytest.raises(ConditionTimeout) as caught:
         asyncio.run(wait_until("it", never, deadline=0.01, every=0))
     assert caught.value.detail == "last seen: still 0"
+
+
+def test_what_needs_a_check_that_fails_is_not_asked() -> None:
+    async def fine(reach: Reach) -> str:
+        return "yes"
+
+    async def bad(reach: Reach) -> str:
+        raise NotYet("no", remedy="make room")
+
+    checks = [
+        Check("dns", "DNS", 0.01, "look at CoreDNS", bad, needs=("pods",)),
+        Check("pods", "Pods", 0.01, "look at pods", bad, needs=("nodes", "api")),
+        Check("nodes", "Nodes", 0.01, "look at nodes", bad, needs=("api",)),
+        Check("proxy", "Proxy", 1, "look at the proxy", fine, needs=("pods",)),
+        Check("disks", "Disks", 0.01, "look at disks", bad, needs=("not in this run",)),
+    ]
+    report = asyncio.run(run_checks(checks, Nobody(), silent))
+    dns, pods, nodes, proxy, disks = report.results
+    assert (dns.ok, dns.asked, dns.seen, dns.remedy) == (False, False, "not asked: nodes does not hold", "")
+    assert not pods.asked
+    assert (nodes.asked, nodes.remedy) == (True, "make room")
+    assert (proxy.ok, proxy.asked) == (True, True)
+    assert report.broken == (nodes, disks)
+    assert not report.ok
+    assert report.fault == "nodes failed, disks failed"

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Network
 from typing import Any, cast
 
 from groundplane.components.cluster import paths
@@ -31,7 +32,8 @@ class Node:
     """A Kubernetes node as the API shows it. ``version`` as ``v1.37.2``, ``runtime`` as ``containerd://2.4.2``.
 
     ``networked``: the pods' network has said that it is up there. ``cordoned``: no new pod goes there; ``cordoned_at``
-    is since when (seconds since 1970, UTC), where it is known. ``drained``: somebody wants it to stay so.
+    is since when (seconds since 1970, UTC), where it is known. ``drained``: somebody wants it to stay so. ``pods``: the
+    range of its pods' addresses, once it has been given one.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Node:
     cordoned_at: float | None = None
     drained: bool = False
     runtime: str = ""
+    pods: IPv4Network | None = None
 
 
 def kubectl(*arguments: str) -> tuple[str, ...]:
@@ -142,6 +145,7 @@ def _node(item: dict[str, Any]) -> Node:
         cordoned_at=_seconds(cordons[0]) if cordons and cordons[0] else None,
         drained=DRAINED in item["metadata"].get("annotations", {}),
         runtime=status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
+        pods=IPv4Network(spec["podCIDR"]) if spec.get("podCIDR") else None,
     )
 
 

@@ -1,10 +1,12 @@
-"""What Steps of the cluster are called by those that come after them, in whatever room."""
+"""What Steps and checks of the cluster are called by those that stand on them, in whatever room."""
 
 from __future__ import annotations
 
 from groundplane.topology.model import Machine
 
 INIT = "kubeadm-init"
+API = "api"
+"""The check without which nothing can be asked of the cluster."""
 
 
 def join_name(machine: Machine) -> str:

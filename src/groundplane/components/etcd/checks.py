@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from groundplane.components.cluster.answers import bound
-from groundplane.components.etcd.views import disagreement, views
+from groundplane.components.etcd.alarms import remedy
+from groundplane.components.etcd.views import View, disagreement, views
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -26,5 +27,6 @@ async def _agreed(reach: Reach, topology: Topology) -> str:
     seen = await views(reach, topology)
     problem = disagreement(seen)
     if problem:
-        raise NotYet(problem)
+        errors = [error for view in seen if isinstance(view, View) for error in view.errors]
+        raise NotYet(problem, remedy=remedy(errors))
     return f"{len(seen)} of {len(seen)} members healthy and of one mind"

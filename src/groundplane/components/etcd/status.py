@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from groundplane.components.etcd.alarms import remedy
 from groundplane.components.etcd.views import Silent, View
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdMember:
-    """One control plane's etcd. ``problem`` is empty when it is well; ``size`` in bytes."""
+    """One control plane's etcd. ``problem`` is empty when it is well, ``remedy`` what to do about it where that follows
+    from it; ``size`` in bytes."""
 
     machine: str
     leader: bool = False
@@ -17,6 +19,7 @@ class EtcdMember:
     size: int = 0
     problem: str = ""
     version: str = ""
+    remedy: str = ""
 
 
 def member(view: View | Silent) -> EtcdMember:
@@ -30,4 +33,5 @@ def member(view: View | Silent) -> EtcdMember:
         size=view.size,
         problem=", ".join(view.errors) or ("" if view.leader else "knows no leader"),
         version=view.version,
+        remedy=remedy(view.errors),
     )

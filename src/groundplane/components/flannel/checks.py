@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.names import API
 from groundplane.components.flannel.network import NAMESPACE, NETWORK
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
@@ -31,5 +32,6 @@ def checks(topology: Topology) -> tuple[Check, ...]:
             deadline=RECOVERY,
             remedy=f"{NETWORK.shown_by} shows where it doesn't, `kubectl logs` there tells why",
             probe=probe,
+            needs=(API,),
         ),
     )

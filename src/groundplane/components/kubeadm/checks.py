@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, answers_of, bound
+from groundplane.components.cluster.leftovers import none_left
+from groundplane.components.cluster.names import API
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import checks as coredns
 from groundplane.components.etcd import checks as etcd
@@ -41,11 +43,21 @@ def checks(topology: Topology) -> tuple[Check, ...]:
 def _state_checks(topology: Topology) -> tuple[Check, ...]:
     return (
         Check(
+            API,
+            "the API answers a control plane through the floating address",
+            RECOVERY,
+            "`groundplane verify floating-address haproxy-backends` looks at the way there; on a control plane, "
+            "`journalctl -u kubelet` and /var/log/pods/kube-system_kube-apiserver-* tell why it has no API server",
+            bound(probes.api, topology),
+            needs=("etcd",),
+        ),
+        Check(
             "nodes",
             f"every node is ready and runs Kubernetes {topology.software.kubernetes}",
             RECOVERY,
             "`kubectl describe node` tells why one is not; `groundplane up` joins one that is missing",
             bound(probes.nodes, topology),
+            needs=(API,),
         ),
         Check(
             "control-plane-pods",
@@ -53,6 +65,7 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
             RECOVERY,
             "`journalctl -u kubelet` on that control plane, and /var/log/pods there",
             bound(probes.static_pods, topology),
+            needs=(API,),
         ),
         Check(
             "cluster-addons",
@@ -60,6 +73,7 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
             RECOVERY,
             "`kubectl -n kube-system get pods -o wide` shows what is missing; `groundplane up` puts it back",
             bound(probes.addons, topology),
+            needs=(API,),
         ),
         Check(
             "images",
@@ -68,6 +82,15 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
             "`ctr -n k8s.io images rm NAME` on that node takes away what isn't ours; where a pod of the platform runs "
             "another image, somebody changed it: `groundplane up` puts it back",
             bound(origins.images, topology),
+            needs=(API,),
+        ),
+        Check(
+            "leftovers",
+            "no API or webhook is without its server, and what was removed ends",
+            RECOVERY,
+            "`kubectl get namespace NAME -o yaml` shows what is left in it",
+            bound(none_left, topology),
+            needs=(API,),
         ),
         Check(
             "certificates",
@@ -92,6 +115,7 @@ def _safety_checks(topology: Topology, pods: Shared[Look], strangers: Shared[tup
             RECOVERY,
             f"{paths.API_CONFIG}/authentication.yaml says who may; `groundplane up` puts it back",
             answers_of(strangers, "api", "API servers answer strangers with their health alone"),
+            needs=(API,),
         ),
         *kubelet.checks(strangers),
         Check(
@@ -100,6 +124,7 @@ def _safety_checks(topology: Topology, pods: Shared[Look], strangers: Shared[tup
             RECOVERY,
             f"{paths.API_CONFIG}/encryption.yaml must be on every control plane; `groundplane up` puts it back",
             encrypted,
+            needs=(podnet.PODS,),
         ),
         Check(
             "audit",
@@ -114,5 +139,6 @@ def _safety_checks(topology: Topology, pods: Shared[Look], strangers: Shared[tup
             RECOVERY,
             "`kubeadm token list` on a control plane shows them, `kubeadm token delete` removes them",
             bound(probes.tokens, topology),
+            needs=(API,),
         ),
     )

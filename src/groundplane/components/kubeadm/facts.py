@@ -5,13 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from groundplane.components.cluster import paths
-from groundplane.state.step import Reach
+from groundplane.state.step import Completed, Reach
+from groundplane.topology.model import Topology
 
-# The kubelet writes its kubeconfig before it has the certificate named there: the file alone is no identity.
+_FAULTS = "faults"
+
+# Seconds a kubelet must have run since systemd last started it by itself: one that can't begin is active for a moment
+# between two restarts as well (its unit waits two seconds).
+_STEADY = 8
+
+# The kubelet writes its kubeconfig before it has the certificate named there: the file alone is no identity. Nor is a
+# certificate that ended, that another authority signed, or that has another key. The platform's authority comes on
+# standard input, for a worker's own copy is as old as its join.
 # An authority without its key came with a join; those we bring have theirs.
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
 _SCRIPT = f"""
-[ -s {paths.KUBELET} ] && {{ {_EMBEDDED} || [ -s {paths.CLIENT} ]; }} && echo identity
+authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
+said() {{ printf '%s\\n' "$both"; }}
+good() {{ # what it is called; standard input: the certificate and its key
+  both=$(cat)
+  ends=$(said | openssl x509 -noout -enddate 2>/dev/null) || {{ echo faults "$1 can't be read"; return 1; }}
+  said | openssl x509 -noout -checkend 0 >/dev/null || {{ echo faults "$1 ended at ${{ends#notAfter=}}"; return 1; }}
+  said | openssl verify -CAfile "$authority" >/dev/null 2>&1 || {{
+    echo faults "$1 isn't of the platform's authority"; return 1; }}
+  [ "$(said | openssl x509 -noout -pubkey)" = "$(said | openssl pkey -pubout 2>/dev/null)" ] || {{
+    echo faults "$1 has another key"; return 1; }}
+}}
+embedded() {{
+  for part in certificate key; do sed -n "s/^ *client-$part-data: //p" {paths.KUBELET} | base64 -d; done
+}}
+if [ -s {paths.KUBELET} ] && [ -s {paths.CLIENT} ]; then good {paths.CLIENT} <{paths.CLIENT} && echo identity
+elif {_EMBEDDED}; then embedded | good {paths.KUBELET} && echo identity
+fi
 {_EMBEDDED} && echo embedded
 {{ [ -n "$(ls -d {" ".join(paths.TRACES)} 2>/dev/null)" ] || [ -e {paths.PKI}/ca.crt -a ! -e {paths.PKI}/ca.key ]; }} \\
   && echo traces
@@ -19,8 +44,12 @@ _SCRIPT = f"""
 [ -s {paths.ADMIN} ] && echo admin
 [ -n "$(ls -A {paths.MANIFESTS} 2>/dev/null)" ] && echo manifests
 [ -d {paths.ETCD_DATA}/member ] && echo etcd
-[ -s {paths.SERVING} ] && echo serving
-systemctl is-active --quiet kubelet && echo kubelet
+[ -s {paths.SERVING} ] && good {paths.SERVING} <{paths.SERVING} && echo serving
+read -r now _ </proc/uptime
+systemctl show --property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic kubelet |
+  awk -F= -v now="$now" '{{ v[$1] = $2 }}
+    END {{ exit !(v["ActiveState"] == "active" &&
+                (v["NRestarts"] == 0 || now - v["ActiveEnterTimestampMonotonic"] / 1e6 > {_STEADY})) }}' && echo kubelet
 case "$(systemctl is-active {paths.UNIT})" in active|activating|deactivating) echo kubeadm ;; esac
 [ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 \\
   --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && echo api
@@ -32,11 +61,12 @@ exit 0
 class Facts:
     """What lies and runs on a node.
 
-    ``identity``: the kubelet has its own credentials; ``embedded``: they lie inside its kubeconfig, where it can't
-    renew them; ``bootstrap``: a join's are still there; ``traces``: kubeadm began something; ``admin``: it has an
-    administrator's; ``manifests``: static pods are laid out; ``etcd``: etcd has data; ``serving``: the kubelet
-    has a serving certificate; ``kubelet``: it runs; ``kubeadm``: one of our kubeadm runs goes on;
-    ``api``: the machine's own API server is ready.
+    ``identity``: the kubelet has its own credentials, and they are good; ``embedded``: they lie inside its kubeconfig,
+    where it can't renew them; ``bootstrap``: a join's are still there; ``traces``: kubeadm began something; ``admin``:
+    it has an administrator's; ``manifests``: static pods are laid out; ``etcd``: etcd has data; ``serving``: the
+    kubelet has a good serving certificate; ``kubelet``: it runs, and not only between two restarts; ``kubeadm``: one of
+    our kubeadm runs goes on; ``api``: the machine's own API server is ready; ``faults``: what is wrong with each
+    certificate that is there and isn't good.
     """
 
     identity: bool = False
@@ -50,6 +80,7 @@ class Facts:
     kubelet: bool = False
     kubeadm: bool = False
     api: bool = False
+    faults: tuple[str, ...] = ()
 
     @property
     def untouched(self) -> bool:
@@ -58,8 +89,14 @@ class Facts:
         return not (begun or self.manifests or self.etcd or self.kubelet)
 
 
-async def look(reach: Reach, machine: str) -> Facts:
+async def look(reach: Reach, topology: Topology, machine: str) -> Facts:
     """Look at ``machine``; a TransportError when it can't be reached."""
-    answer = await reach.run(machine, ("sh", "-c", _SCRIPT), timeout=30)
-    words = set(answer.text.split())
-    return Facts(**{name: name in words for name in Facts.__dataclass_fields__})
+    authority = topology.secrets.kubernetes_ca.certificate
+    return parse(await reach.run(machine, ("sh", "-c", _SCRIPT), stdin=authority, timeout=30))
+
+
+def parse(answer: Completed) -> Facts:
+    """A line for each fact that is so, ``faults WORDS`` for each certificate that isn't good."""
+    lines = answer.text.splitlines()
+    known = {name: name in lines for name in Facts.__dataclass_fields__ if name != _FAULTS}
+    return Facts(**known, faults=tuple(line.partition(" ")[2] for line in lines if line.startswith(f"{_FAULTS} ")))

@@ -58,7 +58,7 @@ async def initialise(reach: Reach, topology: Topology) -> None:
     facts = await _look_at_all(reach, topology)
     if any(seen.kubeadm for seen in facts.values()):
         for name in facts:
-            await idle(reach, name, deadline=INIT_DEADLINE)
+            await idle(reach, topology, name, deadline=INIT_DEADLINE)
         if await any_control_plane(reach, topology) is not None and await initialised(reach, topology):
             return
         facts = await _look_at_all(reach, topology)
@@ -99,13 +99,13 @@ async def _revived(reach: Reach, topology: Topology) -> bool:
 
 
 async def _look_at_all(reach: Reach, topology: Topology) -> dict[str, Facts]:
-    seen = await asyncio.gather(*(_look_surely(reach, machine) for machine in topology.control_planes))
+    seen = await asyncio.gather(*(_look_surely(reach, topology, machine) for machine in topology.control_planes))
     return {machine.name: facts for machine, facts in zip(topology.control_planes, seen, strict=True)}
 
 
-async def _look_surely(reach: Reach, machine: Machine) -> Facts:
+async def _look_surely(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     try:
-        return await look(reach, machine.name)
+        return await look(reach, topology, machine.name)
     except TransportError as error:
         raise StepError(
             "whether a cluster exists already can't be told while a control plane doesn't answer",

@@ -15,6 +15,8 @@ from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.founding import floating_answers
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import discovery
+from groundplane.components.pod_network import POD_NETWORK
+from groundplane.components.podnet.identity import forget
 from groundplane.spec.model import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -37,7 +39,7 @@ def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], 
 
 async def join_control_plane(reach: Reach, topology: Topology, machine: Machine) -> None:
     """Make ``machine`` a control plane of the standing cluster."""
-    facts = await _settled_facts(reach, machine)
+    facts = await _settled_facts(reach, topology, machine)
     witness, members = await etcd_members(reach, topology, but="" if facts.etcd else machine.name)
     member = member_of(members, machine)
     if member is not None and member.voting and facts.etcd:
@@ -67,11 +69,11 @@ def is_worker(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool
 async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> None:
     """Make ``machine`` a worker. One the cluster knows, and that has its own credentials, is never cleared: its
     kubelet may be stopped but its pods run on."""
-    facts = await _settled_facts(reach, machine)
+    facts = await _settled_facts(reach, topology, machine)
     known = await nodes(reach, topology)
     if facts.identity and machine.name in known:
         await reach.run(machine.name, ("rm", "-f", paths.BOOTSTRAP))
-        await reach.run(machine.name, ("systemctl", "start", "kubelet"))
+        await reach.run(machine.name, ("systemctl", "restart", "kubelet"))  # one that ends again and again is "started"
     else:
         if not facts.untouched:
             await _clear(reach, machine, etcd=False)
@@ -82,12 +84,12 @@ async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> Non
     await _label(reach, topology, machine, f"{paths.WORKER_LABEL}=")
 
 
-async def _settled_facts(reach: Reach, machine: Machine) -> Facts:
+async def _settled_facts(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """What the machine knows once no kubeadm of an earlier run goes on there."""
-    facts = await look(reach, machine.name)
+    facts = await look(reach, topology, machine.name)
     if facts.kubeadm:
-        await idle(reach, machine.name, deadline=JOIN_DEADLINE)
-        facts = await look(reach, machine.name)
+        await idle(reach, topology, machine.name, deadline=JOIN_DEADLINE)
+        facts = await look(reach, topology, machine.name)
     return facts
 
 
@@ -95,8 +97,9 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
     """Finish a join that was interrupted after etcd had taken the machine in. Nothing is removed but a join's
     left-over credentials; its own come from the authority it holds."""
     if not facts.identity:
-        # A kubelet that was still asking for its certificate has written a kubeconfig that names none yet.
-        await reach.run(machine.name, ("rm", "-f", paths.KUBELET, paths.BOOTSTRAP))
+        # A kubelet that was still asking for its certificate has written a kubeconfig that names none yet. One that
+        # isn't good would be taken before what the kubeconfig holds.
+        await reach.run(machine.name, ("rm", "-f", paths.KUBELET, paths.BOOTSTRAP, paths.CLIENT))
         await kubeadm(
             reach, machine.name, "init", "phase", "kubeconfig", "kubelet", f"--config={paths.INIT}", deadline=60
         )
@@ -105,10 +108,11 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
             reach, machine.name, "init", "phase", "kubeconfig", "admin", f"--config={paths.INIT}", deadline=60
         )
     await reach.run(machine.name, ("rm", "-f", paths.BOOTSTRAP))
-    if not facts.kubelet or not facts.identity:
+    # A kubelet registers when it begins: one whose node was deleted under it never would.
+    if not facts.kubelet or not facts.identity or machine.name not in await nodes(reach, topology):
         await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
     await _registered(reach, topology, machine)
-    await _let_rotate(reach, machine)
+    await _let_rotate(reach, topology, machine)
     await _label(
         reach,
         topology,
@@ -121,7 +125,7 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
         await ask(reach, topology, kubectl("taint", "nodes", machine.name, taint, "--overwrite"))
 
     async def api() -> None:
-        if not (await look(reach, machine.name)).api:
+        if not (await look(reach, topology, machine.name)).api:
             raise NotYet("its API server isn't ready")
 
     await wait_until(
@@ -134,9 +138,9 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
     )
 
 
-async def _let_rotate(reach: Reach, machine: Machine) -> None:
+async def _let_rotate(reach: Reach, topology: Topology, machine: Machine) -> None:
     """Have the kubelet's kubeconfig name the certificate it renews, where it holds one that would end with its year."""
-    if (await look(reach, machine.name)).embedded:
+    if (await look(reach, topology, machine.name)).embedded:
         phase = ("init", "phase", "kubelet-finalize", "enable-client-cert-rotation")
         await kubeadm(reach, machine.name, *phase, f"--config={paths.INIT}", deadline=60)
 
@@ -169,7 +173,8 @@ async def _clear(reach: Reach, machine: Machine, *, etcd: bool) -> None:
 
     ``kubeadm reset`` stops the kubelet, unmounts its pods' volumes and removes its containers. Its etcd phase is
     left out because it wipes the data even where it couldn't remove the member, and a folder that doesn't exist is
-    given as the certificates' because it would delete the authorities.
+    given as the certificates' because it would delete the authorities. What the pods' network derived from the node
+    that was goes as well.
     """
     await reach.run(
         machine.name,
@@ -187,3 +192,4 @@ async def _clear(reach: Reach, machine: Machine, *, etcd: bool) -> None:
     if machine.role is Role.WORKER:
         remove.append(f"{paths.PKI}/ca.crt")
     await reach.run(machine.name, ("sh", "-c", f"rm -rf {' '.join(remove)}"))
+    await forget(reach, machine, POD_NETWORK)

@@ -38,6 +38,13 @@ find /var/log/kubernetes/audit -name '*.log' -size +0 -newermt '30 seconds ago'
 _STRANGER = (Path(__file__).parent / "remote" / "ask_as_stranger.py").read_text()
 
 
+async def api(reach: Reach, topology: Topology) -> str:
+    machine = await any_control_plane(reach, topology)
+    if machine is None:
+        raise NotYet("no control plane is answered")
+    return f"it answers {machine}"
+
+
 async def nodes(reach: Reach, topology: Topology) -> str:
     known = await cluster_nodes(reach, topology)
     version = f"v{topology.software.kubernetes}"

@@ -17,6 +17,7 @@ from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
 from groundplane.components.pod_network import POD_NETWORK
+from groundplane.components.podnet import steps as podnet
 from groundplane.errors import StepError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
@@ -30,7 +31,9 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         nodes=Shared(lambda reach: nodes(reach, topology)),
         members=Shared(lambda reach: etcd_members(reach, topology)),
         requests=Shared(lambda reach: serving.pending(reach, topology)),
-        facts={machine.name: Shared(partial(look, machine=machine.name)) for machine in topology.nodes},
+        facts={
+            machine.name: Shared(partial(look, topology=topology, machine=machine.name)) for machine in topology.nodes
+        },
     )
     found = [images.step(topology, machine) for machine in topology.control_planes]
     found.append(_init(topology))
@@ -43,6 +46,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         kubelet.step(topology, machine, partial(_certified, cluster.facts[machine.name]), cluster.requests)
         for machine in topology.nodes
     ]
+    found += [podnet.step(topology, machine, POD_NETWORK, cluster.nodes) for machine in topology.nodes]
     found += [_schedulable(topology, machine, cluster) for machine in topology.nodes]
     found += [_tokens(topology), coredns.step(topology, POD_NETWORK)]
     return tuple(found)
@@ -59,8 +63,15 @@ class _Cluster:
 
 
 async def _certified(facts: Shared[Facts], reach: Reach) -> bool:
-    """Whether the kubelet has a serving certificate."""
+    """Whether the kubelet has a good serving certificate."""
     return (await facts(reach)).serving
+
+
+async def _not_good(facts: Shared[Facts], reach: Reach) -> tuple[str, float | None]:
+    """Which certificate of the kubelet isn't good, and why; a kubelet that doesn't run."""
+    seen = await facts(reach)
+    stopped = () if seen.kubelet or not seen.traces else ("its kubelet doesn't run, or ends again and again",)
+    return "; ".join((*seen.faults, *stopped)), None
 
 
 def _init(topology: Topology) -> Step:
@@ -96,6 +107,9 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
     async def act(reach: Reach) -> None:
         await joining.join_control_plane(reach, topology, machine)
 
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        return await _not_good(cluster.facts[machine.name], reach)
+
     return Step(
         name=join_name(machine),
         machine=machine.name,
@@ -105,6 +119,7 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
         needs=(previous,),
         needs_machines=(machine.name,),
         deadline=joining.JOIN_DEADLINE * 2 + SETTLE_DEADLINE * 2,
+        instead=instead,
     )
 
 
@@ -119,6 +134,9 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
     async def act(reach: Reach) -> None:
         await joining.join_worker(reach, topology, machine)
 
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        return await _not_good(cluster.facts[machine.name], reach)
+
     return Step(
         name=join_name(machine),
         machine=machine.name,
@@ -128,6 +146,7 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         needs=(INIT,),
         needs_machines=(machine.name,),
         deadline=joining.JOIN_DEADLINE * 2 + 120,
+        instead=instead,
     )
 
 

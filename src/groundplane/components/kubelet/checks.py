@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from groundplane.components.cluster.answers import Answer, answers_of
+from groundplane.components.cluster.names import API
 from groundplane.state.step import Reach
 from groundplane.verify.check import RECOVERY, Check
 
@@ -18,6 +19,7 @@ def checks(strangers: Callable[[Reach], Awaitable[tuple[Answer, ...]]]) -> tuple
             RECOVERY,
             "`groundplane up` approves what a kubelet asked for; `kubectl get csr` shows it",
             answers_of(strangers, "serving", "kubelets present signed certificates and refuse strangers"),
+            needs=(API,),
         ),
         Check(
             "kubelet-read-only-port",
@@ -25,5 +27,6 @@ def checks(strangers: Callable[[Reach], Awaitable[tuple[Answer, ...]]]) -> tuple
             RECOVERY,
             "somebody set readOnlyPort in the kubelet's configuration: set it to 0",
             answers_of(strangers, "readonly", "kubelets have no unprotected port"),
+            needs=(API,),
         ),
     )

@@ -99,8 +99,8 @@ def _foreign(alternatives: Any, machine: Machine) -> str:
     return f"it asks for {', '.join(foreign)}, which isn't {machine.name}'s" if foreign else ""
 
 
-async def _certified(reach: Reach, machine: Machine) -> bool:
-    """Whether ``machine``'s kubelet has a serving certificate."""
+async def present(reach: Reach, machine: Machine) -> bool:
+    """Whether ``machine``'s kubelet has a serving certificate, a good one or not."""
     return (await reach.run(machine.name, ("test", "-s", paths.SERVING), check=False, timeout=15)).status == 0
 
 
@@ -122,7 +122,7 @@ async def approve(reach: Reach, topology: Topology, machine: Machine, *, deadlin
                 honest.append(request.name)
         if honest:
             await ask(reach, topology, kubectl("certificate", "approve", *honest))
-        if not await _certified(reach, machine):
+        if not await present(reach, machine):
             raise NotYet(_seen(refused))
 
     await wait_until(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from groundplane.components.cluster import paths
 from groundplane.components.cluster.names import join_name
 from groundplane.components.kubelet import serving
 from groundplane.errors import StepError
@@ -23,7 +24,7 @@ def step(
     certified: Callable[[Reach], Awaitable[bool]],
     pending: Callable[[Reach], Awaitable[Sequence[serving.Request]]],
 ) -> Step:
-    """``certified``: whether ``machine``'s kubelet has a certificate; ``pending``: every kubelet's requests."""
+    """``certified``: whether ``machine``'s kubelet has a good certificate; ``pending``: every kubelet's requests."""
 
     async def probe(reach: Reach) -> bool:
         try:
@@ -33,6 +34,10 @@ def step(
         return has_one and not serving.of(requests, machine)
 
     async def act(reach: Reach) -> None:
+        if not await certified(reach) and await serving.present(reach, machine):
+            # One that isn't good: the kubelet asks for another when it begins without any.
+            await reach.run(machine.name, ("rm", "-f", paths.SERVING))
+            await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
         await serving.approve(reach, topology, machine, deadline=120)
 
     return Step(

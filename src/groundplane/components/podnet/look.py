@@ -14,11 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from groundplane.components.base import templates
 from groundplane.components.cluster.answers import Answer, parse_answers
 from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, nodes
 from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
+from groundplane.components.podnet.starting import unready
 from groundplane.errors import CommandFailed, StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -28,7 +30,12 @@ LABEL = "groundplane.io/verify"
 NAMESPACE = "groundplane-verify-"
 PORT = 8080
 SERVICE_PORT = 80
+WHOLE = 64 << 10
+"""Bytes that must get there and back: many packets of the largest size, where a host name fits into the smallest."""
+HOST_PORTS = range(20000, 30000)
+"""Where probes take a port of the nodes: above services', below Kubernetes' node ports and the kernel's own."""
 ENCRYPTED = b"k8s:enc:secretbox:v1:"
+CLUSTER_NAME = "kubernetes.default.svc.cluster.local"
 _STALE = timedelta(minutes=10)
 _TEMPLATES = templates(__file__)
 _SCRIPT = (Path(__file__).parent / "remote" / "reach_pods.py").read_text()
@@ -36,12 +43,13 @@ _SCRIPT = (Path(__file__).parent / "remote" / "reach_pods.py").read_text()
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A probe pod: its name (which it answers with), UID, node and address."""
+    """A probe pod: its name (which it answers with), UID, node and address; the node's port that leads to it."""
 
     name: str
     uid: str
     node: str
     address: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,10 @@ async def _namespace(reach: Reach, topology: Topology) -> AsyncIterator[tuple[st
     await _sweep(reach, machine)
     namespace = f"{NAMESPACE}{secrets.token_hex(4)}"
     manifest = _TEMPLATES.get_template("verify.yaml.j2").render(
-        namespace=namespace, port=PORT, image=topology.software.probe_image
+        namespace=namespace,
+        port=PORT,
+        host_port=secrets.choice(HOST_PORTS),  # another than that of a look before, whose pods may be ending still
+        image=topology.software.probe_image,
     )
     try:
         await reach.run(machine, kubectl("apply", "--server-side", "--filename=-"), stdin=manifest.encode())
@@ -104,13 +115,11 @@ async def _sweep(reach: Reach, machine: str) -> None:
 
 
 async def _look(reach: Reach, topology: Topology, machine: str, namespace: str) -> Look:
-    pods, service = await _ready(reach, machine, namespace)
-    missing = {node.name for node in topology.nodes} - {pod.node for pod in pods}
-    if missing:
-        raise NotYet(f"no probe pod runs on {', '.join(sorted(missing))}")
+    pods, service = await _ready(reach, topology, machine, namespace)
+    wanted = _wanted(topology, pods, service, await questions(reach, topology, machine))
     asked = await asyncio.gather(
         _names(reach, machine, namespace, pods),
-        *(_reachable(reach, pod, pods, service) for pod in pods),
+        *(_reachable(reach, pod, wanted) for pod in pods),
     )
     return Look(
         pods=pods,
@@ -119,41 +128,83 @@ async def _look(reach: Reach, topology: Topology, machine: str, namespace: str) 
     )
 
 
-async def _ready(reach: Reach, machine: str, namespace: str) -> tuple[tuple[Pod, ...], str]:
-    """Wait for the pods; return them and the Service's address."""
+async def _ready(reach: Reach, topology: Topology, machine: str, namespace: str) -> tuple[tuple[Pod, ...], str]:
+    """Wait for the pods; return them and the Service's address. NotYet with the reason where a node has none."""
+    wanted = [node.name for node in topology.nodes]
     scope = f"--namespace={namespace}"
     waiting = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "rollout", "status", "daemonset/probe", scope)
     try:
         await reach.run(machine, (*waiting, "--timeout=40s"), timeout=50)
         answer = await reach.run(machine, kubectl("get", "pods,services", scope, "--output=json"))
     except TransportError as error:
-        pods = await reach.run(machine, kubectl("get", "pods", scope, "--output=wide"), check=False)
-        raise NotYet(f"probe pods don't become ready: {error.detail or error.what}\n{pods.text}") from error
+        raise await unready(reach, machine, namespace, wanted) from error
     items = loads(answer.text)["items"]
-    found = [
-        Pod(item["metadata"]["name"], item["metadata"]["uid"], item["spec"]["nodeName"], item["status"]["podIP"])
-        for item in items
-        if item["kind"] == "Pod"
-    ]
+    found = [_pod(item) for item in items if item["kind"] == "Pod" and item["status"].get("podIP")]
+    if set(wanted) - {pod.node for pod in found}:
+        raise await unready(reach, machine, namespace, wanted)
     service = next(item["spec"]["clusterIP"] for item in items if item["kind"] == "Service")
     return tuple(sorted(found, key=lambda pod: pod.node)), service
 
 
-async def _reachable(reach: Reach, pod: Pod, pods: Sequence[Pod], service: str) -> tuple[Answer, ...]:
-    """Ask all pods and the Service from one pod's network, and the Service from its node."""
-    wanted = {
-        "uid": pod.uid,
+def _pod(item: dict[str, Any]) -> Pod:
+    (port,) = item["spec"]["containers"][0]["ports"]
+    return Pod(
+        item["metadata"]["name"],
+        item["metadata"]["uid"],
+        item["spec"]["nodeName"],
+        item["status"]["podIP"],
+        port["hostPort"],
+    )
+
+
+async def questions(reach: Reach, topology: Topology, machine: str) -> tuple[dict[str, str], ...]:
+    """The names that each CoreDNS is asked for: the cluster's own, one of the LAN, and where the LAN has a way out, who
+    serves the root of all names."""
+    argv = kubectl("get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "--output=json")
+    items = loads((await reach.run(machine, argv)).text)["items"]
+    servers = {item["metadata"]["name"]: item["status"].get("podIP", "") for item in items if _serves(item)}
+    names = [(CLUSTER_NAME, "A", ""), (f"{topology.api_host}.", "A", str(topology.lan.floating))]
+    if topology.spec.network.uplink:
+        names.append((".", "NS", ""))
+    return tuple(
+        {"shown": f"{name} of {pod}", "server": server, "name": name, "kind": kind, "address": address}
+        for pod, server in sorted(servers.items())
+        for name, kind, address in names
+    )
+
+
+def _serves(pod: dict[str, Any]) -> bool:
+    """Whether names are asked of it: one that begins, ends or is lost with its node isn't behind the Service."""
+    return "deletionTimestamp" not in pod["metadata"] and pod.get("status", {}).get("phase") == "Running"
+
+
+def _wanted(
+    topology: Topology, pods: Sequence[Pod], service: str, names: Sequence[dict[str, str]]
+) -> dict[str, object]:
+    """What every node is told to ask."""
+    addresses = {node.name: str(node.address) for node in topology.nodes}
+    return {
+        "bytes": WHOLE,
         "port": PORT,
         "service": service,
         "service_port": SERVICE_PORT,
-        "pods": [{"name": other.name, "address": other.address} for other in pods],
+        "pods": [{"name": pod.name, "node": pod.node, "address": pod.address} for pod in pods],
+        "ports": [
+            {"node": pod.node, "address": addresses[pod.node], "port": pod.port, "pod": pod.name}
+            for pod in pods
+            if pod.node in addresses
+        ],
+        "questions": names,
     }
+
+
+async def _reachable(reach: Reach, pod: Pod, wanted: dict[str, object]) -> tuple[Answer, ...]:
+    """Ask pods, Services and names from one pod's network, Services and nodes' ports from its node."""
+    told = json.dumps({**wanted, "uid": pod.uid}).encode()
     try:
-        answer = await reach.run(
-            pod.node, ("python3", "-I", "-c", _SCRIPT), stdin=json.dumps(wanted).encode(), timeout=90
-        )
+        answer = await reach.run(pod.node, ("python3", "-I", "-c", _SCRIPT), stdin=told, timeout=90)
     except TransportError as error:
-        return (Answer(pod.node, "pod", pod.name, error.detail or error.what),)
+        return (Answer(pod.node, "pod", "all", error.detail or error.what),)
     return parse_answers(pod.node, answer.text)
 
 
@@ -162,7 +213,7 @@ async def _names(reach: Reach, machine: str, namespace: str, pods: Sequence[Pod]
     server's way to every kubelet is walked too."""
     script = (
         "xargs -P 8 -I POD sh -c 'out=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=15s"
-        f" exec -n {namespace} POD -- /usr/local/bin/probe lookup kubernetes.default.svc.cluster.local 2>&1)"
+        f" exec -n {namespace} POD -- /usr/local/bin/probe lookup {CLUSTER_NAME} 2>&1)"
         ' && echo "dns|POD|" || echo "dns|POD|$(echo "$out" | tr "\\n|" "  ")"\''
     )
     where = {pod.name: pod.node for pod in pods}

@@ -14,11 +14,20 @@ class PodNetwork:
 
     ``namespace`` is where its own pods run, ``image`` their image's name of the bundle; ``link``: the command that
     shows its link on a node, in backquotes.
+
+    What it makes on a node follows from the range of addresses the cluster gave that node for its pods, and is worth
+    nothing once the node has another: ``bridge`` is the device that the node's pods hang on, ``reserved`` the folders
+    with the addresses they have; ``overlay`` is the device that leads to the other nodes, ``lease`` the files in which
+    its own pod says which range that is. The two devices' addresses are of the range.
     """
 
     namespace: str
     link: str
     image: Callable[[Software], str]
+    bridge: str
+    reserved: tuple[str, ...]
+    overlay: str
+    lease: tuple[str, ...]
 
     @property
     def shown_by(self) -> str:

@@ -351,6 +351,12 @@ def test_strangers_are_asked_once_for_all_their_checks(topology: Topology, run: 
     assert len([argv for argv in reach.commands() if argv[0] == "python3"]) == 1
 
 
+RESOLVERS: list[dict[str, Any]] = [
+    {"metadata": {"name": f"coredns-{last}"}, "status": {"phase": phase, "podIP": f"10.244.9.{last}"}}
+    for last, phase in ((2, "Running"), (3, "Running"), (4, "Pending"))
+]
+
+
 def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
     """A transport on which a look at the cluster from pods goes well, but for ``broken`` (``KIND|NODE``).
 
@@ -361,7 +367,7 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
         {
             "kind": "Pod",
             "metadata": {"name": f"probe-{node.name}", "uid": f"uid-{node.name}"},
-            "spec": {"nodeName": node.name},
+            "spec": {"nodeName": node.name, "containers": [{"ports": [{"hostPort": 23456}]}]},
             "status": {"podIP": f"10.244.{number}.2"},
         }
         for number, node in enumerate(topology.nodes)
@@ -386,6 +392,7 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
     reach.on("cp1", *start, "nodes", answers=json.dumps({"items": nodes}))
     reach.on("cp1", *start, "namespaces", answers='{"items": []}')
     reach.on("cp1", *start, "pods,services", answers=json.dumps({"items": items}))
+    reach.on("cp1", *start, "pods", "--namespace=kube-system", answers=json.dumps({"items": RESOLVERS}))
 
     def asked(call: Call) -> Completed:
         wanted = json.loads(call.stdin)
@@ -393,6 +400,11 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
         lines += [
             f"{kind}|x|{'refused' if broken == f'{kind}|{call.machine}' else ''}"
             for kind in ("service", "node", "proxy")
+        ]
+        lines += [f"hostport|{port['node']}|" for port in wanted["ports"]]
+        silent = broken.removeprefix("name|")
+        lines += [
+            f"name|{asked['shown']}|{'timed out' if asked['server'] == silent else ''}" for asked in wanted["questions"]
         ]
         return Completed(0, "\n".join(lines).encode(), b"")
 
@@ -407,11 +419,14 @@ def verified(topology: Topology, *, broken: str = "") -> FakeTransport:
 
 
 POD_CHECKS = (
+    "probe-pods",
     "pod-network",
     "services-from-pods",
     "services-from-nodes",
     "kube-proxy-mode",
+    "host-ports",
     "cluster-dns",
+    "names-from-pods",
     "encryption",
 )
 
@@ -430,11 +445,24 @@ def test_one_look_answers_every_check_and_is_cleared_away(topology: Topology, ru
     assert len([line for line in words if " apply " in line]) == 1
     assert len([line for line in words if "delete namespace groundplane-verify-" in line]) == 1
     assert len([line for line in words if line.startswith("python3")]) == len(topology.nodes)
+    (told, *_) = (json.loads(call.stdin) for call in reach.calls if call.argv[0] == "python3")
+    assert told["bytes"] == 64 << 10
+    assert {asked["server"] for asked in told["questions"]} == {"10.244.9.2", "10.244.9.3"}
+    assert {(asked["name"], asked["address"]) for asked in told["questions"]} == {
+        ("kubernetes.default.svc.cluster.local", ""),
+        (f"{topology.api_host}.", str(topology.lan.floating)),
+    }
+    assert told["ports"][0] == {"node": "cp1", "address": "10.80.0.21", "port": 23456, "pod": "probe-cp1"}
 
 
 @pytest.mark.parametrize(
     ("broken", "check"),
-    [("service|worker2", "services-from-pods"), ("node|cp1", "services-from-nodes"), ("encryption", "encryption")],
+    [
+        ("service|worker2", "services-from-pods"),
+        ("node|cp1", "services-from-nodes"),
+        ("name|10.244.9.3", "names-from-pods"),
+        ("encryption", "encryption"),
+    ],
 )
 def test_what_is_broken_is_one_checks_matter(topology: Topology, run: Run, broken: str, check: str) -> None:
     seen = run(all_of(topology, verified(topology, broken=broken)))

@@ -16,8 +16,9 @@ from groundplane.components.kubeadm import facts
 from groundplane.components.kubeadm.founding import REVIVAL_DEADLINE
 from groundplane.components.kubeadm.steps import steps
 from groundplane.errors import ConditionTimeout, StepError
-from groundplane.state.step import Step
+from groundplane.state.step import Completed, Step
 from groundplane.topology.model import Topology
+from groundplane.transport.fake import FakeTransport
 
 from .world import TOKEN, World
 
@@ -433,3 +434,53 @@ def test_a_cordoned_node_is_opened_and_said_since_when(standing: World, run: Run
 
 def test_whether_a_node_is_cordoned_is_not_guessed(world: World, run: Run) -> None:
     assert run(step(world, "schedulable:cp1").probe(world)) is False
+
+
+# -- credentials that are there and no good ------------------------------------------------------------------------
+
+
+def test_a_certificate_that_ended_is_no_identity(standing: World, run: Run) -> None:
+    """worker1 was off for long: it joins anew, and the plan says why."""
+    standing.make_worker("worker1")
+    standing.has["worker1"] -= {"identity", "kubelet"}
+    standing.has["worker1"] |= {"traces", "faults the client's ended at Jan  1 00:00:00 2026 GMT"}
+    found = step(standing, "kubeadm-join:worker1")
+    assert not run(found.probe(standing))
+    assert found.instead is not None
+    said, _ = run(found.instead(standing))
+    assert said == "the client's ended at Jan  1 00:00:00 2026 GMT; its kubelet doesn't run, or ends again and again"
+    assert run(do(standing, "kubeadm-join:worker1"))
+    assert standing.commands("reset")
+
+
+def test_words_of_a_fault_are_no_facts() -> None:
+    seen = facts.parse(Completed(0, b"traces\nfaults kubelet identity api ended\n", b""))
+    assert seen == facts.Facts(traces=True, faults=("kubelet identity api ended",))
+
+
+def test_a_control_plane_with_an_ended_certificate_keeps_its_data(standing: World, run: Run) -> None:
+    standing.has["cp2"].discard("identity")
+    assert run(do(standing, "kubeadm-join:cp2"))
+    assert "etcd" in standing.has["cp2"]
+    assert not standing.commands("reset")
+    (removed,) = [argv for machine, argv in standing.calls if argv[0] == "rm" and paths.CLIENT in argv]
+    assert paths.KUBELET in removed
+
+
+def test_a_kubelet_whose_node_was_deleted_registers_again(standing: World, run: Run) -> None:
+    """It does so only when it begins."""
+    del standing.nodes["cp2"]
+    run_at = len(standing.calls)
+    with pytest.raises(ConditionTimeout, match="registers"):
+        run(step(standing, "kubeadm-join:cp2").act(standing))
+    assert ("cp2", ("systemctl", "restart", "kubelet")) in standing.calls[run_at:]
+
+
+def test_what_a_kubelet_serves_with_is_replaced_where_it_is_no_good(standing: World, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "sh", answers="faults it ended")
+    reach.on("cp1", "kubectl", answers='{"items": []}')
+    for words in (("test",), ("rm",), ("systemctl",)):
+        reach.on("cp1", *words)
+    run(step(standing, "kubelet-serving:cp1").act(reach))
+    assert reach.commands("cp1")[:4][-2:] == [("rm", "-f", paths.SERVING), ("systemctl", "restart", "kubelet")]

@@ -16,6 +16,9 @@ import (
 
 const patience = 5 * time.Second
 
+// The longest body that is answered: what a link does to large packets shows in far less.
+const longest = 1 << 20
+
 const usage = `usage: probe serve :PORT | get URL | lookup NAME | dial HOST:PORT | sleep`
 
 func main() {
@@ -51,14 +54,22 @@ func run(ctx context.Context, args []string) error {
 	return errors.New(usage)
 }
 
-// serve answers every request with this pod's host name until told to stop.
+// serve answers every request until told to stop: this pod's host name on a line, then the request's body as it came.
 func serve(ctx context.Context, address string) error {
 	name, err := os.Hostname()
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Addr: address, ReadHeaderTimeout: patience, Handler: http.HandlerFunc(
-		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })}
+		func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longest))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			fmt.Fprintln(w, name)
+			_, _ = w.Write(body)
+		})}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()

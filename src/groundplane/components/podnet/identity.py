@@ -1,0 +1,95 @@
+"""What the pod network derived from a node's identity: looked at, and removed with it.
+
+A node that joins again under its name is given another range for its pods. The bridge keeps the old one's address,
+and the bridge plugin refuses every pod on it ("already has an IP address different from") until somebody removes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.podnet.network import PodNetwork
+from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
+
+# A pod whose sandbox is gone gets a new one from the kubelet, its containers with it: nothing of the API is touched.
+_END_SANDBOXES = """
+while read -r uid; do
+  for id in $(ctr --namespace=k8s.io containers ls --quiet \\
+      "labels.\\"io.kubernetes.pod.uid\\"==$uid,labels.\\"io.cri-containerd.kind\\"==sandbox"); do
+    ctr --namespace=k8s.io tasks kill --signal=SIGKILL "$id" || :
+  done
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A device with an address that isn't of the node's range."""
+
+    device: str
+    address: IPv4Address
+
+    def __str__(self) -> str:
+        return f"{self.device} has the address {self.address}"
+
+
+async def stale(reach: Reach, machine: Machine, network: PodNetwork, pods: IPv4Network) -> tuple[Stale, ...]:
+    """The network's devices on ``machine`` that aren't of the range ``pods``. One that isn't there is no fault: it is
+    made for the first pod."""
+    answer = await reach.run(machine.name, ("ip", "-4", "-json", "address", "show"), timeout=15)
+    return tuple(
+        found for found in addresses(answer.text, (network.bridge, network.overlay)) if found.address not in pods
+    )
+
+
+def addresses(text: str, devices: tuple[str, ...]) -> tuple[Stale, ...]:
+    """Each address of ``devices`` in what ``ip -4 -json address show`` printed."""
+    links = loads(f'{{"all": {text or "[]"}}}')["all"]
+    return tuple(
+        Stale(link["ifname"], IPv4Address(entry["local"]))
+        for link in links
+        if link.get("ifname") in devices
+        for entry in link.get("addr_info", ())
+    )
+
+
+async def forget(reach: Reach, machine: Machine, network: PodNetwork) -> None:
+    """Remove all of it from ``machine``, where no pod runs any more."""
+    paths = (*network.reserved, *network.lease)
+    await _remove(reach, machine, (network.bridge, network.overlay), paths)
+
+
+async def begin_anew(
+    reach: Reach, topology: Topology, machine: Machine, network: PodNetwork, found: tuple[Stale, ...]
+) -> None:
+    """Remove what is ``found`` from the running ``machine``. With the bridge, each pod that hangs on it begins anew,
+    whatever its address: the next bridge wouldn't know it. Pods in the node's own network aren't interrupted."""
+    devices = {one.device for one in found}
+    if network.bridge in devices:
+        uids = "".join(f"{uid}\n" for uid in await _attached(reach, topology, machine)).encode()
+        await reach.run(machine.name, ("sh", "-c", _END_SANDBOXES), stdin=uids, timeout=60)
+        await _remove(reach, machine, (network.bridge,), network.reserved)
+    if network.overlay in devices:
+        await _remove(reach, machine, (network.overlay,), network.lease)
+        # Its own pod makes both when it begins, and only then.
+        own = kubectl("delete", "pods", f"--namespace={network.namespace}", *_on(machine), "--wait=false")
+        await ask(reach, topology, own)
+
+
+async def _attached(reach: Reach, topology: Topology, machine: Machine) -> tuple[str, ...]:
+    """The UIDs of the pods on ``machine`` that have a network of their own."""
+    argv = kubectl("get", "pods", "--all-namespaces", *_on(machine), "--output=json")
+    items = loads((await ask(reach, topology, argv)).text)["items"]
+    return tuple(item["metadata"]["uid"] for item in items if not item["spec"].get("hostNetwork"))
+
+
+def _on(machine: Machine) -> tuple[str, ...]:
+    return (f"--field-selector=spec.nodeName={machine.name}",)
+
+
+async def _remove(reach: Reach, machine: Machine, devices: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    script = "".join(f"[ ! -e /sys/class/net/{device} ] || ip link delete {device} || exit\n" for device in devices)
+    await reach.run(machine.name, ("sh", "-c", f"{script}rm -rf {' '.join(paths)}"), timeout=30)
