@@ -8,7 +8,7 @@ from typing import Final
 
 from groundplane.components.dnsmasq.fragment import LEASES
 from groundplane.errors import TransportError
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Topology
 
@@ -23,7 +23,7 @@ def left_over(text: str, topology: Topology) -> tuple[str, ...]:
     Strangers get addresses of the pool, and theirs are their own affair.
     """
     lan = topology.lan
-    ours = {(machine.mac, machine.address) for machine in topology.machines if machine.role is not Role.GATEWAY}
+    ours = {(machine.mac, machine.address) for machine in topology.machines if not machine.has(Role.GATEWAY)}
     found = []
     for match in filter(None, map(_LEASE.match, text.splitlines())):
         mac, address = match[1], IPv4Address(match[2])

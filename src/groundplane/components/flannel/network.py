@@ -8,5 +8,6 @@ NAMESPACE = "kube-flannel"
 NETWORK = PodNetwork(
     namespace=NAMESPACE,
     link="`ip -d link show flannel.1`",
+    cards=("cni0", "flannel.1"),
     image=lambda software: software.flannel_image,
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import api_server
 from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
 
 # The kubelet writes its kubeconfig before it has the certificate named there: the file alone is no identity.
 # An authority without its key came with a join; those we bring have theirs.
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
+# The first argument is the URL of the machine's own API server.
 _SCRIPT = f"""
 [ -s {paths.KUBELET} ] && {{ {_EMBEDDED} || [ -s {paths.CLIENT} ]; }} && echo identity
 {_EMBEDDED} && echo embedded
@@ -22,7 +25,7 @@ _SCRIPT = f"""
 [ -s {paths.SERVING} ] && echo serving
 systemctl is-active --quiet kubelet && echo kubelet
 case "$(systemctl is-active {paths.UNIT})" in active|activating|deactivating) echo kubeadm ;; esac
-[ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 \\
+[ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server="$1" \\
   --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && echo api
 exit 0
 """
@@ -58,8 +61,9 @@ class Facts:
         return not (begun or self.manifests or self.etcd or self.kubelet)
 
 
-async def look(reach: Reach, machine: str) -> Facts:
+async def look(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """Look at ``machine``; a TransportError when it can't be reached."""
-    answer = await reach.run(machine, ("sh", "-c", _SCRIPT), timeout=30)
+    argv = ("sh", "-c", _SCRIPT, "look", api_server(topology, machine))
+    answer = await reach.run(machine.name, argv, timeout=30)
     words = set(answer.text.split())
     return Facts(**{name: name in words for name in Facts.__dataclass_fields__})

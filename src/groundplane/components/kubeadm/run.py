@@ -12,6 +12,7 @@ from groundplane.components.cluster import paths
 from groundplane.components.kubeadm.facts import look
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
@@ -22,13 +23,13 @@ def redact(text: str) -> str:
     return _TOKEN.sub("***", text)
 
 
-async def idle(reach: Reach, machine: str, *, deadline: float) -> bool:
+async def idle(reach: Reach, topology: Topology, machine: Machine, *, deadline: float) -> bool:
     """Wait until no kubeadm of an earlier run goes on; return whether one did."""
     met = False
 
     async def probe() -> None:
         nonlocal met
-        if (await look(reach, machine)).kubeadm:
+        if (await look(reach, topology, machine)).kubeadm:
             met = True
             raise NotYet("it still runs")
 
@@ -37,8 +38,8 @@ async def idle(reach: Reach, machine: str, *, deadline: float) -> bool:
         probe,
         deadline=deadline,
         every=1,
-        where=machine,
-        hint=f"`systemctl status {paths.UNIT}` on {machine} shows what it does",
+        where=machine.name,
+        hint=f"`systemctl status {paths.UNIT}` on {machine.name} shows what it does",
     )
     return met
 

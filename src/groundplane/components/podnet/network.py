@@ -13,11 +13,12 @@ class PodNetwork:
     """A network between pods.
 
     ``namespace`` is where its own pods run, ``image`` their image's name of the bundle; ``link``: the command that
-    shows its link on a node, in backquotes.
+    shows its link on a node, in backquotes; ``cards``: the network cards of a node at which its pods' traffic comes in.
     """
 
     namespace: str
     link: str
+    cards: tuple[str, ...]
     image: Callable[[Software], str]
 
     @property
