@@ -19,10 +19,12 @@ from groundplane.topology.model import Machine, Topology
 
 @dataclass(frozen=True, slots=True)
 class MachineLine:
-    """One machine. ``ready``: it runs, and where it is a node, Kubernetes calls it ready."""
+    """One machine. ``role`` is the one it is named by, ``roles`` are all of them. ``ready``: it runs, and where it is a
+    node, Kubernetes calls it ready."""
 
     name: str
     role: str
+    roles: tuple[str, ...]
     address: IPv4Address
     power: str
     ready: bool
@@ -107,7 +109,8 @@ def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus) -> Mach
     node_ready = {node.name: node.ready for node in cluster.nodes}
     return MachineLine(
         name=machine.name,
-        role=machine.role.value,
+        role=machine.roles[0].value,
+        roles=tuple(role.value for role in machine.roles),
         address=machine.address,
         power=seen.power.value,
         ready=running and node_ready.get(machine.name, not machine.is_node),

@@ -99,7 +99,7 @@ def init(
     text = first.text().encode()
     spec = load(text, name=str(session.file), versions=known_versions())
     outfile.publish(session.file, text, replace=force)
-    machines = [{"name": entry.name, "role": entry.role} for entry in roster(spec)]
+    machines = [{"name": entry.name, "role": entry.first, "roles": entry.all_roles} for entry in roster(spec)]
     if session.json:
         about = {"name": spec.name, "provider": spec.provider, "lan": spec.network.lan, "machines": machines}
         session.out.document("init", {"file": session.file, **about})

@@ -17,7 +17,7 @@ from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError
 
 if TYPE_CHECKING:
-    from groundplane.spec.model import ClusterSpec, Provider
+    from groundplane.spec.model import Provider
 
 PANEL = "The cluster file"
 ABOUT = "About groundplane and this computer"
@@ -47,14 +47,19 @@ def validate(
             _annotated(session, error)
             raise typer.Exit(exits.USAGE) from None
         raise
-    counts = {role: len(names) for role, names in _machines(spec).items()}
+    from groundplane.spec.addressing import roster
+    from groundplane.spec.roles import Role
+
+    found = roster(spec)
     if session.json:
-        machines = [{"name": name, "role": role} for role, names in _machines(spec).items() for name in names]
+        machines = [{"name": entry.name, "role": entry.first, "roles": entry.all_roles} for entry in found]
         content = {"file": session.file, "valid": True, "name": spec.name, "machines": machines, "problems": ()}
         session.out.document("validate", content)
         return
-    listed = ", ".join(f"{count} {role}" for role, count in counts.items() if count)
-    session.out.say(f"{session.file}: valid: platform {spec.name} ({listed})")
+    numbers = {role: sum(entry.has(role) for entry in found) for role in Role}
+    listed = ", ".join(f"{number} {role.value}" for role, number in numbers.items() if number)
+    shared = f" on {len(found)} machines" if sum(numbers.values()) > len(found) else ""
+    session.out.say(f"{session.file}: valid: platform {spec.name} ({listed}{shared})")
 
 
 def explain(
@@ -205,15 +210,6 @@ def _provider(session: Session) -> Provider:
         session.out.tell(f"{session.out.note.style('warning:', 'warn')} {error}; this looks for what {DEFAULT} needs")
         session.out.tell("  next: groundplane validate")
         return DEFAULT
-
-
-def _machines(spec: ClusterSpec) -> dict[str, list[str]]:
-    from groundplane.spec.addressing import roster
-
-    found: dict[str, list[str]] = {}
-    for entry in roster(spec):
-        found.setdefault(entry.role.value, []).append(entry.name)
-    return found
 
 
 def _annotated(session: Session, error: SpecError) -> None:

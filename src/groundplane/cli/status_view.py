@@ -69,7 +69,7 @@ def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, .
         yield (
             channel.mark(machine.ready),
             channel.style(machine.name, "name"),
-            machine.role,
+            ", ".join(machine.roles),
             str(machine.address),
             machine.power,
             size(machine.memory_used) if machine.memory_used else "",

@@ -6,7 +6,8 @@ Only the gateway has its addresses written down: everybody else asks it, by the 
 from __future__ import annotations
 
 from groundplane.cloudinit.yaml import scalar
-from groundplane.spec.model import Role, Uplink
+from groundplane.spec.model import Uplink
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Lan, Machine, Topology
 
 
@@ -17,8 +18,10 @@ def network_config(topology: Topology, machine: Machine) -> bytes:
     in a container without udev, cloud-init leaves it alone.
     """
     lines = ["version: 2", "ethernets:", *_card(machine)]
-    if machine.role is Role.GATEWAY:
+    if machine.has(Role.GATEWAY):
         lines += _static(topology.lan)
+        if machine.is_node:
+            lines += _to_services(topology)
         if topology.spec.network.uplink:
             lines += _outer(machine, topology.spec.network.uplink)
         # Without an uplink the outer card isn't named: networkd leaves it unmanaged, down and without an address.
@@ -41,6 +44,12 @@ def _static(lan: Lan) -> list[str]:
     if lan.ipv6:
         addresses.append(f'      - "{lan.gateway_ipv6}/{lan.ipv6.prefixlen}"')
     return ["    dhcp4: false", "    dhcp6: false", "    accept-ra: false", "    addresses:", *addresses]
+
+
+def _to_services(topology: Topology) -> list[str]:
+    """A way for what the machine itself sends to Services: kube-proxy turns it to a pod, but only once it has one.
+    Other nodes have their default route for that; the gateway has none, or one that begins at its outer address."""
+    return ["    routes:", f'      - to: "{topology.spec.kubernetes.services}"']
 
 
 def _dhcp(lan: Lan) -> list[str]:

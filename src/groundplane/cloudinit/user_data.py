@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from posixpath import dirname
 
 from groundplane.cloudinit.yaml import content, scalar
+from groundplane.spec.roles import words
 from groundplane.state.derived import (
     MANIFEST,
     SYSCTL_FILE,
@@ -43,7 +44,7 @@ def user_data(topology: Topology, machine: Machine, state: MachineState) -> byte
 def _head(topology: Topology, machine: Machine) -> list[str]:
     return [
         "#cloud-config",
-        f"# First boot of {machine.name}, a {machine.role.value} of platform {topology.name}.",
+        f"# First boot of {machine.name}, a {words(machine.roles)} of platform {topology.name}.",
         "# groundplane makes this from the cluster file: change that one, not this.",
         f"hostname: {scalar(machine.name)}",
         f"fqdn: {scalar(machine.fqdn)}",

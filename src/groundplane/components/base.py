@@ -32,8 +32,42 @@ def no_spare(_: Topology, __: Machine) -> Check | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How a server is asked whether it is well: over HTTPS, and 200 is the answer. ``host`` is the name it is asked by
+    and that its certificate has to bear, signed by the authority of that name and certificate (PEM)."""
+
+    path: str
+    host: str
+    authority: str
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is offered behind the floating address, over TCP: at ``port`` there, by ``servers`` at the same port.
+
+    ``name`` is the service's, ``backend`` what the servers together are called.
+    """
+
+    name: str
+    port: int
+    backend: str
+    servers: tuple[Machine, ...]
+    health: Health
+
+
+Publishing = Callable[[Topology], tuple[Published, ...]]
+
+
+def nothing_published(_: Topology) -> tuple[Published, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """One real component. ``fragment`` returns None for machines it has nothing to do with.
+
+    ``publishes`` says what it offers behind the floating address; whoever brings that about is told by ``catalog``.
 
     ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
     can or need. ``interrupts`` says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a
@@ -48,6 +82,7 @@ class Component:
     spare: Callable[[Topology, Machine], Check | None] = no_spare
     interrupts: Mapping[str, str] = field(default_factory=dict)
     leaving: Callable[[Topology, Machine], tuple[Step, ...]] = no_leaving
+    publishes: Publishing = nothing_published
 
 
 def templates(package_file: str) -> Environment:

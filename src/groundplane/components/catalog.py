@@ -16,17 +16,24 @@ from groundplane.components import (
     registry,
     system,
 )
-from groundplane.components.base import Component
+from groundplane.components.base import Component, Published
+from groundplane.topology.model import Topology
+
+
+def published(topology: Topology) -> tuple[Published, ...]:
+    """What all components together offer behind the floating address."""
+    return tuple(service for component in COMPONENTS for service in component.publishes(topology))
+
 
 COMPONENTS: tuple[Component, ...] = (
     system.COMPONENT,
-    nftables.COMPONENT,
+    nftables.component(published),
     dnsmasq.COMPONENT,
     chrony.COMPONENT,
     registry.COMPONENT,
     qnetd.COMPONENT,
     corosync.COMPONENT,
-    haproxy.COMPONENT,
+    haproxy.component(published),
     pacemaker.COMPONENT,
     containerd.COMPONENT,
     kubeadm.COMPONENT,

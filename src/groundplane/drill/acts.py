@@ -116,7 +116,7 @@ async def api_server_kill(scene: Scene) -> None:
 
 
 async def worker_crash(scene: Scene) -> None:
-    await scene.power_off(scene.topology.workers[0])
+    await scene.power_off(next(machine for machine in scene.topology.workers if len(machine.roles) == 1))
 
 
 async def gateway_crash(scene: Scene) -> None:

@@ -8,6 +8,7 @@ from groundplane.drill import acts
 from groundplane.drill.model import Drill, Need, Promise, Refused
 from groundplane.drill.signs import BALANCER_UNITS, HAPROXY_GONE, MEMBERSHIP, NODE_UNITS, SERVERS
 from groundplane.errors import MachineError, UsageError
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Topology
 
 ALL: Final = "all"
@@ -16,7 +17,7 @@ ALL: Final = "all"
 DRILLS: Final = (
     Drill(
         name="balancer-drain",
-        title="The floating address is moved to the other balancer, as before maintenance",
+        title="The floating address is moved to another balancer, as before maintenance",
         risk="none to speak of: the address moves once",
         promise=Promise(gap=0.2, may_fail=False),
         inject=acts.balancer_drain,
@@ -48,7 +49,7 @@ DRILLS: Final = (
     ),
     Drill(
         name="balancer-partition-peer",
-        title="The balancer with the floating address is cut off from the other one, and from nobody else",
+        title="The balancer with the floating address is cut off from another one, and from nobody else",
         risk="the address may move: the API is away for about two seconds then",
         promise=Promise(gap=4),
         inject=acts.balancer_partition_peer,
@@ -63,7 +64,7 @@ DRILLS: Final = (
         risk="none to speak of: the two balancers are a majority without it",
         promise=Promise(gap=0.5),
         inject=acts.balancer_partition_vote,
-        needs=(Need.STANDBY,),
+        needs=(Need.VOTE,),
         hold=8,
         units=BALANCER_UNITS,
         signs=MEMBERSHIP,
@@ -160,6 +161,7 @@ DRILLS: Final = (
         risk="no new pod can pull an image while it is off",
         promise=Promise(gap=0.5, may_fail=False),
         inject=acts.gateway_crash,
+        needs=(Need.GATEWAY,),
         hold=10,
         units=BALANCER_UNITS,
         during=acts.outliving_the_gateway,
@@ -211,7 +213,9 @@ def lacking(drill: Drill, topology: Topology) -> str:
     has = {
         Need.STANDBY: len(topology.balancers) > 1,
         Need.MAJORITY: len(topology.control_planes) > 2,
-        Need.WORKER: bool(topology.workers),
+        Need.VOTE: topology.third_vote,
+        Need.WORKER: any(machine.roles == (Role.WORKER,) for machine in topology.machines),
+        Need.GATEWAY: topology.gateway.roles == (Role.GATEWAY,),
         Need.CLOCK: topology.traits.own_clock,
         Need.DISK: topology.traits.own_disk,
     }

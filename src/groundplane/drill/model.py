@@ -29,7 +29,9 @@ class Need(StrEnum):
 
     STANDBY = "a second balancer"
     MAJORITY = "three control planes"
-    WORKER = "a worker"
+    VOTE = "two balancers and the gateway's vote"
+    WORKER = "a worker that is nothing else"
+    GATEWAY = "a gateway that is nothing else"
     CLOCK = "a machine with a clock of its own"
     DISK = "a machine with a disk of its own"
 

@@ -9,7 +9,6 @@ from time import monotonic, time
 from typing import Final
 
 from groundplane.components.cluster.kubeconfig import identity
-from groundplane.components.haproxy.fragment import API_PORT
 from groundplane.drill.faults import Ground, Scene
 from groundplane.drill.journal import journals
 from groundplane.drill.measure import judge, measure, moments
@@ -65,7 +64,7 @@ async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
     async with namespace(reach, topology) as objects, Scene(ground, emit) as scene:
         own = str(ground.lan.operator_address)
         administrator = await identity(reach, topology)
-        async with watching(topology, API_PORT, administrator, objects, ground.lan.on_lan, own) as watch:
+        async with watching(topology, topology.api_port, administrator, objects, ground.lan.on_lan, own) as watch:
             with reported(emit, SUBJECT, "watch clients"):
                 await watch.served(since=monotonic(), seconds=STEADY, deadline=COMING_BACK)
             await _break(drill, scene, watch, course, emit)

@@ -17,7 +17,7 @@ from groundplane.cloudinit.seed import Seed
 from groundplane.errors import MachineError
 from groundplane.events import Emit
 from groundplane.software import Program
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import MachineState
 from groundplane.topology.model import Topology, Traits
 from groundplane.transport.base import Transport

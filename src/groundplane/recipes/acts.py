@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
 from groundplane.recipes.looking import departure
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 
 if TYPE_CHECKING:
     from groundplane.design import Design

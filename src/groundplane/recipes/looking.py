@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from groundplane.events import Emit, Progress, reported, silent
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _met(topology: Topology, status: MachineStatus) -> Machine:
     known = status.identity
     return Machine(
         name=status.name,
-        role=known.roles[0] if known else Role.WORKER,
+        roles=known.roles if known else (Role.WORKER,),
         mac=known.mac if known else "",
         address=known.address if known else topology.lan.range.network_address,
         cpus=0,

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from groundplane.rollout.plan import Leaving, Plan
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Step
 from groundplane.topology.model import Machine, Topology
 
@@ -78,13 +78,13 @@ class _Draft:
         return [change_act(machine.name) for machine in machines if machine.name in self.changing]
 
     def gone(self, *, alive: bool, role: Role | None = None) -> list[Leaving]:
-        return [one for one, _ in self.leaving if one.alive is alive and role in (None, one.machine.role)]
+        return [one for one, _ in self.leaving if one.alive is alive and (role is None or one.machine.has(role))]
 
     def boot(self, machine: Machine) -> None:
         gateway = self.topology.gateway
         needs = [] if machine == gateway else [machine_act(gateway.name), *self.changes([gateway])]
         if machine.name in self.fresh:
-            if machine.role is Role.BALANCER:
+            if machine.has(Role.BALANCER):
                 needs += self.changes(self.topology.balancers)
             needs += [remove_act(one.machine.name) for one, _ in self.leaving if one.machine.name == machine.name]
         self.needs[machine_act(machine.name)] = needs
@@ -106,13 +106,14 @@ class _Draft:
         """What a change of ``machine`` waits for of those that go.
 
         A balancer waits until another one is gone: two must never count their votes by different lists. Of a control
-        plane it is told before that one goes, and waits for its early Steps alone.
+        plane it is told before that one goes, and waits for its early Steps alone; those end its Corosync too, where
+        it is a balancer as well.
         """
         needs = []
         for one, steps in self.leaving:
             if one.anew:
                 continue
-            if machine.role is Role.BALANCER and one.machine.role is Role.CONTROL_PLANE:
+            if machine.has(Role.BALANCER) and one.machine.has(Role.CONTROL_PLANE):
                 needs += [step.name for step in steps if step.early]
             else:
                 needs.append(remove_act(one.machine.name))
@@ -122,9 +123,9 @@ class _Draft:
         machine = one.machine
         # Nobody is switched on without a gateway, so its own going waits for nobody.
         standing = [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
-        standing = [] if machine.role is Role.GATEWAY else standing
+        standing = [] if machine.has(Role.GATEWAY) else standing
         told = list(standing)
-        if machine.role is Role.CONTROL_PLANE:
+        if machine.has(Role.CONTROL_PLANE):
             told += [*self.changes(self.topology.balancers), *self._turn(one)]
             if one.alive and not one.anew:
                 told += self._joins(Role.CONTROL_PLANE)

@@ -5,19 +5,17 @@ In which order is said in ``order.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from groundplane.spec.model import Role
+from groundplane.rollout.turns import turns
+from groundplane.spec.roles import Role
 from groundplane.state.change import Action, Change, Findings, Kind, Refused
 from groundplane.topology.model import Machine, Topology
 
 INTERRUPTING: Final = (Action.RESTART, Action.RELOAD, Action.STOP, Action.DISABLE, Action.MASK)
 """What may be felt by whoever uses a unit. A reload of HAProxy isn't felt, and its unit's words say nothing of it."""
-
-WORKERS_AT_ONCE: Final = 0.1
-"""The share of the workers that is worked on at a time; at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +154,12 @@ def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupt
     return Plan(
         batches=tuple(
             tuple(_machine_plan(machine.name, found[machine.name], interrupts) for machine in batch)
-            for batch in _batches(
-                topology, [machine for machine in topology.machines if _differs(found, machine)], seen
+            for batch in turns(
+                topology,
+                [machine for machine in topology.machines if _differs(found, machine)],
+                seen.holder,
+                # Nobody may be sent any more to a control plane that goes.
+                balancers_early=any(one.machine.has(Role.CONTROL_PLANE) and not one.anew for one in seen.leaving),
             )
         ),
         steps=seen.steps,
@@ -165,7 +167,7 @@ def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupt
         births=tuple(
             Birth(
                 machine.name,
-                (machine.role.value,),
+                tuple(role.value for role in machine.roles),
                 str(machine.address),
                 "it is made anew" if machine.name in anew else "it isn't there",
             )
@@ -195,25 +197,3 @@ def _machine_plan(machine: str, found: Found, interrupts: Mapping[str, str]) -> 
     )
     findings = found.findings
     return MachinePlan(machine, findings.changes, findings.refused, interruptions, found.off, found.problem)
-
-
-def _batches(topology: Topology, machines: Sequence[Machine], seen: Seen) -> Iterable[tuple[Machine, ...]]:
-    """The gateway, on which all others lean; workers, a share at a time; control planes one by one; the balancers one
-    by one, the one with the floating address last: by then the other has proven itself.
-
-    Where a control plane goes, the balancers come right after the gateway: nobody may be sent there any more.
-    """
-    of_role: dict[Role, list[Machine]] = {role: [] for role in Role}
-    for machine in machines:
-        of_role[machine.role].append(machine)
-    balancers = [(machine,) for machine in sorted(of_role[Role.BALANCER], key=lambda m: m.name == seen.holder)]
-    forgotten = any(one.machine.role is Role.CONTROL_PLANE and not one.anew for one in seen.leaving)
-    yield from ((machine,) for machine in of_role[Role.GATEWAY])
-    if forgotten:
-        yield from balancers
-    workers, share = of_role[Role.WORKER], max(1, int(len(topology.workers) * WORKERS_AT_ONCE))
-    for begin in range(0, len(workers), share):
-        yield tuple(workers[begin : begin + share])
-    yield from ((machine,) for machine in of_role[Role.CONTROL_PLANE])
-    if not forgotten:
-        yield from balancers

@@ -2,10 +2,10 @@
 
 The rules of the file check the outcome and ``topology`` uses it, so both see the same addresses.
 
-Every role has a stretch of the LAN: the floating address first, then balancers, control planes, workers. A machine
-named as a count would name it (``lb2``, ``cp3``, ``worker7``) has the place of its number there, so machines keep
-their addresses when others come and go. Whoever's place is taken gets the first free address of its role's stretch
-or behind it.
+Every role has a stretch of the LAN (``roles.Place``): the floating address first, then balancers, control planes,
+workers. A machine named as a count would name it (``lb2``, ``cp3``, ``worker7``) has the place of its number there, so
+machines keep their addresses when others come and go. Whoever's place is taken, or whose name has none, gets the first
+free address of its first role's stretch or behind it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
+from typing import Final
 
 from groundplane.errors import SpecError
-from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Network, Role
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Network
+from groundplane.spec.roles import ROLES, Place, Role
 
-NAME_PREFIX = {Role.GATEWAY: "gateway", Role.BALANCER: "lb", Role.CONTROL_PLANE: "cp", Role.WORKER: "worker"}
+_FLOATING: Final = Place(10, 2, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +35,22 @@ class Addressing:
     machines: tuple[IPv4Address, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretches:
-    """Where each role's addresses begin, counted from the range's own address."""
-
-    floating: int
-    balancer: int
-    control_plane: int
-    worker: int
-
-    def of(self, role: Role) -> tuple[int, int | None]:
-        """First offset of the role's stretch, and the first behind it (None: the range's end)."""
-        if role is Role.BALANCER:
-            return self.balancer, self.control_plane
-        return (self.control_plane, self.worker) if role is Role.CONTROL_PLANE else (self.worker, None)
-
-
 def roster(spec: ClusterSpec) -> tuple[MachineEntry, ...]:
-    """Every machine of the file, counts written out: roles in the order of ``Role``, each in the file's order."""
+    """Every machine of the file, counts written out: first roles in the order of ``Role``, each in the file's
+    order."""
     if isinstance(spec.machines, Counts):
-        counts = spec.machines
-        numbers = (
-            (Role.BALANCER, counts.balancer),
-            (Role.CONTROL_PLANE, counts.control_plane),
-            (Role.WORKER, counts.worker),
+        return tuple(
+            MachineEntry(name=ROLES[role].prefix + (str(number) if ROLES[role].place else ""), role=role)
+            for role in Role
+            for number in range(1, spec.machines.of(role) + 1)
         )
-        gateway = MachineEntry(name=NAME_PREFIX[Role.GATEWAY], role=Role.GATEWAY)
-        named = (
-            MachineEntry(name=f"{NAME_PREFIX[role]}{number}", role=role)
-            for role, count in numbers
-            for number in range(1, count + 1)
-        )
-        return (gateway, *named)
     order = {role: place for place, role in enumerate(Role)}
-    return tuple(sorted(spec.machines, key=lambda entry: order[entry.role]))
+    return tuple(sorted(spec.machines, key=lambda entry: order[entry.first]))
 
 
 def gateway_address(spec: ClusterSpec) -> IPv4Address:
     """The gateway's own address where its entry states one, otherwise the LAN's first."""
-    stated = next((entry.address for entry in roster(spec) if entry.role is Role.GATEWAY and entry.address), None)
+    stated = next((entry.address for entry in roster(spec) if entry.has(Role.GATEWAY) and entry.address), None)
     return stated or spec.network.lan[1]
 
 
@@ -87,18 +66,18 @@ def lay_out_addresses(spec: ClusterSpec) -> Addressing:
     """Give every machine an address. Raises ``SpecError`` when the LAN has too few."""
     machines = roster(spec)
     lan, gateway, pool = spec.network.lan, gateway_address(spec), pool_of(spec.network)
-    stretches = _stretches(lan)
+    size = lan.num_addresses
     free = _Free(lan, pool, taken={gateway, *(entry.address for entry in machines if entry.address)})
-    floating = spec.network.floating_address or free.take_at(stretches.floating) or free.take_from(2)
+    floating = spec.network.floating_address or free.take_at(_FLOATING.within(size)) or free.take_from(2)
     free.taken.add(floating)
     addresses = {id(entry): entry.address for entry in machines if entry.address}
-    addresses |= {id(entry): gateway for entry in machines if entry.role is Role.GATEWAY}
-    for entry, place in _places(machines, stretches):
+    addresses |= {id(entry): gateway for entry in machines if entry.has(Role.GATEWAY)}
+    for entry, place in _places(machines, size):
         if id(entry) not in addresses and (address := free.take_at(place)):
             addresses[id(entry)] = address
     for entry in machines:
         if id(entry) not in addresses:
-            addresses[id(entry)] = free.take_from(stretches.of(entry.role)[0])
+            addresses[id(entry)] = free.take_from(_begin(entry.first, size))
     return Addressing(gateway, floating, *pool, tuple(addresses[id(entry)] for entry in machines))
 
 
@@ -120,23 +99,23 @@ def spare_address(
     return None
 
 
-def _stretches(lan: IPv4Network) -> _Stretches:
-    """Fixed by the range alone: were they to follow the number of machines, one more would move all others."""
-    if lan.num_addresses >= 256:
-        return _Stretches(floating=10, balancer=11, control_plane=21, worker=51)
-    if lan.num_addresses >= 32:
-        return _Stretches(floating=2, balancer=3, control_plane=5, worker=14)
-    return _Stretches(floating=2, balancer=3, control_plane=5, worker=8)
+def _begin(role: Role, size: int) -> int:
+    """Where the role's stretch begins. Fixed by the range alone: were it to follow the number of machines, one more
+    would move all others."""
+    place = ROLES[role].place
+    return place.within(size) if place else 1
 
 
-def _places(machines: Iterable[MachineEntry], stretches: _Stretches) -> Iterator[tuple[MachineEntry, int]]:
-    """The machines whose names carry a number of their role, with the offset that number stands for."""
+def _places(machines: Iterable[MachineEntry], size: int) -> Iterator[tuple[MachineEntry, int]]:
+    """The machines whose names carry a number of their first role, with the offset that number stands for."""
+    begins = {role: row.place.within(size) for role, row in ROLES.items() if row.place}
     for entry in machines:
-        match = re.fullmatch(rf"{NAME_PREFIX[entry.role]}([1-9][0-9]{{0,5}})", entry.name)
-        if match is None or entry.role is Role.GATEWAY:
+        match = re.fullmatch(rf"{ROLES[entry.first].prefix}([1-9][0-9]{{0,5}})", entry.name)
+        if match is None or entry.first not in begins:
             continue
-        begin, end = stretches.of(entry.role)
+        begin = begins[entry.first]
         place = begin + int(match[1]) - 1
+        end = min((other for other in begins.values() if other > begin), default=None)
         if end is None or place < end:
             yield entry, place
 

@@ -15,9 +15,10 @@ from pydantic_core import ErrorDetails
 
 from groundplane.spec.addressing import roster
 from groundplane.spec.document import Document
-from groundplane.spec.model import ClusterSpec, Counts, MachineEntry, Role
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry
 from groundplane.spec.problem import MOST, Path, Problem, dotted
 from groundplane.spec.remedy import Fault
+from groundplane.spec.roles import Role
 from groundplane.spec.wording import meant_by, worded
 
 # Stands in ``Draft.left_out`` when an entry of the list of machines is missing: nobody can count them then.
@@ -53,7 +54,7 @@ class Draft:
         """Every machine with its place in the file: its list entry, or the count that asks for it."""
         if isinstance(self.spec.machines, Counts):
             for entry in roster(self.spec):
-                yield ("machines", entry.role.value), entry
+                yield ("machines", entry.first.value), entry
         else:
             for number, entry in zip(self.entries, self.spec.machines, strict=True):
                 yield ("machines", number), entry
@@ -66,22 +67,23 @@ def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int
     faults: tuple[Fault, ...] = ()
     more = 0
     for attempt in range(_ROUNDS):
+        details, spec = [*kept.without_role()], None
         try:
             spec = ClusterSpec.model_validate_json(json.dumps(kept.offered()), strict=True)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=True)
             entries = kept.entries()
-            details = [(kept.path(detail, entries), detail) for detail in found]
-            if attempt == 0:
-                faults, more = _first(document, details)
-            if len(details) > _MANY:
-                # Nobody reads on behind so many: what they are in isn't looked at any further.
-                kept.leave_out_stanzas({path[:1] for path, _ in details})
-            else:
-                for path, detail in details:
-                    kept.leave_out(path, detail)
-        else:
+            details = [*((kept.path(detail, entries), detail) for detail in found), *details]
+        if spec is not None and not details:
             return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), faults, more
+        if attempt == 0:
+            faults, more = _first(document, details)
+        if len(details) > _MANY:
+            # Nobody reads on behind so many: what they are in isn't looked at any further.
+            kept.leave_out_stanzas({path[:1] for path, _ in details})
+        else:
+            for path, detail in details:
+                kept.leave_out(path, detail)
     return None, faults, more
 
 
@@ -143,6 +145,14 @@ class _Kept:
                 place = (place[0], entries[place[1]], *place[2:])
         return place
 
+    def without_role(self) -> Iterator[tuple[Path, ErrorDetails]]:
+        """The machines of the list that have neither `role` nor `roles`: each has to, and the model can't say so."""
+        machines = self.data.get("machines")
+        for number, entry in enumerate(machines if isinstance(machines, list) else ()):
+            if isinstance(entry, dict) and not entry.keys() & {"role", "roles"}:
+                place: Path = ("machines", number, "role")
+                yield place, {"type": "missing", "loc": place, "msg": "", "input": entry}
+
     def leave_out(self, path: Path, detail: ErrorDetails) -> None:
         """Take away what ``detail`` complains of; where a value is missing, what can't be without it."""
         if detail["type"] == "missing":
@@ -156,6 +166,8 @@ class _Kept:
         parent = self._parent(path)
         if isinstance(parent, dict):
             parent.pop(str(path[-1]), None)
+            if path[:1] == ("machines",) and path[-1] in ("role", "roles") and len(path) == 3:
+                self._place_holder((*path[:-1], "role"))
         elif isinstance(parent, list) and isinstance(path[-1], int):
             if path[:-1] == ("machines",):
                 parent[path[-1]] = _GONE
@@ -199,5 +211,5 @@ class _Kept:
         if path[-1] == "name":
             parent["name"] = "unnamed-" + "-".join(str(part) for part in path[:-1] if isinstance(part, int)) + "0"
         else:
-            parent["role"] = Role.WORKER.value
+            parent.setdefault("role", Role.WORKER.value)
             self.left_out.add(ALL_MACHINES)

@@ -139,14 +139,19 @@ def _machines(old: ClusterSpec, new: ClusterSpec) -> Iterator[Edit]:
     for name, machine in after.items():
         was = before.get(name)
         if was is None:
-            yield _edit(f"machines.{name}", "", machine.entry.role.value, f"machines.{machine.entry.role}")
-        elif was.entry.role is not machine.entry.role:  # what else differs follows from that
-            yield _edit(f"machines.{name}.role", was.entry.role.value, machine.entry.role.value, "machines[].role")
+            yield _edit(f"machines.{name}", "", _roles(machine), f"machines.{machine.entry.first}")
+        elif was.entry.all_roles != machine.entry.all_roles:  # what else differs follows from that
+            key = "role" if len(was.entry.all_roles) == len(machine.entry.all_roles) == 1 else "roles"
+            yield _edit(f"machines.{name}.{key}", _roles(was), _roles(machine), f"machines[].{key}")
         else:
             yield from _machine(was, machine, moved=old.network.lan != new.network.lan, renamed=old.name != new.name)
     for name, machine in before.items():
         if name not in after:
-            yield _edit(f"machines.{name}", machine.entry.role.value, "", f"machines.{machine.entry.role}")
+            yield _edit(f"machines.{name}", _roles(machine), "", f"machines.{machine.entry.first}")
+
+
+def _roles(machine: _Machine) -> str:
+    return ", ".join(role.value for role in machine.entry.all_roles)
 
 
 def _by_name(spec: ClusterSpec) -> dict[str, _Machine]:

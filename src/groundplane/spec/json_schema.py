@@ -13,7 +13,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from groundplane.spec.model import ClusterSpec
+from groundplane.spec.roles import Role
 
+# A platform without one of these is none.
+_NEEDED = (Role.GATEWAY, Role.BALANCER, Role.CONTROL_PLANE)
 SHIPPED = Path(__file__).with_name("cluster.schema.json")
 
 
@@ -39,7 +42,21 @@ def schema(versions: Sequence[str]) -> str:
     """The JSON Schema as text, ending in a newline: the same bytes for the same model and Kubernetes ``versions``."""
     whole = ClusterSpec.model_json_schema(by_alias=True, schema_generator=_Schema)
     whole["$defs"]["Kubernetes"]["properties"]["version"]["enum"] = list(versions)
+    whole["$defs"]["MachineEntry"]["oneOf"] = [{"required": ["role"]}, {"required": ["roles"]}]
+    _list_of_machines(whole)["allOf"] = [{"contains": _with_role(role)} for role in _NEEDED]
     return json.dumps(_with_patterns(whole), indent=2, ensure_ascii=False) + "\n"
+
+
+def _list_of_machines(whole: JsonSchemaValue) -> dict[str, object]:
+    forms: list[dict[str, object]] = whole["properties"]["machines"]["oneOf"]
+    return next(form for form in forms if form.get("type") == "array")
+
+
+def _with_role(role: Role) -> dict[str, object]:
+    """A machine that has ``role``, in whichever way it is written."""
+    alone = {"properties": {"role": {"const": role.value}}, "required": ["role"]}
+    among = {"properties": {"roles": {"contains": {"const": role.value}}}, "required": ["roles"]}
+    return {"anyOf": [alone, among]}
 
 
 def _with_patterns(node: object) -> object:

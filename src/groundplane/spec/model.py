@@ -16,6 +16,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from groundplane.software import DEFAULT_VERSION
+from groundplane.spec import roles as tables
+from groundplane.spec.roles import GIB, MIB, ROLES, Needs, by_role, in_order, together
+from groundplane.spec.roles import Role as Role  # part of the file's language, like the stanzas here
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +96,6 @@ class Stanza(BaseModel):
     )
 
 
-class Role(StrEnum):
-    """What a machine is for."""
-
-    GATEWAY = "gateway"
-    BALANCER = "balancer"
-    CONTROL_PLANE = "control-plane"
-    WORKER = "worker"
-
-
 OddNumber = Annotated[
     int,
     Field(json_schema_extra={"enum": [1, 3, 5, 7, 9]}),  # a rule says why the others won't do
@@ -177,11 +171,11 @@ class Standby(StrEnum):
 
 
 class Balancers(Stanza):
-    """The pair in front of the API servers."""
+    """The one, two or three in front of the API servers."""
 
     standby: Standby = Field(
         default=Standby.HOT,
-        description="hot: HAProxy runs on both and takes over at once; cold: on the active one alone",
+        description="hot: HAProxy runs on all and takes over at once; cold: on the active one alone",
     )
     accept_single_point_of_failure: bool = Field(
         default=False, description="allows a platform with one balancer: when it fails, the API is gone"
@@ -207,24 +201,37 @@ class Size(Stanza):
     memory: Memory = Field(description="memory, such as 2GiB")
 
     @property
-    def memory_bytes(self) -> int:
-        """``memory`` in bytes."""
-        number, unit = int(self.memory[:-3]), self.memory[-3:]
-        return number * {"MiB": 2**20, "GiB": 2**30}[unit]
+    def needs(self) -> Needs:
+        """The same in numbers."""
+        return Needs(self.cpus, memory_in_bytes(self.memory))
+
+
+def memory_in_bytes(written: str) -> int:
+    """An amount of memory as the file has it, in bytes."""
+    return int(written[:-3]) * {"MiB": MIB, "GiB": GIB}[written[-3:]]
+
+
+def _written(memory: int) -> str:
+    """Bytes as the file has them."""
+    return f"{memory // GIB}GiB" if memory % GIB == 0 else f"{memory // MIB}MiB"
 
 
 class ServiceSize(Size):
     """What the gateway or a balancer may use."""
 
-    cpus: Processors = Field(default=1, description="processors, fractions allowed where the provider can")
-    memory: Memory = Field(default="512MiB", description="memory, such as 2GiB")
+    cpus: Processors = Field(
+        default=tables.SERVICE.cpus, description="processors, fractions allowed where the provider can"
+    )
+    memory: Memory = Field(default=_written(tables.SERVICE.memory), description="memory, such as 2GiB")
 
 
 class NodeSize(Size):
     """What a control plane or a worker may use."""
 
-    cpus: Processors = Field(default=2, description="processors, fractions allowed where the provider can")
-    memory: Memory = Field(default="3GiB", description="memory, such as 2GiB")
+    cpus: Processors = Field(
+        default=tables.NODE.cpus, description="processors, fractions allowed where the provider can"
+    )
+    memory: Memory = Field(default=_written(tables.NODE.memory), description="memory, such as 2GiB")
 
 
 class OwnSize(Stanza):
@@ -233,30 +240,63 @@ class OwnSize(Stanza):
     cpus: Processors | None = Field(default=None, description="processors; default: as the role's size says")
     memory: Memory | None = Field(default=None, description="memory, such as 2GiB; default: as the role's size says")
 
-    def over(self, usual: Size) -> Size:
+    def over(self, usual: Needs) -> Needs:
         """The whole size: what isn't stated is as ``usual``."""
-        return Size(cpus=self.cpus or usual.cpus, memory=self.memory or usual.memory)
+        return Needs(cpus=self.cpus or usual.cpus, memory=memory_in_bytes(self.memory) if self.memory else usual.memory)
 
 
 class MachineEntry(Stanza):
     """One machine of an explicit list."""
 
     name: HostName = Field(description="its host name")
-    role: Annotated[Role, Kind(" or ".join(Role), "worker")] = Field(description="what it is for")
+    # Exactly one of the next two: ``draft.py`` and a rule see to it.
+    role: Annotated[Role | None, Kind(" or ".join(Role), "worker")] = Field(
+        default=None, description="what it is for; a machine for several things has `roles` instead"
+    )
+    roles: Annotated[tuple[Role, ...] | None, Kind("a list of roles", "[balancer, control-plane, worker]")] = Field(
+        default=None,
+        min_length=1,
+        description="all that it is for, where that is more than one thing: it is named, and placed in the LAN, by the "
+        "first of gateway, balancer, control-plane and worker among them",
+        json_schema_extra={"uniqueItems": True},
+    )
     mac: MacAddress | None = Field(default=None, description="its LAN card; default: made from its name")
     address: Annotated[IPv4Address | None, Kind("an IPv4 address", "10.80.0.61")] = Field(
         default=None, description="its address; default: by role and order"
     )
-    size: OwnSize | None = Field(default=None, description="what it may use; default: the role's size")
+    size: OwnSize | None = Field(
+        default=None,
+        description="what it may use; default: its role's size; for several roles the memory of all together and the "
+        "processors of the greatest",
+    )
+
+    @property
+    def all_roles(self) -> tuple[Role, ...]:
+        """What it is for, in the order of ``Role``, whichever way it is written."""
+        return in_order(self.roles or filter(None, (self.role,)))
+
+    def has(self, *roles: Role) -> bool:
+        """Whether it has any of ``roles``."""
+        return any(role in roles for role in self.all_roles)
+
+    @property
+    def first(self) -> Role:
+        """The role it is named and placed by."""
+        return self.all_roles[0]
 
 
 class Counts(Stanza):
     """Machines by role; names are made from them (cp1, cp2, …)."""
 
     gateway: Literal[1] = Field(default=1, description="the gateway: always one")
-    balancer: int = Field(default=2, ge=1, le=2, description="two, or one where the file accepts it")
+    balancer: int = Field(default=2, ge=1, le=3, description="two or three, or one where the file accepts it")
     control_plane: OddNumber = Field(default=3, ge=1, le=9, description="an odd number, so that a majority exists")
     worker: int = Field(default=2, ge=0, le=1000, description="where ordinary pods run")
+
+    def of(self, role: Role) -> int:
+        """How many machines of ``role`` there are."""
+        number: int = getattr(self, _attribute(role))
+        return number
 
 
 class Sizes(Stanza):
@@ -267,15 +307,24 @@ class Sizes(Stanza):
     control_plane: NodeSize = Field(default=NodeSize(), description="size of each control plane")
     worker: NodeSize = Field(default=NodeSize(), description="size of each worker")
 
-    def of(self, role: Role) -> Size:
-        """The size of a machine of ``role`` whose entry states none."""
-        sizes: dict[Role, Size] = {
-            Role.GATEWAY: self.gateway,
-            Role.BALANCER: self.balancer,
-            Role.CONTROL_PLANE: self.control_plane,
-            Role.WORKER: self.worker,
-        }
-        return sizes[role]
+    def of(self, *roles: Role) -> Needs:
+        """What a machine of ``roles`` gets whose entry states nothing."""
+        return together(self.stanza(role).needs for role in roles)
+
+    def stanza(self, role: Role) -> Size:
+        """The size of a machine that has ``role`` alone."""
+        stated: Size = getattr(self, _attribute(role))
+        return stated
+
+
+def _attribute(role: Role) -> str:
+    return role.value.replace("-", "_")
+
+
+# Sizes and Counts have a key for every role, and a size left out is what the role's row says.
+by_role({role: None for role in Role if {_attribute(role)} <= Sizes.model_fields.keys() & Counts.model_fields.keys()})
+if any(Sizes().of(role) != ROLES[role].usual for role in Role):
+    raise LookupError("a default size isn't what its role's row says")
 
 
 class Provider(StrEnum):
@@ -293,8 +342,8 @@ def _form_of_machines(value: object) -> str | None:
 
 Machines = Annotated[
     Annotated[Counts, Tag("counts")]
-    # A gateway, a balancer and a control plane: rules name the one that is missing, the schema knows the number.
-    | Annotated[tuple[MachineEntry, ...], Field(json_schema_extra={"minItems": 3}), Tag("list")],
+    # What has to be there rules know, and say it in better words; the schema says it to editors (see json_schema.py).
+    | Annotated[tuple[MachineEntry, ...], Tag("list")],
     Discriminator(_form_of_machines),
 ]
 
@@ -306,7 +355,7 @@ class ClusterSpec(Stanza):
     provider: Provider = Field(default=Provider.LAB, description="where machines come from")
     network: Network = Field(default=Network(), description="the LAN all machines share")
     image: Image = Field(default=Image(), description="the base image every machine starts from")
-    balancers: Balancers = Field(default=Balancers(), description="the pair in front of the API servers")
+    balancers: Balancers = Field(default=Balancers(), description="what stands in front of the API servers")
     kubernetes: Kubernetes = Field(default=Kubernetes(), description="the cluster itself")
     machines: Machines = Field(default=Counts(), description="counts by role, or an explicit list of machines")
     sizes: Sizes = Field(default=Sizes(), description="what a machine of each role may use")

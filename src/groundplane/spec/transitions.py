@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 
 
 class Transition(StrEnum):
@@ -145,6 +145,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "machines.worker": _COUNT,
     "machines[].name": _COUNT,
     "machines[].role": _never("a machine is made for its role", _AGAIN),
+    "machines[].roles": _never("a machine is made for its role", _AGAIN),
     "machines[].mac": _never(
         "the gateway knows the machine by its card", f"state `mac: {{old}}` in its entry, or {_AGAIN}"
     ),

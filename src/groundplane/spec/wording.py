@@ -49,6 +49,8 @@ def worded(path: Path, detail: ErrorDetails, raw: str | None, document: Document
     if value is None:
         begin = "" if keys.is_required(path) else "remove the key, or "
         return _example(path, "the value is empty", kind, begin)
+    if detail["type"] == "too_short":
+        return _example(path, "the list is empty", kind)
     if isinstance(value, (dict, list)):
         form = "a mapping" if isinstance(value, dict) else "a list"
         if detail["type"] == "too_long":

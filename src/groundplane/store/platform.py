@@ -186,7 +186,7 @@ class Store:
     def balancer_numbers(self) -> dict[str, int]:
         """Corosync's numbers of the balancers there are, by name, as they were given out."""
         from groundplane.spec.addressing import roster
-        from groundplane.spec.model import Role
+        from groundplane.spec.roles import Role
 
         path = self.folder / NUMBERS
         if (content := read_private(path)) is not None:
@@ -196,7 +196,7 @@ class Store:
                 raise StoreError("is damaged", where=str(path), hint="put it back from a copy") from error
         built = self.remembered_spec()  # by a groundplane that remembered none, and went by their order
         entries = roster(built) if built else ()
-        return {entry.name: place for place, entry in enumerate((e for e in entries if e.role is Role.BALANCER), 1)}
+        return {entry.name: place for place, entry in enumerate((e for e in entries if e.has(Role.BALANCER)), 1)}
 
     def remember_balancer_numbers(self, numbers: Mapping[str, int]) -> None:
         write_private(self._prepared() / NUMBERS, json.dumps(numbers, sort_keys=True).encode() + b"\n")

@@ -44,14 +44,14 @@ def _lan(spec: ClusterSpec, addressing: Addressing) -> Lan:
 
 
 def _machine(spec: ClusterSpec, entry: MachineEntry, mac: str, address: IPv4Address) -> Machine:
-    usual = spec.sizes.of(entry.role)
-    size = entry.size.over(usual) if entry.size else usual
+    usual = spec.sizes.of(*entry.all_roles)
+    needs = entry.size.over(usual) if entry.size else usual
     return Machine(
         name=entry.name,
-        role=entry.role,
+        roles=entry.all_roles,
         mac=mac,
         address=address,
-        cpus=size.cpus,
-        memory=size.memory_bytes,
+        cpus=needs.cpus,
+        memory=needs.memory,
         fqdn=f"{entry.name}.{spec.network.domain}",
     )

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
 
 from groundplane.software import Software
-from groundplane.spec.model import ClusterSpec, Role
+from groundplane.spec.model import ClusterSpec
+from groundplane.spec.roles import ROLES, Role
+
+API_PORT: Final = 6443
+"""kubeadm's own choice, and what every tool expects."""
 
 
 class Secret:
@@ -70,10 +75,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine, fully determined."""
+    """One machine, fully determined. ``roles`` are in the order of ``Role``."""
 
     name: str
-    role: Role
+    roles: tuple[Role, ...]
     mac: str  # lower case, colons
     address: IPv4Address
     cpus: float
@@ -85,7 +90,11 @@ class Machine:
     @property
     def is_node(self) -> bool:
         """Whether it is a Kubernetes node."""
-        return self.role in (Role.CONTROL_PLANE, Role.WORKER)
+        return any(ROLES[role].node for role in self.roles)
+
+    def has(self, *roles: Role) -> bool:
+        """Whether it has any of ``roles``."""
+        return any(role in roles for role in self.roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,8 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything components need to know. Machines are in the file's order (roles in the order of ``Role``)."""
+    """Everything components need to know. Machines are in the file's order (first roles in the order of
+    ``Role``)."""
 
     spec: ClusterSpec
     lan: Lan
@@ -135,7 +145,8 @@ class Topology:
         return self.spec.name
 
     def of_role(self, *roles: Role) -> tuple[Machine, ...]:
-        return tuple(machine for machine in self.machines if machine.role in roles)
+        """The machines that have any of ``roles``."""
+        return tuple(machine for machine in self.machines if machine.has(*roles))
 
     @property
     def gateway(self) -> Machine:
@@ -155,7 +166,12 @@ class Topology:
 
     @property
     def nodes(self) -> tuple[Machine, ...]:
-        return self.of_role(Role.CONTROL_PLANE, Role.WORKER)
+        return tuple(machine for machine in self.machines if machine.is_node)
+
+    @property
+    def third_vote(self) -> bool:
+        """Whether the gateway has a vote among the balancers: two would be equal; of three, two are the majority."""
+        return len(self.balancers) == 2
 
     def machine(self, name: str) -> Machine:
         """Return the machine of that name; KeyError when there is none."""
@@ -168,6 +184,11 @@ class Topology:
     def api_host(self) -> str:
         """DNS name of the floating address."""
         return f"api.{self.lan.domain}"
+
+    @property
+    def api_port(self) -> int:
+        """The TCP port of the API, at the floating address and on every control plane."""
+        return API_PORT
 
     @property
     def registry_host(self) -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from groundplane.errors import StoreError
 from groundplane.spec.addressing import gateway_address, roster
-from groundplane.spec.model import ClusterSpec, Role
+from groundplane.spec.model import ClusterSpec
+from groundplane.spec.roles import Role
 from groundplane.topology.model import KeyPair, Secret, Secrets
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _leaves(spec: ClusterSpec, authority: KeyPair, now: datetime) -> tuple[KeyPa
 
 def _registry_names(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[IPv4Address, ...]]:
     """What the registry is called: its own DNS name, those of the gateway it runs on, and the gateway's address."""
-    gateway = next(entry.name for entry in roster(spec) if entry.role is Role.GATEWAY)
+    gateway = next(entry.name for entry in roster(spec) if entry.has(Role.GATEWAY))
     domain = spec.network.domain
     return (f"registry.{domain}", f"{gateway}.{domain}", gateway), (gateway_address(spec),)
 

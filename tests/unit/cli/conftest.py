@@ -60,8 +60,10 @@ def a_status() -> PlatformStatus:
     return PlatformStatus(
         name="lab",
         machines=(
-            MachineLine("lb1", "balancer", IPv4Address("10.80.0.11"), "running", True, 100 * 2**20, 3.5),
-            MachineLine("cp1", "control-plane", IPv4Address("10.80.0.21"), "running", False, 0, 0.0),
+            MachineLine("lb1", "balancer", ("balancer",), IPv4Address("10.80.0.11"), "running", True, 100 * 2**20, 3.5),
+            MachineLine(
+                "cp1", "control-plane", ("control-plane",), IPv4Address("10.80.0.21"), "running", False, 0, 0.0
+            ),
         ),
         floating_address=IPv4Address("10.80.0.10"),
         floating_holder="lb1",

@@ -133,6 +133,7 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
     assert document["machines"][0] == {
         "name": "lb1",
         "role": "balancer",
+        "roles": ["balancer"],
         "address": "10.80.0.11",
         "power": "running",
         "ready": True,
@@ -345,7 +346,7 @@ def test_valid_files_as_json(gp: Any, tmp_path: Path) -> None:
     document = json.loads(gp("validate", "--json").out)
     assert document["valid"] is True
     assert document["name"] == "demo"
-    assert {"name": "cp1", "role": "control-plane"} in document["machines"]
+    assert {"name": "cp1", "role": "control-plane", "roles": ["control-plane"]} in document["machines"]
 
 
 def test_explain_and_schema(gp: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.cli.output import Channel, Output, columns, duration, plain, seen_width, size
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Secret
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from groundplane.software import DEFAULT_VERSION, software_of
-from groundplane.spec.model import ClusterSpec, Role
+from groundplane.spec.model import ClusterSpec
+from groundplane.spec.roles import Role
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
 MakeTopology = Callable[..., Topology]
@@ -30,11 +31,11 @@ def make_topology() -> MakeTopology:
             spec=ClusterSpec.model_validate({"name": "demo"}),
             lan=Lan(network, "x.internal", hosts[0], hosts[1], IPv4Address(pool[0]), IPv4Address(pool[1])),
             machines=(
-                Machine("gateway", Role.GATEWAY, "02:00:00:00:00:01", hosts[0], 1, 1 << 29, "gateway.x.internal"),
+                Machine("gateway", (Role.GATEWAY,), "02:00:00:00:00:01", hosts[0], 1, 1 << 29, "gateway.x.internal"),
                 *(
                     Machine(
                         f"cp{number}",
-                        Role.CONTROL_PLANE,
+                        (Role.CONTROL_PLANE,),
                         f"02:00:00:00:01:{number:02x}",
                         hosts[number + 1],
                         2,

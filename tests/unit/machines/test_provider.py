@@ -21,7 +21,7 @@ from groundplane.machines.lab.identity import write_identity
 from groundplane.machines.lab.names import Folders
 from groundplane.machines.lab.network import Network
 from groundplane.machines.lab.provider import LabProvider
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import MachineState
 from groundplane.topology.model import Topology
 

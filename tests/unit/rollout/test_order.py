@@ -47,7 +47,10 @@ def before(needs: dict[str, tuple[str, ...]], act: str) -> set[str]:
 
 
 def born(*machines: Machine) -> tuple[Birth, ...]:
-    return tuple(Birth(machine.name, (machine.role.value,), str(machine.address), "new") for machine in machines)
+    return tuple(
+        Birth(machine.name, tuple(role.value for role in machine.roles), str(machine.address), "new")
+        for machine in machines
+    )
 
 
 def changing(*names: str) -> tuple[tuple[MachinePlan, ...], ...]:

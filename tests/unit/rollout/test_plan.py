@@ -33,6 +33,13 @@ def test_balancers_and_control_planes_come_one_by_one_and_the_holder_last() -> N
         ]  # fmt: skip
 
 
+def test_a_machine_of_several_roles_comes_alone_in_the_turn_of_the_most_careful() -> None:
+    three = cases()["three"]
+    everywhere = {machine.name: Found(Findings((EDIT,))) for machine in three.machines}
+    found = plan(three, Seen(everywhere, holder="server2"), interrupts={})
+    assert order(found) == [["server1"], ["server3"], ["server2"]]
+
+
 def test_machines_where_nothing_differs_are_left_out() -> None:
     found = plan(LAB, Seen({**{m.name: Found() for m in LAB.machines}, "cp2": Found(Findings((EDIT,)))}), interrupts={})
     assert order(found) == [["cp2"]]

@@ -146,6 +146,10 @@ def test_schema_says_what_the_model_says() -> None:
     three = [{"name": role, "role": role} for role in ("gateway", "balancer", "control-plane")]
     assert validator.is_valid({"name": "lab", "machines": three})
     assert not validator.is_valid({"name": "lab", "machines": three[:2]})
+    several = {"name": "a", "roles": ["gateway", "balancer", "control-plane"]}
+    assert validator.is_valid({"name": "lab", "machines": [several]})
+    assert not validator.is_valid({"name": "lab", "machines": [{**several, "role": "gateway"}]})
+    assert not validator.is_valid({"name": "lab", "machines": [*three, {"name": "b"}]})
     assert not validator.is_valid({})
     assert not validator.is_valid({"name": "lab", "workers": 2})
     assert not validator.is_valid({"name": "lab", "machines": {"control_plane": 3}})

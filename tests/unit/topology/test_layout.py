@@ -14,7 +14,7 @@ from groundplane.errors import SpecError
 from groundplane.spec import ClusterSpec, load
 from groundplane.spec.addressing import lay_out_addresses
 from groundplane.spec.cards import made_macs
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.topology import KeyPair, Secret, Secrets, Topology, Traits, lay_out
 
 PAIR = KeyPair(b"certificate", Secret(b"key"))
@@ -195,7 +195,7 @@ def _holds(topology: Topology) -> None:
     assert len(set(macs)) == len(macs)
     assert all(re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", mac) and not int(mac[:2], 16) & 1 for mac in macs)
     order = list(Role)
-    places = [order.index(machine.role) for machine in topology.machines]
+    places = [order.index(machine.roles[0]) for machine in topology.machines]
     assert places == sorted(places)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.everywhere import everywhere
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -49,7 +49,7 @@ def follows(topology: Topology, machine: Machine, tracking: str) -> float:
     reference, address, offset, leap = fields[0], fields[1], float(fields[4]), fields[13]
     if leap == "Not synchronised":
         raise NotYet("follows nobody yet")
-    if machine.role is Role.GATEWAY:
+    if machine.has(Role.GATEWAY):
         if reference != _LOCAL:
             raise NotYet(f"should go by its own clock, follows {address or reference}")
     elif address != str(topology.lan.gateway):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Package, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -14,7 +14,7 @@ DROP_IN = "/etc/systemd/system/chrony.service.d/groundplane.conf"
 
 def fragment(topology: Topology, machine: Machine) -> Fragment:
     environment = templates(__file__)
-    served = machine.role is Role.GATEWAY
+    served = machine.has(Role.GATEWAY)
     config = environment.get_template("server.conf.j2" if served else "client.conf.j2").render(
         lan=topology.lan, gateway=topology.gateway, traits=topology.traits
     )

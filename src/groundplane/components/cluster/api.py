@@ -15,7 +15,7 @@ from typing import Any, cast
 from groundplane.components.cluster import paths
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Completed, Reach
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 PATIENCE = 20.0  # seconds for one request
@@ -53,6 +53,12 @@ class Node:
 def kubectl(*arguments: str) -> tuple[str, ...]:
     """The command line of one kubectl request on a control plane."""
     return ("kubectl", f"--kubeconfig={paths.ADMIN}", _REQUEST, *arguments)
+
+
+def api_server(topology: Topology, machine: Machine) -> str:
+    """The URL of a control plane's own API server. It is asked at the machine's address, on the machine itself too:
+    where a balancer shares it, the API server has no other (its loopback neither)."""
+    return f"https://{machine.address}:{topology.api_port}"
 
 
 def loads(text: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ ETCD_ENOUGH = 6 << 30  # its quota of 2 GiB, and as much again for a copy under 
 
 INIT = "/etc/groundplane/kubeadm/init.yaml"
 JOIN = "/etc/groundplane/kubeadm/join.yaml"
+PATCHES = "/etc/groundplane/kubeadm/patches"
 RUN = "/run/groundplane"
 DISCOVERY = f"{RUN}/discovery.conf"
 LOG = f"{RUN}/kubeadm.log"

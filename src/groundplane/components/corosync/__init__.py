@@ -13,7 +13,7 @@ COMPONENT = Component(
     steps=steps,
     checks=checks,
     interrupts={
-        "corosync.service": "it leaves the pair for seconds; the floating address moves if it is here",
+        "corosync.service": "it leaves the others for seconds; the floating address moves if it is here",
         "corosync-qdevice.service": "it does without the third vote for a second",
     },
 )

@@ -32,14 +32,14 @@ def checks(topology: Topology) -> tuple[Check, ...]:
 
 async def _quorate(reach: Reach, topology: Topology) -> str:
     names = tuple(machine.name for machine in topology.balancers)
-    votes = 3 if len(names) > 1 else 1
+    votes = len(names) + topology.third_vote
     for name in names:
         quorum = await seen_by(reach, name)
         if not quorum.quorate or quorum.expected != votes or quorum.total != votes:
             raise NotYet(f"{name}: {quorum}; expected {votes} votes")
         if sorted(quorum.members) != sorted(names):
             raise NotYet(f"{name}: members {', '.join(quorum.members)}; expected {', '.join(names)}")
-        if votes > 1 and not (quorum.vote_alive and quorum.vote_cast):
+        if topology.third_vote and not (quorum.vote_alive and quorum.vote_cast):
             raise NotYet(f"{name}: the gateway's vote isn't counted")
     return f"{', '.join(names)} quorate, {votes} of {votes} votes"
 

@@ -2,7 +2,8 @@
 
 Membership is encrypted and authenticated under a key of this cluster alone. With two balancers the gateway's vote makes
 three, so neither wins by itself and quorum is never ignored; ``two_node`` would do just that and is not used. A lone
-balancer is its own majority and asks nobody, but has all it takes to ask: a second one may come.
+balancer is its own majority, and of three any two are: they ask nobody, but have all it takes to ask, for others may
+come and go.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from groundplane.components.base import templates
 from groundplane.components.corosync import timing
 from groundplane.components.corosync.numbers import numbers
 from groundplane.components.qnetd import nss
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -38,21 +39,16 @@ def fixed(config: str) -> tuple[str, ...]:
     return tuple(match[1] for match in re.finditer(rf"^ *((?:{keys}): .+)$", config, re.MULTILINE))
 
 
-def asks_for_the_vote(topology: Topology) -> bool:
-    """Whether the balancers are no majority by themselves when one of them is gone, and have the gateway decide."""
-    return len(topology.balancers) > 1
-
-
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
     """Return what Corosync adds to ``machine``, None for anything but a balancer."""
-    if machine.role is not Role.BALANCER:
+    if not machine.has(Role.BALANCER):
         return None
     environment = templates(__file__)
     config = environment.get_template("corosync.conf.j2").render(
         topology=topology,
         nodes=[(node_id(topology, balancer), balancer) for balancer in topology.balancers],
         timing=timing,
-        with_vote=asks_for_the_vote(topology),
+        with_vote=topology.third_vote,
     )
     drop_in = environment.get_template("corosync.service.conf.j2").render(fixed=fixed(config))
     drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"
@@ -90,6 +86,6 @@ def _vote(topology: Topology) -> tuple[Resource, ...]:
         File(options_path, options.encode()),
         # Where the other balancer has left, it ends only after Corosync knows that it needs no vote: see steps.py.
         Unit(QDEVICE_UNIT, reads=(CONFIG, PEM_FOLDER, drop_in_path, options_path))
-        if asks_for_the_vote(topology)
+        if topology.third_vote
         else Unit(QDEVICE_UNIT, enabled=False, active=None),
     )

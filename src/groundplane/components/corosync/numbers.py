@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from groundplane.spec.addressing import NAME_PREFIX
-from groundplane.spec.model import Role
+from groundplane.spec.roles import ROLES, Role
 
 
 def numbers(names: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
@@ -37,5 +36,5 @@ def numbers(names: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
 
 def _own(name: str) -> int:
     """The number that a balancer's name carries, 0 for none. Six digits, as with its address."""
-    match = re.fullmatch(rf"{NAME_PREFIX[Role.BALANCER]}([1-9][0-9]{{0,5}})", name)
+    match = re.fullmatch(rf"{ROLES[Role.BALANCER].prefix}([1-9][0-9]{{0,5}})", name)
     return int(match[1]) if match else 0

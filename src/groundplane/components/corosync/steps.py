@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from groundplane.components.corosync.fragment import QDEVICE_UNIT, asks_for_the_vote
+from groundplane.components.corosync.fragment import QDEVICE_UNIT
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
@@ -13,7 +13,7 @@ _RUNNING = ("active", "activating", "reloading", "deactivating")
 
 def steps(topology: Topology) -> tuple[Step, ...]:
     """One for each balancer that does without the vote: ended any sooner it would take the majority with it."""
-    if asks_for_the_vote(topology):
+    if topology.third_vote:
         return ()
     return tuple(_released(machine) for machine in topology.balancers)
 

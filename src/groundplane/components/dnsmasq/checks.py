@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from groundplane.components.dnsmasq.fragment import LEASES
 from groundplane.components.everywhere import everywhere, some
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -22,7 +22,7 @@ def _leases(topology: Topology) -> Check:
     expected = {
         machine.name: (machine.mac, str(machine.address), machine.name)
         for machine in topology.machines
-        if machine.role is not Role.GATEWAY
+        if not machine.has(Role.GATEWAY)
     }
 
     async def probe(reach: Reach) -> str:

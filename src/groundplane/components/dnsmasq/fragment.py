@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import DataFolder, File, Fragment, Package, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -13,14 +13,14 @@ DROP_IN = "/etc/systemd/system/dnsmasq.service.d/groundplane.conf"
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
-    if machine.role is not Role.GATEWAY:
+    if not machine.has(Role.GATEWAY):
         return None
     environment = templates(__file__)
     uplink = topology.spec.network.uplink
     config = environment.get_template("groundplane.conf.j2").render(
         lan=topology.lan,
         gateway=machine,
-        clients=[other for other in topology.machines if other.role is not Role.GATEWAY],
+        clients=[other for other in topology.machines if not other.has(Role.GATEWAY)],
         nameservers=uplink.nameservers if uplink else (),
         leases=LEASES,
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from groundplane.components.dnsmasq.fragment import LEASES
 from groundplane.errors import TransportError
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
@@ -28,7 +28,7 @@ def left_over(text: str, topology: Topology) -> tuple[str, ...]:
     Strangers get addresses of the pool, and theirs are their own affair.
     """
     lan = topology.lan
-    ours = {(machine.mac, machine.address) for machine in topology.machines if machine.role is not Role.GATEWAY}
+    ours = {(machine.mac, machine.address) for machine in topology.machines if not machine.has(Role.GATEWAY)}
     found = []
     for match in filter(None, map(_LEASE.match, text.splitlines())):
         mac, address = match[1], IPv4Address(match[2])
@@ -40,7 +40,7 @@ def left_over(text: str, topology: Topology) -> tuple[str, ...]:
 def unknown(text: str, topology: Topology) -> tuple[Machine, ...]:
     """The machines whose lease dnsmasq doesn't know, as its file tells."""
     found = {(match[1], match[2]) for match in filter(None, map(_LEASE.match, text.splitlines()))}
-    clients = (machine for machine in topology.machines if machine.role is not Role.GATEWAY)
+    clients = (machine for machine in topology.machines if not machine.has(Role.GATEWAY))
     return tuple(machine for machine in clients if (machine.mac, str(machine.address)) not in found)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from groundplane.components.cluster.api import kubectl
+from groundplane.components.cluster.api import api_server, kubectl
 from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
 from groundplane.errors import TransportError
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -18,22 +18,22 @@ def spare(topology: Topology, machine: Machine) -> Check | None:
     """The check that a majority of etcd stands without ``machine``; None for machines that hold no vote in it, and
     for a lone control plane, whose absence nobody can make up for."""
     others = tuple(other for other in topology.control_planes if other != machine)
-    if machine.role is not Role.CONTROL_PLANE or not others:
+    if not machine.has(Role.CONTROL_PLANE) or not others:
         return None
     return Check(
-        name=f"spare:{machine.name}",
+        name=f"spare-etcd:{machine.name}",
         title=f"etcd has a majority and the API answers without {machine.name}",
         deadline=RECOVERY,
         remedy="mend the control planes that don't answer first; `groundplane status` shows them",
-        probe=lambda reach: _majority(reach, others, len(topology.control_planes) // 2 + 1),
+        probe=lambda reach: _majority(reach, topology, others, len(topology.control_planes) // 2 + 1),
     )
 
 
-async def _majority(reach: Reach, others: tuple[Machine, ...], needed: int) -> str:
+async def _majority(reach: Reach, topology: Topology, others: tuple[Machine, ...], needed: int) -> str:
     async def well(machine: Machine) -> str:
         try:
             await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health"), timeout=20)
-            server = f"--server=https://{machine.address}:6443"
+            server = f"--server={api_server(topology, machine)}"
             await reach.run(machine.name, kubectl(server, "get", "--raw=/readyz"), timeout=20)
         except TransportError:
             return ""

@@ -6,6 +6,7 @@ from groundplane.components.base import templates
 from groundplane.components.cluster.api import ask, kubectl
 from groundplane.components.cluster.names import INIT
 from groundplane.errors import TransportError
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Topology
 
@@ -22,6 +23,7 @@ def manifest(topology: Topology) -> bytes:
         .render(
             pods=topology.spec.kubernetes.pods,
             image=topology.software.flannel_image,
+            by_address=any(node.has(Role.BALANCER) for node in topology.nodes),
             interfaces=dict.fromkeys(machine.interface for machine in topology.nodes),
         )
         .encode()

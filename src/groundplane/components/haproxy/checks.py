@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from groundplane.components.base import Published, Publishing
 from groundplane.components.everywhere import everywhere
-from groundplane.components.haproxy.fragment import ADMIN_SOCKET, API_PORT, BACKEND
+from groundplane.components.haproxy.fragment import ADMIN_SOCKET
 from groundplane.components.haproxy.stats import Server, servers
 from groundplane.components.pacemaker.status import holder
 from groundplane.spec.model import Standby
@@ -13,14 +14,14 @@ from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
-def checks(topology: Topology) -> tuple[Check, ...]:
+def checks(published: Publishing, topology: Topology) -> tuple[Check, ...]:
     return (
         Check(
             name="haproxy-backends",
             title="HAProxy sees every API server ready, over verified TLS",
             deadline=RECOVERY,
             remedy="ask the API server named for /readyz?verbose; see `journalctl -u haproxy` on the balancer",
-            probe=lambda reach: _backends(reach, topology),
+            probe=lambda reach: _backends(reach, topology, published(topology)),
         ),
         Check(
             name="api-reachable",
@@ -32,22 +33,27 @@ def checks(topology: Topology) -> tuple[Check, ...]:
     )
 
 
-async def _backends(reach: Reach, topology: Topology) -> str:
-    expected = {machine.name for machine in topology.control_planes}
+async def _backends(reach: Reach, topology: Topology, services: tuple[Published, ...]) -> str:
     running = await _expected_balancers(reach, topology)
     for balancer in running:
-        seen = await view(reach, balancer)
-        if {server.name for server in seen} != expected:
-            raise NotYet(f"{balancer.name} balances {', '.join(server.name for server in seen) or 'nothing'}")
-        down = [f"{server.name} {server.status} ({server.check})" for server in seen if not server.up]
-        if down:
-            raise NotYet(f"{balancer.name} sees {', '.join(down)}")
+        seen = await view(reach, balancer, services)
+        for service in services:
+            _all_up(balancer, service, seen[service.backend])
     names = ", ".join(balancer.name for balancer in running)
-    return f"{names}: {len(expected)} API servers up on port {API_PORT}"
+    ups = ", ".join(f"{len(service.servers)} {service.backend} up on port {service.port}" for service in services)
+    return f"{names}: {ups}"
+
+
+def _all_up(balancer: Machine, service: Published, seen: tuple[Server, ...]) -> None:
+    if {server.name for server in seen} != {machine.name for machine in service.servers}:
+        raise NotYet(f"{balancer.name} balances {', '.join(server.name for server in seen) or 'nothing'}")
+    down = [f"{server.name} {server.status} ({server.check})" for server in seen if not server.up]
+    if down:
+        raise NotYet(f"{balancer.name} sees {', '.join(down)}")
 
 
 async def _reachable(reach: Reach, topology: Topology) -> str:
-    url = f"https://{topology.api_host}:{API_PORT}/readyz"
+    url = f"https://{topology.api_host}:{topology.api_port}/readyz"
 
     async def ask(machine: Machine) -> None:
         # Not every machine keeps the cluster's authority: it comes along, on standard input.
@@ -64,12 +70,12 @@ async def _reachable(reach: Reach, topology: Topology) -> str:
     return f"{await everywhere(topology.machines, ask)} machines reach {url}"
 
 
-async def view(reach: Reach, balancer: Machine) -> tuple[Server, ...]:
-    """How ``balancer``'s HAProxy sees the API servers. Raises ``TransportError`` when it doesn't run."""
+async def view(reach: Reach, balancer: Machine, services: tuple[Published, ...]) -> dict[str, tuple[Server, ...]]:
+    """How ``balancer``'s HAProxy sees the servers of each backend. Raises ``TransportError`` when it doesn't run."""
     answer = await reach.run(
         balancer.name, ["socat", "-t", "5", "-", f"UNIX-CONNECT:{ADMIN_SOCKET}"], stdin=b"show stat\n", timeout=15
     )
-    return servers(answer.text, BACKEND)
+    return {service.backend: servers(answer.text, service.backend) for service in services}
 
 
 async def _expected_balancers(reach: Reach, topology: Topology) -> tuple[Machine, ...]:

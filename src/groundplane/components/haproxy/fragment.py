@@ -4,39 +4,42 @@ The API's connections pass through untouched: only the API servers end TLS, so c
 private key lies on a balancer. HAProxy listens on every address of the machine rather than on the floating one, so a
 standby has its socket open before the address arrives and taking over costs no bind; what it serves on its own
 address is what it would serve on the floating one.
+
+Where the machine itself serves what is published, as a control plane that is a balancer too, its own address is that
+server's, and HAProxy has the floating one alone. It then binds it before it is there (``transparent``, a bind option of
+HAProxy's): the socket is open all the time here too, and no other program may bind what isn't the machine's.
 """
 
 from __future__ import annotations
 
-from groundplane.components.base import templates
-from groundplane.spec.model import Role
+from groundplane.components.base import Published, Publishing, templates
+from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Package, Unit
 from groundplane.topology.model import Machine, Topology
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
-KUBERNETES_CA = "/etc/haproxy/kubernetes-ca.pem"
 ADMIN_SOCKET = "/run/haproxy/admin.sock"
 HEALTH_PORT = 8405  # loopback only; Pacemaker's agent asks there
 HEALTH_PATH = "/healthz"
-API_PORT = 6443
-BACKEND = "kube-apiserver"
 UNIT = "haproxy.service"
 
 
-def fragment(topology: Topology, machine: Machine) -> Fragment | None:
+def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fragment | None:
     """Return what HAProxy adds to ``machine``, None for anything but a balancer."""
-    if machine.role is not Role.BALANCER:
+    if not machine.has(Role.BALANCER):
         return None
     environment = templates(__file__)
+    services = published(topology)
+    authorities = {
+        authority_path(service): File(authority_path(service), service.health.certificate) for service in services
+    }
     config = environment.get_template("haproxy.cfg.j2").render(
         topology=topology,
         threads=max(1, int(machine.cpus)),
         admin_socket=ADMIN_SOCKET,
-        api_port=API_PORT,
-        backend=BACKEND,
+        services=[(service, bind(topology, machine, service), authority_path(service)) for service in services],
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
-        kubernetes_ca=KUBERNETES_CA,
     )
     drop_in = environment.get_template("haproxy.service.conf.j2").render()
     return Fragment(
@@ -45,8 +48,20 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             Package("haproxy"),
             Package("socat"),  # the check asks the statistics socket with it
             File(CONFIG, config.encode(), check=("haproxy", "-c", "-f", "{}")),
-            File(KUBERNETES_CA, topology.secrets.kubernetes_ca.certificate),
+            *authorities.values(),
             File("/etc/systemd/system/haproxy.service.d/groundplane.conf", drop_in.encode()),
-            Unit(UNIT, enabled=False, active=None, reads=(CONFIG, KUBERNETES_CA), reloads=True),
+            Unit(UNIT, enabled=False, active=None, reads=(CONFIG, *authorities), reloads=True),
         ),
     )
+
+
+def bind(topology: Topology, machine: Machine, service: Published) -> str:
+    """Where HAProxy listens on ``machine`` for ``service``."""
+    if machine in service.servers:
+        return f"{topology.lan.floating}:{service.port} transparent"
+    return f":{service.port}"
+
+
+def authority_path(service: Published) -> str:
+    """Where a balancer keeps the authority that ``service``'s servers are verified with."""
+    return f"/etc/haproxy/{service.health.authority}.pem"

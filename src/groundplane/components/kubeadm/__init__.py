@@ -8,6 +8,7 @@ from groundplane.components.etcd.spare import spare
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.kubeadm.fragment import fragment
 from groundplane.components.kubeadm.leaving import leaving
+from groundplane.components.kubeadm.publishing import publishes
 from groundplane.components.kubeadm.steps import steps
 from groundplane.components.kubelet.fragment import INTERRUPTS
 
@@ -19,4 +20,5 @@ COMPONENT = Component(
     spare=spare,
     interrupts=INTERRUPTS,
     leaving=leaving,
+    publishes=publishes,
 )

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from groundplane.components.base import templates
 from groundplane.components.cluster import paths
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
 Arguments = tuple[tuple[str, str], ...]
@@ -129,10 +129,12 @@ def ignored_checks(topology: Topology, machine: Machine) -> tuple[str, ...]:
     would with swap, cgroups and the kernel's configuration (``SystemVerification``).
     """
     ignored = []
-    if machine.role is Role.CONTROL_PLANE and machine.memory < MINIMUM_MEMORY:
+    if machine.has(Role.CONTROL_PLANE) and machine.memory < MINIMUM_MEMORY:
         ignored.append("Mem")
-    if machine.role is Role.CONTROL_PLANE and (machine.cpus < MINIMUM_CPUS or not topology.traits.own_kernel):
+    if machine.has(Role.CONTROL_PLANE) and (machine.cpus < MINIMUM_CPUS or not topology.traits.own_kernel):
         ignored.append("NumCPU")
+    if shares_port(machine):
+        ignored.append(f"Port-{topology.api_port}")  # HAProxy has it, at the floating address
     if not topology.traits.own_kernel:
         ignored += ["Swap", "SystemVerification"]
     return tuple(ignored)
@@ -141,11 +143,23 @@ def ignored_checks(topology: Topology, machine: Machine) -> tuple[str, ...]:
 def taints(topology: Topology, machine: Machine) -> tuple[str, ...] | None:
     """Keys of the NoSchedule taints a node registers with; None: kubeadm's default for its kind.
 
-    Without workers the control planes run ordinary pods too.
+    A control plane that is a worker too runs ordinary pods. Without workers all control planes do.
     """
-    if machine.role is Role.CONTROL_PLANE:
-        return (paths.CONTROL_PLANE_LABEL,) if topology.workers else ()
+    if machine.has(Role.CONTROL_PLANE):
+        return (paths.CONTROL_PLANE_LABEL,) if topology.workers and not machine.has(Role.WORKER) else ()
     return None
+
+
+def shares_port(machine: Machine) -> bool:
+    """Whether an API server and HAProxy share the machine, and the API's port on it: then each has but one address,
+    the API server the machine's, HAProxy the floating one."""
+    return machine.has(Role.CONTROL_PLANE) and machine.has(Role.BALANCER)
+
+
+def apiserver_patch(machine: Machine) -> bytes:
+    """What differs in the API server's static pod where it shares the machine with HAProxy: a JSON patch (RFC 6902) to
+    what kubeadm writes. The configuration itself is the whole cluster's and can't name one machine's address."""
+    return _TEMPLATES.get_template("kube-apiserver.json.j2").render(address=machine.address).encode()
 
 
 def _render(name: str, topology: Topology, machine: Machine) -> bytes:
@@ -155,8 +169,10 @@ def _render(name: str, topology: Topology, machine: Machine) -> bytes:
         software=topology.software,
         traits=topology.traits,
         machine=machine,
-        control_plane=machine.role is Role.CONTROL_PLANE,
+        control_plane=machine.has(Role.CONTROL_PLANE),
         api_host=topology.api_host,
+        api_port=topology.api_port,
+        patches=paths.PATCHES if shares_port(machine) else "",
         api_config=paths.API_CONFIG,
         cri_socket=paths.CRI_SOCKET,
         discovery=paths.DISCOVERY,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import api_server
 from groundplane.state.step import Completed, Reach
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 
 _FAULTS = "faults"
 
@@ -19,6 +20,7 @@ _STEADY = 8
 # standard input, for a worker's own copy is as old as its join.
 # An authority without its key came with a join; those we bring have theirs.
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
+# The first argument is the URL of the machine's own API server.
 _SCRIPT = f"""
 authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
 said() {{ printf '%s\\n' "$both"; }}
@@ -51,7 +53,7 @@ systemctl show --property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic ku
     END {{ exit !(v["ActiveState"] == "active" &&
                 (v["NRestarts"] == 0 || now - v["ActiveEnterTimestampMonotonic"] / 1e6 > {_STEADY})) }}' && echo kubelet
 case "$(systemctl is-active {paths.UNIT})" in active|activating|deactivating) echo kubeadm ;; esac
-[ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 \\
+[ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server="$1" \\
   --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && echo api
 exit 0
 """
@@ -89,10 +91,11 @@ class Facts:
         return not (begun or self.manifests or self.etcd or self.kubelet)
 
 
-async def look(reach: Reach, topology: Topology, machine: str) -> Facts:
+async def look(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """Look at ``machine``; a TransportError when it can't be reached."""
     authority = topology.secrets.kubernetes_ca.certificate
-    return parse(await reach.run(machine, ("sh", "-c", _SCRIPT), stdin=authority, timeout=30))
+    argv = ("sh", "-c", _SCRIPT, "look", api_server(topology, machine))
+    return parse(await reach.run(machine.name, argv, stdin=authority, timeout=30))
 
 
 def parse(answer: Completed) -> Facts:

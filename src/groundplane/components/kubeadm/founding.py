@@ -12,14 +12,14 @@ from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import revoke
 from groundplane.errors import ConditionTimeout, StepError, TransportError
 from groundplane.state.step import Reach
-from groundplane.topology.model import Machine, Topology
+from groundplane.topology.model import API_PORT, Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 INIT_DEADLINE = 420.0
 REVIVAL_DEADLINE = 120.0  # seconds a control plane that was whole gets to start its static pods
 
 # What `kubeadm init` finds in its way when it goes on with what an interrupted one began.
-_RESUMING = "DirAvailable--var-lib-etcd,Port-2379,Port-2380,Port-6443,Port-10250,Port-10257,Port-10259"
+_RESUMING = f"DirAvailable--var-lib-etcd,Port-2379,Port-2380,Port-{API_PORT},Port-10250,Port-10257,Port-10259"
 
 _TOKEN_UNSAID = "--skip-token-print"  # its words are kept in a file
 
@@ -57,8 +57,8 @@ async def initialise(reach: Reach, topology: Topology) -> None:
     """
     facts = await _look_at_all(reach, topology)
     if any(seen.kubeadm for seen in facts.values()):
-        for name in facts:
-            await idle(reach, topology, name, deadline=INIT_DEADLINE)
+        for one in topology.control_planes:
+            await idle(reach, topology, one, deadline=INIT_DEADLINE)
         if await any_control_plane(reach, topology) is not None and await initialised(reach, topology):
             return
         facts = await _look_at_all(reach, topology)
@@ -105,7 +105,7 @@ async def _look_at_all(reach: Reach, topology: Topology) -> dict[str, Facts]:
 
 async def _look_surely(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     try:
-        return await look(reach, topology, machine.name)
+        return await look(reach, topology, machine)
     except TransportError as error:
         raise StepError(
             "whether a cluster exists already can't be told while a control plane doesn't answer",
@@ -143,13 +143,13 @@ async def _finish_standing(reach: Reach, topology: Topology) -> None:
 
 async def floating_answers(reach: Reach, topology: Topology, machine: Machine) -> None:
     """kubeadm talks to its own new API server through the floating address: a balancer must listen there."""
-    argv = ("timeout", "3", "bash", "-c", f"exec 3<>/dev/tcp/{topology.api_host}/6443")
+    argv = ("timeout", "3", "bash", "-c", f"exec 3<>/dev/tcp/{topology.api_host}/{topology.api_port}")
 
     async def probe() -> None:
         await reach.run(machine.name, argv, timeout=10)
 
     await wait_until(
-        f"{topology.api_host}:6443 accepts connections",
+        f"{topology.api_host}:{topology.api_port} accepts connections",
         probe,
         deadline=90,
         every=0.5,

@@ -10,7 +10,7 @@ from groundplane.components.cluster import paths
 from groundplane.components.etcd import fragment as etcd
 from groundplane.components.kubeadm import config
 from groundplane.components.kubelet import fragment as kubelet
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import Artifact, Directory, File, Fragment, Package, Resource
 from groundplane.topology.model import KeyPair, Machine, Topology
 
@@ -30,7 +30,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
         File(paths.JOIN, config.join_configuration(topology, machine), mode=0o600),
         *kubelet.resources(topology, machine),
     ]
-    if machine.role is Role.CONTROL_PLANE:
+    if machine.has(Role.CONTROL_PLANE):
         resources += _control_plane(topology, machine)
     return Fragment("kubeadm", tuple(resources))
 
@@ -51,7 +51,15 @@ def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
         File(f"{paths.API_CONFIG}/authentication.yaml", config.authentication(), mode=0o600),
         File(f"{paths.API_CONFIG}/encryption.yaml", config.encryption(topology), mode=0o600, secret=True),
         File(paths.INIT, config.init_configuration(topology, machine), mode=0o600),
+        *_patches(machine),
     ]
+
+
+def _patches(machine: Machine) -> tuple[File, ...]:
+    """What kubeadm changes of the static pods it makes on this machine."""
+    if not config.shares_port(machine):
+        return ()
+    return (File(f"{paths.PATCHES}/kube-apiserver+json.json", config.apiserver_patch(machine), mode=0o600),)
 
 
 def _authority(name: str, pair: KeyPair) -> tuple[File, File]:

@@ -42,6 +42,6 @@ def step(topology: Topology, machine: Machine) -> Step:
         why="fetch the images of a control plane while others are at work",
         probe=probe,
         act=act,
-        needs_machines=(topology.gateway.name, machine.name),
+        needs_machines=tuple(dict.fromkeys((topology.gateway.name, machine.name))),
         deadline=DEADLINE,
     )

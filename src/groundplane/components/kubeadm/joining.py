@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
 from groundplane.components.etcd.members import Member, etcd_members, member_of, remove_member, settled
+from groundplane.components.kubeadm.config import taints
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.founding import floating_answers
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import discovery
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet.identity import forget
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
@@ -58,12 +59,22 @@ async def join_control_plane(reach: Reach, topology: Topology, machine: Machine)
     await settled(reach, topology)
 
 
+def labelled_worker(machine: Machine, known: Mapping[str, Node]) -> bool:
+    """Whether the cluster shows ``machine`` as a worker."""
+    node = known.get(machine.name)
+    return node is not None and paths.WORKER_LABEL in node.labels
+
+
+async def label_worker(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Have the cluster show ``machine`` as a worker."""
+    await _label(reach, topology, machine, f"{paths.WORKER_LABEL}=")
+
+
 def is_worker(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
     """Whether ``machine`` is a registered worker that runs with its own credentials."""
     if not (facts.identity and facts.kubelet) or facts.bootstrap:
         return False
-    node = known.get(machine.name)
-    return node is not None and paths.WORKER_LABEL in node.labels
+    return labelled_worker(machine, known)
 
 
 async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> None:
@@ -81,15 +92,15 @@ async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> Non
         async with discovery(reach, topology, machine):
             await kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", deadline=JOIN_DEADLINE)
     await _registered(reach, topology, machine)
-    await _label(reach, topology, machine, f"{paths.WORKER_LABEL}=")
+    await label_worker(reach, topology, machine)
 
 
 async def _settled_facts(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """What the machine knows once no kubeadm of an earlier run goes on there."""
-    facts = await look(reach, topology, machine.name)
+    facts = await look(reach, topology, machine)
     if facts.kubeadm:
-        await idle(reach, topology, machine.name, deadline=JOIN_DEADLINE)
-        facts = await look(reach, topology, machine.name)
+        await idle(reach, topology, machine, deadline=JOIN_DEADLINE)
+        facts = await look(reach, topology, machine)
     return facts
 
 
@@ -120,12 +131,11 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
         f"{paths.CONTROL_PLANE_LABEL}=",
         "node.kubernetes.io/exclude-from-external-load-balancers=",
     )
-    if topology.workers:
-        taint = f"{paths.CONTROL_PLANE_LABEL}:NoSchedule"
-        await ask(reach, topology, kubectl("taint", "nodes", machine.name, taint, "--overwrite"))
+    for key in taints(topology, machine) or ():
+        await ask(reach, topology, kubectl("taint", "nodes", machine.name, f"{key}:NoSchedule", "--overwrite"))
 
     async def api() -> None:
-        if not (await look(reach, topology, machine.name)).api:
+        if not (await look(reach, topology, machine)).api:
             raise NotYet("its API server isn't ready")
 
     await wait_until(
@@ -140,7 +150,7 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
 
 async def _let_rotate(reach: Reach, topology: Topology, machine: Machine) -> None:
     """Have the kubelet's kubeconfig name the certificate it renews, where it holds one that would end with its year."""
-    if (await look(reach, topology, machine.name)).embedded:
+    if (await look(reach, topology, machine)).embedded:
         phase = ("init", "phase", "kubelet-finalize", "enable-client-cert-rotation")
         await kubeadm(reach, machine.name, *phase, f"--config={paths.INIT}", deadline=60)
 
@@ -189,7 +199,7 @@ async def _clear(reach: Reach, machine: Machine, *, etcd: bool) -> None:
         timeout=120,
     )
     remove = [*paths.DERIVED, *([f"{paths.ETCD_DATA}/*"] if etcd else [])]
-    if machine.role is Role.WORKER:
+    if not machine.has(Role.CONTROL_PLANE):
         remove.append(f"{paths.PKI}/ca.crt")
     await reach.run(machine.name, ("sh", "-c", f"rm -rf {' '.join(remove)}"))
     await forget(reach, machine, POD_NETWORK)

@@ -22,7 +22,7 @@ from groundplane.components.etcd.members import (
     remove_member,
 )
 from groundplane.errors import StepError, TransportError
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
@@ -42,7 +42,7 @@ def leaving(topology: Topology, machine: Machine) -> tuple[Step, ...]:
     """The Steps by which ``machine`` leaves the cluster of ``topology``, which doesn't have it any more."""
     if not machine.is_node:
         return ()
-    if machine.role is not Role.CONTROL_PLANE:
+    if not machine.has(Role.CONTROL_PLANE):
         return (_drain(topology, machine), _forget(topology, machine))
     return (
         _drain(topology, machine),

@@ -10,12 +10,12 @@ from typing import Any
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, parse_answers
-from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads
+from groundplane.components.cluster.api import any_control_plane, api_server, ask, kubectl, loads
 from groundplane.components.cluster.api import nodes as cluster_nodes
 from groundplane.components.kubeadm.status import certificates as all_certificates
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet
 
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -29,9 +29,10 @@ SHUT_PATHS = (
     "/api/v1/namespaces/kube-public/configmaps/cluster-info",
 )
 RENEW_BEFORE = timedelta(days=30)
-# A request the audit policy records, to this machine's own API server; then a log that was written to since.
+# A request the audit policy records, to the machine's own API server (its URL is given); then a log that was written to
+# since.
 _AUDIT = f"""
-kubectl --kubeconfig={paths.ADMIN} --server=https://127.0.0.1:6443 --request-timeout=10s \\
+kubectl --kubeconfig={paths.ADMIN} --server="$1" --request-timeout=10s \\
   get --raw=/api/v1/namespaces/default >/dev/null || exit 1
 find /var/log/kubernetes/audit -name '*.log' -size +0 -newermt '30 seconds ago'
 """
@@ -108,13 +109,14 @@ async def certificates(reach: Reach, topology: Topology) -> str:
 async def audit(reach: Reach, topology: Topology) -> str:
     """Every API server writes down a request made just now."""
 
-    async def one(name: str) -> str:
+    async def one(machine: Machine) -> str:
+        argv = ("sh", "-c", _AUDIT, "audit", api_server(topology, machine))
         try:
-            return "" if (await reach.run(name, ("sh", "-c", _AUDIT), timeout=20)).text else name
+            return "" if (await reach.run(machine.name, argv, timeout=20)).text else machine.name
         except TransportError:
-            return name
+            return machine.name
 
-    without = [name for name in await asyncio.gather(*(one(cp.name) for cp in topology.control_planes)) if name]
+    without = [name for name in await asyncio.gather(*map(one, topology.control_planes)) if name]
     if without:
         raise NotYet(f"a request made just now is in no audit log on {', '.join(without)}")
     return f"{len(topology.control_planes)} audit logs are being written"
@@ -140,6 +142,7 @@ async def as_stranger(reach: Reach, topology: Topology) -> tuple[Answer, ...]:
         raise NotYet("no control plane answers for the cluster")
     wanted = {
         "authority": f"{paths.PKI}/ca.crt",
+        "port": topology.api_port,
         "apis": [*(str(cp.address) for cp in topology.control_planes), str(topology.lan.floating)],
         "kubelets": [str(node.address) for node in topology.nodes],
         "open": OPEN_PATHS,

@@ -12,7 +12,7 @@ from groundplane.components.cluster import paths
 from groundplane.components.kubeadm.facts import look
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
@@ -23,7 +23,7 @@ def redact(text: str) -> str:
     return _TOKEN.sub("***", text)
 
 
-async def idle(reach: Reach, topology: Topology, machine: str, *, deadline: float) -> bool:
+async def idle(reach: Reach, topology: Topology, machine: Machine, *, deadline: float) -> bool:
     """Wait until no kubeadm of an earlier run goes on; return whether one did."""
     met = False
 
@@ -38,8 +38,8 @@ async def idle(reach: Reach, topology: Topology, machine: str, *, deadline: floa
         probe,
         deadline=deadline,
         every=1,
-        where=machine,
-        hint=f"`systemctl status {paths.UNIT}` on {machine} shows what it does",
+        where=machine.name,
+        hint=f"`systemctl status {paths.UNIT}` on {machine.name} shows what it does",
     )
     return met
 

@@ -19,6 +19,7 @@ from groundplane.components.kubelet import steps as kubelet
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet import steps as podnet
 from groundplane.errors import StepError
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
@@ -31,9 +32,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         nodes=Shared(lambda reach: nodes(reach, topology)),
         members=Shared(lambda reach: etcd_members(reach, topology)),
         requests=Shared(lambda reach: serving.pending(reach, topology)),
-        facts={
-            machine.name: Shared(partial(look, topology=topology, machine=machine.name)) for machine in topology.nodes
-        },
+        facts={machine.name: Shared(partial(look, topology=topology, machine=machine)) for machine in topology.nodes},
     )
     found = [images.step(topology, machine) for machine in topology.control_planes]
     found.append(_init(topology))
@@ -41,7 +40,10 @@ def steps(topology: Topology) -> tuple[Step, ...]:
     for machine in topology.control_planes:
         found.append(_join_control_plane(topology, machine, previous, cluster))
         previous = join_name(machine)
-    found += [_join_worker(topology, machine, cluster) for machine in topology.workers]
+    for machine in topology.workers:
+        # A machine joins once: as a control plane, if it is one.
+        join = _show_worker if machine.has(Role.CONTROL_PLANE) else _join_worker
+        found.append(join(topology, machine, cluster))
     found += [
         kubelet.step(topology, machine, partial(_certified, cluster.facts[machine.name]), cluster.requests)
         for machine in topology.nodes
@@ -88,7 +90,7 @@ def _init(topology: Topology) -> Step:
         probe=probe,
         act=act,
         needs_machines=tuple(
-            machine.name for machine in (topology.gateway, *topology.balancers, *topology.control_planes)
+            dict.fromkeys(machine.name for machine in (topology.gateway, *topology.balancers, *topology.control_planes))
         ),
         deadline=founding.INIT_DEADLINE + founding.REVIVAL_DEADLINE + 180,
     )
@@ -147,6 +149,28 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         needs_machines=(machine.name,),
         deadline=joining.JOIN_DEADLINE * 2 + 120,
         instead=instead,
+    )
+
+
+def _show_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
+    async def probe(reach: Reach) -> bool:
+        try:
+            return joining.labelled_worker(machine, await cluster.nodes(reach))
+        except StepError:
+            return False
+
+    async def act(reach: Reach) -> None:
+        await joining.label_worker(reach, topology, machine)
+
+    return Step(
+        name=f"worker:{machine.name}",
+        machine=machine.name,
+        why="show that the control plane is a worker too, where ordinary pods run",
+        probe=probe,
+        act=act,
+        needs=(join_name(machine),),
+        needs_machines=(machine.name,),
+        deadline=60,
     )
 
 

@@ -104,7 +104,7 @@ kind: Config
 clusters:
   - name: "{topology.name}"
     cluster:
-      server: "https://{topology.api_host}:6443"
+      server: "https://{topology.api_host}:{topology.api_port}"
       certificate-authority-data: {authority}
 contexts:
   - name: join

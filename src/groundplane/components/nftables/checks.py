@@ -38,8 +38,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
 
 
 def _gateway_serves(topology: Topology) -> Check:
-    # A lone balancer needs nobody to decide between two.
-    services = (*_SERVICES, _VOTE) if len(topology.balancers) > 1 else _SERVICES
+    services = (*_SERVICES, _VOTE) if topology.third_vote else _SERVICES
 
     async def probe(reach: Reach) -> str:
         listening = sockets((await reach.run(topology.gateway.name, _LISTENING, timeout=10)).text)
@@ -72,6 +71,8 @@ def _outer_side_silent(topology: Topology) -> Check:
     gateway, card = topology.gateway.name, topology.gateway.outer_interface
     uplink = topology.spec.network.uplink
     outer_address = str(uplink.address.ip) if uplink else ""
+    # A kubelet or HAProxy listens on every card, and a pod may: the packet filter keeps the outer side from them.
+    shared = len(topology.gateway.roles) > 1
 
     async def probe(reach: Reach) -> str:
         chain = await reach.run(gateway, ["nft", "list", "chain", "inet", TABLE, "input"], timeout=10, check=False)
@@ -83,7 +84,9 @@ def _outer_side_silent(topology: Topology) -> Check:
         exposed = [
             str(socket)
             for socket in listening
-            if socket.device == card or socket.address == outer_address or (socket.everywhere and not _harmless(socket))
+            if socket.device == card
+            or socket.address == outer_address
+            or (socket.everywhere and not shared and not _harmless(socket))
         ]
         if exposed:
             raise NotYet(f"listens on the outer side: {some(exposed)}")

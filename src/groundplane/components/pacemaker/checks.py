@@ -3,12 +3,14 @@ Pacemaker names."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from groundplane.components.pacemaker.status import ClusterView, seen_by
 from groundplane.spec.model import Standby
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
-from groundplane.topology.model import Topology
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
@@ -35,14 +37,25 @@ def checks(topology: Topology) -> tuple[Check, ...]:
 
 
 async def answering(reach: Reach, topology: Topology) -> tuple[str, ...]:
-    """The MAC addresses that answer for the floating address on the LAN, asked from the gateway, each once, sorted.
+    """The MAC addresses that answer for the floating address on the LAN, each once, sorted.
 
-    ``-b`` keeps broadcasting: asking the first one alone from then on would hide a second.
+    The gateway asks. Where it is a balancer itself a second machine asks too, for nobody answers its own question; and
+    where there is but one machine, whether the address is on its card is all that can be asked.
     """
     address = str(topology.lan.floating)
-    argv = ["arping", "-b", "-c", "3", "-w", "3", "-I", topology.gateway.interface, address]
-    answer = await reach.run(topology.gateway.name, argv, timeout=20, check=False)
-    return macs(answer.text)
+    if len(topology.machines) == 1:
+        only = topology.gateway
+        show = ["ip", "-oneline", "-4", "address", "show", "dev", only.interface, "to", f"{address}/32"]
+        return (only.mac,) if (await reach.run(only.name, show, timeout=20)).text else ()
+    asking = topology.machines[:2] if topology.gateway.has(Role.BALANCER) else (topology.gateway,)
+    answers = await asyncio.gather(*(_arping(reach, machine, address) for machine in asking))
+    return macs("\n".join(answers))
+
+
+async def _arping(reach: Reach, machine: Machine, address: str) -> str:
+    # ``-b`` keeps broadcasting: asking the first one alone from then on would hide a second.
+    argv = ["arping", "-b", "-c", "3", "-w", "3", "-I", machine.interface, address]
+    return (await reach.run(machine.name, argv, timeout=20, check=False)).text
 
 
 def macs(text: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from groundplane.components.corosync.fragment import node_id
 from groundplane.components.haproxy.fragment import HEALTH_PATH, HEALTH_PORT
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from groundplane.errors import StateError
-from groundplane.spec.model import Role, Standby
+from groundplane.spec.model import Standby
+from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Package, Resource, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -28,7 +29,8 @@ LEASE_UNIT = "groundplane-lease.service"
 LEASE_ARMED = "/run/groundplane-lease/armed"
 LEASE_LEAVING = "/run/groundplane-lease/leaving"
 # Ends before another balancer can hold the address: that one may have had its last token up to HOLD before this one.
-LEASE = timing.SOONEST_TAKEOVER - 2 * timing.HOLD
+# With three balancers it could be longer, but then it would change, and be too long for a while when one comes or goes.
+LEASE = timing.soonest_takeover(2) - 2 * timing.HOLD
 UNIT = "pacemaker.service"
 HAPROXY_ATTRIBUTE = "haproxy-answers"
 """The node attribute that our resource agent sets where HAProxy runs."""
@@ -42,7 +44,7 @@ NEWEST_FEATURES = (3, 20, 0)
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
     """Return what Pacemaker adds to ``machine``, None for anything but a balancer."""
-    if machine.role is not Role.BALANCER:
+    if not machine.has(Role.BALANCER):
         return None
     environment = templates(__file__)
     drop_in_path = f"/etc/systemd/system/{UNIT}.d/groundplane.conf"

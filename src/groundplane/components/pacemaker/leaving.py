@@ -12,7 +12,7 @@ from groundplane.components.corosync.fragment import UNIT as COROSYNC_UNIT
 from groundplane.components.pacemaker.fragment import LEASE_UNIT, UNIT
 from groundplane.components.pacemaker.living import PATIENCE, SETTLE, Living, living, settled
 from groundplane.errors import StepError, TransportError, Unreachable
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet
@@ -26,7 +26,7 @@ def leaving(topology: Topology, machine: Machine) -> tuple[Step, ...]:
 
     None for the last one: nobody is left who could take over.
     """
-    if machine.role is not Role.BALANCER or not topology.balancers:
+    if not machine.has(Role.BALANCER) or not topology.balancers:
         return ()
     away = _away(topology, machine)
     return (away, _ended(topology, machine, after=away.name))

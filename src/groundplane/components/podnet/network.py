@@ -30,6 +30,11 @@ class PodNetwork:
     lease: tuple[str, ...]
 
     @property
+    def cards(self) -> tuple[str, ...]:
+        """The network cards of a node at which its pods' traffic comes in."""
+        return self.bridge, self.overlay
+
+    @property
     def shown_by(self) -> str:
         """The command that shows its pods, in backquotes."""
         return f"`kubectl -n {self.namespace} get pods -o wide`"

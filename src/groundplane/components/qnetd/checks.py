@@ -11,7 +11,7 @@ from groundplane.verify.condition import NotYet
 
 
 def checks(topology: Topology) -> tuple[Check, ...]:
-    if len(topology.balancers) < 2:
+    if not topology.third_vote:
         return ()
     return (
         Check(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from groundplane.components.base import templates
 from groundplane.components.qnetd import nss
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Package, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -20,10 +20,10 @@ UNIT = "corosync-qnetd.service"
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
     """Return what the vote adds to ``machine``: None but for the gateway.
 
-    It is given there for a lone balancer too, which doesn't ask: when one of two leaves, it must not be gone before the
-    other has stopped counting on it, and when a second one comes it must be there before both count on it.
+    It is given there for a lone balancer and for three too, who don't ask: when one of two leaves, it must not be gone
+    before the other has stopped counting on it, and when there are two again it must be there before both count on it.
     """
-    if machine.role is not Role.GATEWAY:
+    if not machine.has(Role.GATEWAY):
         return None
     environment = templates(__file__)
     drop_in = environment.get_template("corosync-qnetd.service.conf.j2").render(

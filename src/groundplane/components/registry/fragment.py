@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import Artifact, File, Fragment, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -16,7 +16,7 @@ STORAGE = "/srv/registry"
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
-    if machine.role is not Role.GATEWAY:
+    if not machine.has(Role.GATEWAY):
         return None
     environment = templates(__file__)
     values = {

@@ -16,9 +16,9 @@ from groundplane.machines.lab.containers import confine
 from groundplane.machines.lab.hierarchy import Cgroups, Limits
 from groundplane.machines.lab.names import FORWARDER, NAMESPACES, Folders, Names
 from groundplane.store.files import write_private
+from groundplane.topology.model import API_PORT
 
 LOOPBACK: Final = "127.0.0.1"
-API_PORT: Final = 6443
 _START: Final = 'for file in $1; do echo 0 >"$file" || exit 1; done; shift; exec setsid --fork "$@"'
 
 

@@ -7,13 +7,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from groundplane.machines.base import Identity
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.store.files import read_private, write_private
 from groundplane.topology.model import Machine
 
 
 def identity_of(machine: Machine) -> Identity:
-    return Identity(machine.name, (machine.role,), machine.mac, machine.address)
+    return Identity(machine.name, machine.roles, machine.mac, machine.address)
 
 
 def write_identity(path: Path, identity: Identity) -> None:

@@ -22,7 +22,7 @@ from groundplane.image.removal import read_mounts
 from groundplane.machines.lab.command import Runner, run
 from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, bridge_mac, mounted, outer_mac, port
 from groundplane.spec.addressing import spare_address
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
 
@@ -53,7 +53,7 @@ class Link:
 def cards(topology: Topology, machine: Machine) -> tuple[Card, ...]:
     """The cards a machine has: one on the LAN, and the gateway's second one on the outer bridge."""
     lan = Card(machine.interface, machine.mac, LAN)
-    if machine.role is not Role.GATEWAY:
+    if not machine.has(Role.GATEWAY):
         return (lan,)
     return (lan, Card(machine.outer_interface, outer_mac(topology.name, machine.name), WAN))
 

@@ -5,7 +5,7 @@
     await lab.ensure("gateway", Blueprint(state, seed))     # any number at once, the gateway first
     await lab.wait_ready("gateway", deadline=60)
     await lab.transport.run("gateway", ("ip", "address"))
-    lab.on_lan(("curl", "-k", "https://10.80.0.10:6443/readyz"))  # argv to run from the lab's own address
+    lab.on_lan(("curl", "-k", f"https://{topology.lan.floating}:{topology.api_port}"))  # from the lab's own address
     await lab.stop("gateway", force=True)                   # a power cut
     await lab.destroy()
 
@@ -40,15 +40,13 @@ from groundplane.machines.lab.names import FORWARDER, NAMESPACES, Folders, Names
 from groundplane.machines.lab.network import Network, operator_address
 from groundplane.machines.lab.nspawn import Container
 from groundplane.machines.lab.readiness import wait_ready
-from groundplane.spec.model import Role
+from groundplane.spec.roles import ROLES
 from groundplane.store.files import private_folder
 from groundplane.store.home import state_of
 from groundplane.topology.model import Machine, Topology
 from groundplane.transport.nspawn import Leader, NspawnTransport
 
 PLATFORM: Final = "platform"
-PROMPT: Final = (Role.GATEWAY, Role.BALANCER)
-"""Roles that decide who holds the floating address: a busy computer must not look to them like a dead machine."""
 _NSPAWN_RUN: Final = Path("/run/systemd/nspawn")
 
 
@@ -296,7 +294,8 @@ class LabProvider:
 
 
 def _limits(machine: Machine) -> Limits:
-    return Limits(machine.cpus, machine.memory, prompt=machine.role in PROMPT)
+    # A busy computer must not look like a dead machine to those who decide who holds the floating address.
+    return Limits(machine.cpus, machine.memory, prompt=any(ROLES[role].prompt for role in machine.roles))
 
 
 def _taken(other: Path) -> MachineError:

@@ -14,7 +14,7 @@ from groundplane.machines.lab.command import Runner, run
 from groundplane.machines.lab.identity import identity_of, read_identity, write_identity
 from groundplane.machines.lab.names import Folders, machine_id
 from groundplane.machines.lab.nspawn import Bind
-from groundplane.spec.model import Role
+from groundplane.spec.roles import Role
 from groundplane.state.model import DataFolder
 from groundplane.store.files import private_folder, write_private
 from groundplane.topology.model import Machine
@@ -92,7 +92,7 @@ async def binds(
             source.mkdir(parents=True)
             source.chmod(data.mode)
         found.append(Bind(source, data.path))
-    if machine.role is Role.GATEWAY:
+    if machine.has(Role.GATEWAY):
         found.append(Bind(trees.registry.resolve(), REGISTRY, read_only=True))
     return tuple(found)
 

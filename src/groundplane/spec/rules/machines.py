@@ -8,12 +8,13 @@ from ipaddress import IPv4Address
 from itertools import count, islice
 
 from groundplane.errors import SpecError
-from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, spare_address
+from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, spare_address
 from groundplane.spec.draft import ALL_MACHINES, Draft
-from groundplane.spec.model import Counts, Role, Size
+from groundplane.spec.model import Counts, MachineEntry
 from groundplane.spec.problem import Path
 from groundplane.spec.providers import OPERATOR_ON_LAN
 from groundplane.spec.remedy import Edit, Edits, Remedy, write
+from groundplane.spec.roles import MIB, ROLES, Needs, Role, in_order, least, words
 from groundplane.spec.rules.finding import Finding
 from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, free_address, in_pool, not_a_host_of
 
@@ -22,15 +23,6 @@ MACHINES: Path = ("machines",)
 # Names the gateway's DNS gives to something else, and those every /etc/hosts has.
 RESERVED = ("api", "registry", "localhost", "ip6-localhost", "ip6-loopback")
 
-_MIB = 2**20
-# Chosen, not measured: with less, a role's own services leave no room for anything they carry.
-LEAST_MEMORY = {
-    Role.GATEWAY: 256 * _MIB,
-    Role.BALANCER: 256 * _MIB,
-    Role.CONTROL_PLANE: 1536 * _MIB,
-    Role.WORKER: 768 * _MIB,
-}
-LEAST_CPUS = {Role.GATEWAY: 0.1, Role.BALANCER: 0.1, Role.CONTROL_PLANE: 0.5, Role.WORKER: 0.25}
 MOST_MEMORY = 2**44
 # What dnsmasq makes of these words among a host's settings: a lease's length, or that the host is to be ignored.
 _LEASE_TIME = re.compile(r"[0-9]+[smhdw]|infinite|ignore")
@@ -41,7 +33,7 @@ def names_are_host_names(draft: Draft) -> Iterator[Finding]:
     named: list[tuple[Path, str, str]] = [(("name",), draft.spec.name, "lab")]
     if not isinstance(draft.spec.machines, Counts):
         examples = {role: _unused(draft, role) for role in Role}
-        named.extend(((*path, "name"), entry.name, examples[entry.role]) for path, entry in draft.machines())
+        named.extend(((*path, "name"), entry.name, examples[entry.first]) for path, entry in draft.machines())
     for path, name, example in named:
         if not draft.knows(path):
             continue
@@ -103,18 +95,18 @@ def addresses_are_free(draft: Draft) -> Iterator[Finding]:
     lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
     gateway, free = gateway_address(draft.spec), free_address(draft)
 
-    def in_unfit_pool(address: IPv4Address, role: Role) -> bool:
+    def in_unfit_pool(address: IPv4Address, entry: MachineEntry) -> bool:
         """A stated pool around the gateway is told at the pool."""
-        told_there = role is Role.GATEWAY and draft.states(POOL)
+        told_there = entry.has(Role.GATEWAY) and draft.states(POOL)
         return draft.knows(POOL) and first <= address <= last and not told_there
 
-    stated = [((*path, "address"), entry.address, entry.role) for path, entry in draft.machines() if entry.address]
-    for path, address, role in stated:
+    stated = [((*path, "address"), entry.address, entry) for path, entry in draft.machines() if entry.address]
+    for path, address, entry in stated:
         if (reason := not_a_host_of(lan, address)) is not None:
             yield Finding(path, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
-        elif in_unfit_pool(address, role):
+        elif in_unfit_pool(address, entry):
             yield Finding(path, *in_pool(draft, address, first, last))
-        elif draft.knows(ALL_MACHINES) and address == gateway and role is not Role.GATEWAY:
+        elif draft.knows(ALL_MACHINES) and address == gateway and not entry.has(Role.GATEWAY):
             yield Finding(path, f"{address} is the gateway's address", "take another", remedies=_taking(path, free))
     for path, taken, before in _repeated((path, address) for path, address, _ in stated):
         if taken != gateway:
@@ -127,7 +119,7 @@ def _taking(path: Path, free: IPv4Address | None) -> tuple[Remedy, ...]:
 
 
 def _number(draft: Draft, role: Role) -> int:
-    return sum(entry.role is role for _, entry in draft.machines())
+    return sum(entry.has(role) for _, entry in draft.machines())
 
 
 def roles_are_filled(draft: Draft) -> Iterator[Finding]:
@@ -135,14 +127,14 @@ def roles_are_filled(draft: Draft) -> Iterator[Finding]:
     if isinstance(draft.spec.machines, Counts) or not draft.knows(MACHINES):
         return
     complete = draft.knows(ALL_MACHINES)
-    gateways = [path for path, entry in draft.machines() if entry.role is Role.GATEWAY]
+    gateways = [path for path, entry in draft.machines() if entry.has(Role.GATEWAY)]
     if complete and not gateways:
         remedies = _added(draft, Role.GATEWAY, "add one", 1)
         yield Finding(MACHINES, "no machine is the gateway", "add one", at_key=True, remedies=remedies)
     for path in gateways[1:]:
         line = draft.document.place(gateways[0])[0]
         message = f"this is a second gateway, the first is in line {line}"
-        yield Finding((*path, "role"), message, "one platform has one gateway: give it another role")
+        yield Finding(_role_place(draft, path), message, "one platform has one gateway: give it another role")
     if complete and not _number(draft, Role.CONTROL_PLANE):
         remedies = _added(draft, Role.CONTROL_PLANE, "add one, or three", 3)
         yield Finding(MACHINES, "no machine is a control plane", "add one, or three", at_key=True, remedies=remedies)
@@ -151,11 +143,46 @@ def roles_are_filled(draft: Draft) -> Iterator[Finding]:
         yield Finding(MACHINES, "no machine is a balancer", "add two", at_key=True, remedies=remedies)
 
 
+def _role_place(draft: Draft, machine: Path) -> Path:
+    """Where an entry of the list says what it is for."""
+    several = (*machine, "roles")
+    return several if draft.states(several) else (*machine, "role")
+
+
 def _place_of(draft: Draft, role: Role) -> Path:
     """Where the number of a role's machines is decided: its count, or the last entry of that role."""
     if isinstance(draft.spec.machines, Counts):
         return ("machines", role.value)
-    return [(*path, "role") for path, entry in draft.machines() if entry.role is role][-1]
+    return [_role_place(draft, path) for path, entry in draft.machines() if entry.has(role)][-1]
+
+
+def roles_are_said_once(draft: Draft) -> Iterator[Finding]:
+    if isinstance(draft.spec.machines, Counts):
+        return
+    for path, entry in draft.machines():
+        several = (*path, "roles")
+        if entry.roles is None or not draft.knows(several):
+            continue
+        if entry.role is not None:
+            instead = "keep one of them: `role` for one role, `roles` for several"
+            yield Finding(several, "`role` and `roles` both say what it is for", instead, at_key=True)
+        if len(in_order(entry.roles)) < len(entry.roles):
+            once = in_order(entry.roles)
+            remedies = (write(several, [role.value for role in once], f"name each role once: [{', '.join(once)}]"),)
+            yield Finding(several, "a role is there twice", "name each role once", remedies=remedies)
+
+
+def the_vote_is_a_third(draft: Draft) -> Iterator[Finding]:
+    """The one pair of roles that can't always share a machine."""
+    if not draft.knows(ALL_MACHINES, ("machines", "balancer")) or _number(draft, Role.BALANCER) != 2:
+        return
+    for path, entry in draft.machines():
+        if entry.has(Role.GATEWAY) and entry.has(Role.BALANCER):
+            yield Finding(
+                _role_place(draft, path),
+                "the gateway is one of two balancers: its vote decides between the two, and would be gone with it",
+                "take three balancers, who need no such vote, or two that aren't the gateway",
+            )
 
 
 def control_planes_are_odd(draft: Draft) -> Iterator[Finding]:
@@ -169,23 +196,26 @@ def control_planes_are_odd(draft: Draft) -> Iterator[Finding]:
         # etcd's majority of 4 is 3: the fourth member adds a machine that may fail and none that may be missing.
         message = f"{number} control planes survive no more failures than {number - 1}"
         words = f"take an odd number: {number - 1} or {number + 1}"
-        remedies = (Remedy(words, (_one_more(draft, path), _one_less(draft, path))),)
+        remedies = (
+            Remedy(words, (_one_more(draft, path, Role.CONTROL_PLANE), _one_less(draft, path, Role.CONTROL_PLANE))),
+        )
         yield Finding(path, message, "take an odd number", remedies=remedies)
 
 
-def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
+def balancers_are_few(draft: Draft) -> Iterator[Finding]:
     number = _number(draft, Role.BALANCER)
     accepted = ("balancers", "accept-single-point-of-failure")
     if not number or not draft.knows(ALL_MACHINES, ("machines", "balancer"), accepted):
         return
     path = _place_of(draft, Role.BALANCER)
-    if number > 2:
-        yield Finding(path, f"{number} balancers: the floating address moves between two", "keep two")
+    if number > 3:
+        # Corosync's token goes round all of them, so each one more makes finding a dead one slower.
+        yield Finding(path, f"{number} balancers: of more than three each only makes a takeover slower", "keep three")
     elif number == 1 and not draft.spec.balancers.accept_single_point_of_failure:
         acceptance = "accept it: `balancers: {accept-single-point-of-failure: true}`"
         accepts = ((accepted, True),)
         remedies = (
-            Remedy(f"take two, or {acceptance}", (_one_more(draft, path), accepts)),
+            Remedy(f"take two, or {acceptance}", (_one_more(draft, path, Role.BALANCER), accepts)),
             Remedy(acceptance, (accepts,)),
         )
         yield Finding(path, "with one balancer the API is gone when it fails", "take two", remedies=remedies)
@@ -194,35 +224,35 @@ def balancers_are_a_pair(draft: Draft) -> Iterator[Finding]:
 def sizes_suffice(draft: Draft) -> Iterator[Finding]:
     for role in Role:
         path: Path = ("sizes", role.value)
-        size = draft.spec.sizes.of(role)
+        size = draft.spec.sizes.stanza(role)
         if draft.knows(path):
-            yield from _unfit_memory(path, size, role)
-            yield from _unfit_cpus(path, size, role)
+            yield from _unfit_memory(path, size.memory, size.needs, (role,))
+            yield from _unfit_cpus(path, size.needs, (role,))
     for place, entry in draft.machines():
-        if entry.size is None or not draft.knows((*place, "role")):
+        if entry.size is None or not draft.knows((*place, "role"), (*place, "roles")):
             continue
-        size = entry.size.over(draft.spec.sizes.of(entry.role))
+        needs = entry.size.over(draft.spec.sizes.of(*entry.all_roles))
         # What the role's size says is told there.
         if entry.size.memory is not None:
-            yield from _unfit_memory((*place, "size"), size, entry.role)
+            yield from _unfit_memory((*place, "size"), entry.size.memory, needs, entry.all_roles)
         if entry.size.cpus is not None:
-            yield from _unfit_cpus((*place, "size"), size, entry.role)
+            yield from _unfit_cpus((*place, "size"), needs, entry.all_roles)
 
 
-def _unfit_memory(path: Path, size: Size, role: Role) -> Iterator[Finding]:
-    if size.memory_bytes < LEAST_MEMORY[role]:
-        least = f"{LEAST_MEMORY[role] // _MIB}MiB"
-        message = f"{size.memory} is too little memory for a {role.value}"
-        remedies = (write((*path, "memory"), least, f"write at least {least}"),)
+def _unfit_memory(path: Path, written: str, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Finding]:
+    if needs.memory < least(roles).memory:
+        enough = f"{least(roles).memory // MIB}MiB"
+        message = f"{written} is too little memory for a {words(roles)}"
+        remedies = (write((*path, "memory"), enough, f"write at least {enough}"),)
         yield Finding((*path, "memory"), message, "write more", remedies=remedies)
-    elif size.memory_bytes > MOST_MEMORY:
-        yield Finding((*path, "memory"), f"{size.memory} is more than any machine has", "mind the unit: MiB or GiB")
+    elif needs.memory > MOST_MEMORY:
+        yield Finding((*path, "memory"), f"{written} is more than any machine has", "mind the unit: MiB or GiB")
 
 
-def _unfit_cpus(path: Path, size: Size, role: Role) -> Iterator[Finding]:
-    if size.cpus < LEAST_CPUS[role]:
-        message = f"{size.cpus:g} processors are too few for a {role.value}"
-        remedies = (write((*path, "cpus"), LEAST_CPUS[role], f"write at least {LEAST_CPUS[role]:g}"),)
+def _unfit_cpus(path: Path, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Finding]:
+    if needs.cpus < least(roles).cpus:
+        message = f"{needs.cpus:g} processors are too few for a {words(roles)}"
+        remedies = (write((*path, "cpus"), least(roles).cpus, f"write at least {least(roles).cpus:g}"),)
         yield Finding((*path, "cpus"), message, "write more", remedies=remedies)
 
 
@@ -261,9 +291,9 @@ def _wider(draft: Draft) -> tuple[Remedy, ...]:
 def _unused(draft: Draft, role: Role) -> str:
     """A name that a machine of ``role`` may have and none has."""
     taken = {entry.name for _, entry in draft.machines()}
-    if role is Role.GATEWAY and NAME_PREFIX[role] not in taken:
-        return NAME_PREFIX[role]
-    return next(name for number in count(1) if (name := f"{NAME_PREFIX[role]}{number}") not in taken)
+    if role is Role.GATEWAY and ROLES[role].prefix not in taken:
+        return ROLES[role].prefix
+    return next(name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
 
 
 def _another(path: Path, example: str) -> tuple[Remedy, ...]:
@@ -273,11 +303,11 @@ def _another(path: Path, example: str) -> tuple[Remedy, ...]:
 def _entry(draft: Draft, role: Role, more: int = 0) -> tuple[Edit, str]:
     """A machine of ``role`` behind the last of the list, ``more`` behind that, and how to write it."""
     taken = {entry.name for _, entry in draft.machines()}
-    names = (f"{NAME_PREFIX[role]}{number}" for number in count(1))
+    names = (f"{ROLES[role].prefix}{number}" for number in count(1))
     free = [name for name in islice(names, len(taken) + more + 1) if name not in taken]
     listed = draft.document.data.get("machines")
     place = (len(listed) if isinstance(listed, list) else 0) + more
-    name = NAME_PREFIX[role] if role is Role.GATEWAY and NAME_PREFIX[role] not in taken else free[more]
+    name = ROLES[role].prefix if role is Role.GATEWAY and ROLES[role].prefix not in taken else free[more]
     return ((*MACHINES, place), {"name": name, "role": role.value}), f"{{name: {name}, role: {role.value}}}"
 
 
@@ -286,15 +316,18 @@ def _added(draft: Draft, role: Role, words: str, number: int) -> tuple[Remedy, .
     return (Remedy(f"{words}: {added[0][1]}", (tuple(edit for edit, _ in added),)),)
 
 
-def _one_more(draft: Draft, path: Path) -> Edits:
+def _one_more(draft: Draft, path: Path, role: Role) -> Edits:
     """One more machine of the role whose number is decided at ``path``."""
     if isinstance(draft.spec.machines, Counts):
-        return ((path, _number(draft, Role(str(path[-1]))) + 1),)
-    role = next(entry.role for place, entry in draft.machines() if place == path[:-1])
+        return ((path, _number(draft, role) + 1),)
     return (_entry(draft, role)[0],)
 
 
-def _one_less(draft: Draft, path: Path) -> Edits:
+def _one_less(draft: Draft, path: Path, role: Role) -> Edits:
     if isinstance(draft.spec.machines, Counts):
-        return ((path, _number(draft, Role(str(path[-1]))) - 1),)
-    return ((path, Role.WORKER.value),)
+        return ((path, _number(draft, role) - 1),)
+    if path[-1] == "role":
+        return ((path, Role.WORKER.value),)
+    entry = next(entry for place, entry in draft.machines() if place == path[:-1])
+    others = [one.value for one in entry.all_roles if one is not role]
+    return ((path, [*others] or [Role.WORKER.value]),)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from groundplane.errors import SpecError
-from groundplane.spec.addressing import NAME_PREFIX, gateway_address, lay_out_addresses, pool_of, roster
+from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, roster
 from groundplane.spec.draft import ALL_MACHINES, Draft
-from groundplane.spec.model import Network, Role, Uplink
+from groundplane.spec.model import Network, Uplink
 from groundplane.spec.problem import Path
 from groundplane.spec.remedy import Remedy, write
+from groundplane.spec.roles import ROLES, Role
 from groundplane.spec.rules.finding import Finding
 
 LAN: Path = ("network", "lan")
@@ -74,7 +75,7 @@ def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
             instead = f"take a prefix from /{widest} to /{narrowest}"
             remedies = (_such(path, example, f"{instead}, such as"),)
             yield Finding(path, f"{_range(draft, path)} is too {what}", instead, remedies=remedies)
-    nodes = sum(entry.role.value in ("control-plane", "worker") for entry in roster(draft.spec))
+    nodes = sum(any(ROLES[role].node for role in entry.all_roles) for entry in roster(draft.spec))
     pods = draft.spec.kubernetes.pods
     counted = draft.knows(ALL_MACHINES, ("machines", "worker"), ("machines", "control-plane"))
     if draft.knows(PODS) and counted and pods.prefixlen <= 24 and nodes > 2 ** (24 - pods.prefixlen):
@@ -273,7 +274,7 @@ def names_fit_the_domain(draft: Draft) -> Iterator[Finding]:
     if not draft.knows(path):
         return
     domain = draft.spec.network.domain
-    longest = max((entry.name for _, entry in draft.machines()), key=len, default=NAME_PREFIX[Role.GATEWAY])
+    longest = max((entry.name for _, entry in draft.machines()), key=len, default=ROLES[Role.GATEWAY].prefix)
     # RFC 1035 grants a name 253 characters; containerd's folder for a registry, `registry.domain:5000`, is a file's
     # name, and those have 255 bytes.
     room = min(253 - len(longest) - 1, 255 - len("registry.:5000"))

@@ -10,6 +10,7 @@ from tests.golden.laid_out import cases
 
 from groundplane.components import chrony, dnsmasq, nftables, registry
 from groundplane.components.base import Component
+from groundplane.components.catalog import published
 from groundplane.components.everywhere import some
 from groundplane.components.nftables.sockets import Socket, sockets
 from groundplane.errors import Unreachable
@@ -17,6 +18,8 @@ from groundplane.state import Completed
 from groundplane.topology import Topology
 from groundplane.transport.fake import Call, FakeTransport
 from groundplane.verify.condition import NotYet
+
+NFTABLES = nftables.component(published)
 
 LAB, VARIANT = cases()["lab"], cases()["variant"]
 
@@ -198,24 +201,24 @@ class TestGateway:
         assert Socket("tcp", "::", "", 22) in found
 
     def test_serves(self) -> None:
-        assert probe(nftables.COMPONENT, "gateway-serves", self.fake()) == "all 6 services listen on 10.80.0.1"
+        assert probe(NFTABLES, "gateway-serves", self.fake()) == "all 6 services listen on 10.80.0.1"
 
     def test_a_lone_balancer_needs_no_vote(self) -> None:
         lan = LISTENING.replace("10.80.0.1:", "192.168.40.1:").replace("192.168.40.1:5403", "127.0.0.1:1")
-        assert "all 5 services" in probe(nftables.COMPONENT, "gateway-serves", self.fake(lan), VARIANT)
+        assert "all 5 services" in probe(NFTABLES, "gateway-serves", self.fake(lan), VARIANT)
 
     @pytest.mark.parametrize(("port", "what"), [(67, "DHCP"), (123, "time"), (5000, "registry"), (5403, "vote")])
     def test_names_the_service_that_is_missing(self, port: int, what: str) -> None:
         less = "".join(line for line in LISTENING.splitlines(keepends=True) if f":{port} " not in line)
         with pytest.raises(NotYet, match=what):
-            probe(nftables.COMPONENT, "gateway-serves", self.fake(less))
+            probe(NFTABLES, "gateway-serves", self.fake(less))
 
     def test_listening_on_another_card_is_not_serving_the_lan(self) -> None:
         with pytest.raises(NotYet, match="DHCP"):
-            probe(nftables.COMPONENT, "gateway-serves", self.fake(LISTENING.replace("%lan0:67", "%wan0:67")))
+            probe(NFTABLES, "gateway-serves", self.fake(LISTENING.replace("%lan0:67", "%wan0:67")))
 
     def test_outer_side_silent(self) -> None:
-        assert "wan0" in probe(nftables.COMPONENT, "outer-side-silent", self.fake())
+        assert "wan0" in probe(NFTABLES, "outer-side-silent", self.fake())
 
     @pytest.mark.parametrize(
         "line",
@@ -228,14 +231,14 @@ class TestGateway:
     )
     def test_outer_side_with_a_listener_fails(self, line: str) -> None:
         with pytest.raises(NotYet, match="listens on the outer side"):
-            probe(nftables.COMPONENT, "outer-side-silent", self.fake(LISTENING + line))
+            probe(NFTABLES, "outer-side-silent", self.fake(LISTENING + line))
 
     def test_uplink_address_is_the_outer_side_but_questions_under_way_are_not(self) -> None:
         fine = LISTENING + "udp UNCONN 0 0 0.0.0.0:56607 0.0.0.0:*"
-        assert probe(nftables.COMPONENT, "outer-side-silent", self.fake(fine), VARIANT)
+        assert probe(NFTABLES, "outer-side-silent", self.fake(fine), VARIANT)
         with pytest.raises(NotYet, match=r"192\.0\.2\.2:5000"):
             probe(
-                nftables.COMPONENT,
+                NFTABLES,
                 "outer-side-silent",
                 self.fake(LISTENING + "tcp LISTEN 0 128 192.0.2.2:5000 0.0.0.0:*"),
                 VARIANT,
@@ -244,7 +247,7 @@ class TestGateway:
     @pytest.mark.parametrize("chain", [CHAIN.replace("drop", "accept"), "", CHAIN + 'iifname "wan0" accept'])
     def test_an_open_or_missing_filter_fails(self, chain: str) -> None:
         with pytest.raises(NotYet, match="packet filter"):
-            probe(nftables.COMPONENT, "outer-side-silent", self.fake(chain=chain))
+            probe(NFTABLES, "outer-side-silent", self.fake(chain=chain))
 
 
 class TestNoWayOut:
@@ -260,7 +263,7 @@ class TestNoWayOut:
         return fake
 
     def test_all_are_turned_away(self) -> None:
-        said = probe(nftables.COMPONENT, "no-route-outside", self.fake())
+        said = probe(NFTABLES, "no-route-outside", self.fake())
         assert said == "8 machines are told at once that there is no way out"
 
     @pytest.mark.parametrize(
@@ -275,11 +278,11 @@ class TestNoWayOut:
     )
     def test_a_way_out_or_silence_fails(self, fake: dict[str, str], complaint: str) -> None:
         with pytest.raises(NotYet, match=complaint):
-            probe(nftables.COMPONENT, "no-route-outside", self.fake(**fake))  # type: ignore[arg-type]
+            probe(NFTABLES, "no-route-outside", self.fake(**fake))  # type: ignore[arg-type]
 
     def test_is_not_asked_of_a_platform_with_an_uplink(self) -> None:
-        assert "no-route-outside" in names(nftables.COMPONENT, LAB)
-        assert "no-route-outside" not in names(nftables.COMPONENT, VARIANT)
+        assert "no-route-outside" in names(NFTABLES, LAB)
+        assert "no-route-outside" not in names(NFTABLES, VARIANT)
 
 
 def test_some_words_of_many() -> None:

@@ -7,8 +7,11 @@ from tests.golden.laid_out import cases
 
 from groundplane.components import chrony, dnsmasq, nftables, registry, system
 from groundplane.components.base import Component
+from groundplane.components.catalog import published
 from groundplane.state import Artifact, DataFolder, File, Sysctl, Unit
 from groundplane.topology import Topology
+
+NFTABLES = nftables.component(published)
 
 LAB, VARIANT = cases()["lab"], cases()["variant"]
 
@@ -29,14 +32,14 @@ def sysctls(component: Component, topology: Topology, machine: str) -> dict[str,
     return {resource.key: resource.value for resource in fragment.resources if isinstance(resource, Sysctl)}
 
 
-@pytest.mark.parametrize("component", [dnsmasq.COMPONENT, nftables.COMPONENT, registry.COMPONENT])
+@pytest.mark.parametrize("component", [dnsmasq.COMPONENT, NFTABLES, registry.COMPONENT])
 def test_only_the_gateway_serves(component: Component) -> None:
     having = [machine.name for machine in LAB.machines if component.fragment(LAB, machine)]
     assert having == ["gateway"]
 
 
 @pytest.mark.parametrize(
-    "component", [system.COMPONENT, dnsmasq.COMPONENT, nftables.COMPONENT, chrony.COMPONENT, registry.COMPONENT]
+    "component", [system.COMPONENT, dnsmasq.COMPONENT, NFTABLES, chrony.COMPONENT, registry.COMPONENT]
 )
 @pytest.mark.parametrize("topology", [LAB, VARIANT], ids=["lab", "variant"])
 def test_units_restart_for_files_that_exist(component: Component, topology: Topology) -> None:
@@ -117,7 +120,7 @@ class TestDnsmasq:
 
 class TestNftables:
     def lines(self, topology: Topology) -> list[str]:
-        found = text(nftables.COMPONENT, topology, topology.gateway.name, "/etc/nftables.conf")
+        found = text(NFTABLES, topology, topology.gateway.name, "/etc/nftables.conf")
         return [line.strip() for line in found]
 
     @pytest.mark.parametrize("topology", [LAB, VARIANT], ids=["lab", "variant"])
@@ -136,13 +139,13 @@ class TestNftables:
         lines = self.lines(LAB)
         assert not [line for line in lines if "masquerade" in line or "oifname" in line]
         assert [line for line in lines if line.startswith('iifname "lan0" ip daddr !=') and "reject" in line]
-        assert sysctls(nftables.COMPONENT, LAB, "gateway")["net.ipv4.ip_forward"] == "0"
+        assert sysctls(NFTABLES, LAB, "gateway")["net.ipv4.ip_forward"] == "0"
 
     def test_with_an_uplink_the_lan_goes_out_under_the_gateways_address(self) -> None:
         lines = self.lines(VARIANT)
         assert 'oifname "wan0" ip saddr 192.168.40.0/23 masquerade' in lines
         assert 'iifname "lan0" oifname "wan0" ip saddr 192.168.40.0/23 accept' in lines
-        assert sysctls(nftables.COMPONENT, VARIANT, "gate")["net.ipv4.ip_forward"] == "1"
+        assert sysctls(NFTABLES, VARIANT, "gate")["net.ipv4.ip_forward"] == "1"
 
     def test_only_balancers_ask_for_the_vote(self) -> None:
         addresses = ", ".join(str(balancer.address) for balancer in LAB.balancers)

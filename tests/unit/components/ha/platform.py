@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from groundplane.software import software_of
-from groundplane.spec.model import Balancers, ClusterSpec, Role, Standby
+from groundplane.spec.model import Balancers, ClusterSpec, Standby
+from groundplane.spec.roles import Role
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
 NAME = "example"
@@ -54,7 +55,7 @@ def topology(
 def _machine(name: str, role: Role, last: int) -> Machine:
     return Machine(
         name=name,
-        role=role,
+        roles=(role,),
         mac=f"52:54:00:00:00:{last:02x}",
         address=IPv4Address(f"10.80.0.{last}"),
         cpus=1,

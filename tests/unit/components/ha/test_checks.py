@@ -11,6 +11,7 @@ from tests.unit.components.ha.platform import topology
 from tests.unit.components.ha.reach import Answer, Scripted
 
 from groundplane.components import corosync, haproxy, pacemaker, qnetd
+from groundplane.components.catalog import published
 from groundplane.components.corosync.quorum import summary
 from groundplane.components.pacemaker.status import holder
 from groundplane.spec.model import Standby
@@ -45,7 +46,8 @@ def healthy(**changed: Answer) -> Scripted:
 
 def run(name: str, reach: Scripted, of: Topology | None = None) -> str:
     of = of or topology()
-    found = {check.name: check for part in (haproxy, corosync, qnetd, pacemaker) for check in part.COMPONENT.checks(of)}
+    parts = (haproxy.component(published), corosync.COMPONENT, qnetd.COMPONENT, pacemaker.COMPONENT)
+    found = {check.name: check for part in parts for check in part.checks(of)}
     return asyncio.run(_probe(found[name].probe(reach)))
 
 

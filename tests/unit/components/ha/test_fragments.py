@@ -10,6 +10,7 @@ import pytest
 from tests.unit.components.ha.platform import topology
 
 from groundplane.components import corosync, haproxy, pacemaker, qnetd
+from groundplane.components.catalog import published
 from groundplane.components.corosync import timing
 from groundplane.components.pacemaker.fragment import CIB, LEASE, LEASE_UNIT, cib
 from groundplane.components.qnetd import nss
@@ -18,7 +19,7 @@ from groundplane.spec.model import Standby
 from groundplane.state import Fragment, MachineState, compose
 from groundplane.topology.model import Topology
 
-PARTS = (haproxy.COMPONENT, corosync.COMPONENT, qnetd.COMPONENT, pacemaker.COMPONENT)
+PARTS = (haproxy.component(published), corosync.COMPONENT, qnetd.COMPONENT, pacemaker.COMPONENT)
 
 
 def state(of: Topology, name: str) -> MachineState:
@@ -230,8 +231,23 @@ def test_the_configuration_is_in_the_releases_own_schema(release: str, schema: s
 
 
 def test_the_lease_ends_before_anybody_can_take_over() -> None:
-    assert timing.SOONEST_TAKEOVER - LEASE >= 2 * timing.HOLD
     unit = content(topology(), "lb2", "/etc/systemd/system/groundplane-lease.service")
+    assert f"--length {LEASE} " in unit
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_a_lease_minds_that_the_token_may_have_rested_at_every_other_member(members: int) -> None:
+    assert timing.soonest_takeover(members) - LEASE >= members * timing.HOLD
+
+
+def test_three_balancers_agree_among_themselves() -> None:
+    """corosync.conf(5): with three nodes the consensus should take longer than the token."""
+    three = topology(balancers=3)
+    config = content(three, "lb1", "/etc/corosync/corosync.conf")
+    assert timing.consensus(3) > timing.TOKEN
+    assert f"consensus: {timing.consensus(3)}" in config
+    assert "device {" not in config
+    unit = content(three, "lb2", "/etc/systemd/system/groundplane-lease.service")
     assert f"--length {LEASE} " in unit
 
 

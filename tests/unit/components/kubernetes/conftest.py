@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from groundplane.software import DEFAULT_VERSION, software_of
-from groundplane.spec.model import ClusterSpec, Role
+from groundplane.spec.model import ClusterSpec
+from groundplane.spec.roles import Role
 from groundplane.topology.model import KeyPair, Lan, Machine, Secret, Secrets, Topology, Traits
 
 ROLES = (
@@ -35,7 +36,7 @@ def topology() -> Topology:
     domain = "groundplane.internal"
     machines = tuple(
         Machine(
-            name, role, f"52:00:00:00:00:{last:02x}", IPv4Address(f"10.80.0.{last}"), 2, 3 << 30, f"{name}.{domain}"
+            name, (role,), f"52:00:00:00:00:{last:02x}", IPv4Address(f"10.80.0.{last}"), 2, 3 << 30, f"{name}.{domain}"
         )
         for name, role, last in ROLES
     )

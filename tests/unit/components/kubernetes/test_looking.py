@@ -279,7 +279,8 @@ def test_an_api_server_that_writes_nothing_down_is_seen(topology: Topology, run:
     reach.on("*", "sh", answers="/var/log/kubernetes/audit/audit.log\n")
     check = named(topology, "audit")
     assert "3 audit logs" in run(check.probe(reach))
-    assert all("https://127.0.0.1:6443" in call.argv[2] for call in reach.calls)
+    asked = {machine.name: f"https://{machine.address}:6443" for machine in topology.control_planes}
+    assert {call.machine: call.argv[-1] for call in reach.calls} == asked
     for cause in ({"answers": ""}, {"status": 1}):
         reach.on("cp2", "sh", **cause)
         with pytest.raises(NotYet, match="cp2"):

@@ -47,9 +47,9 @@ def main() -> None:
     questions: list[tuple[str, str, Callable[[], str]]] = []
     for host in wanted["apis"]:
         for path in wanted["open"]:
-            questions.append(("api", host, partial(expect, host, 6443, path, authority, 200)))
+            questions.append(("api", host, partial(expect, host, wanted["port"], path, authority, 200)))
         for path in wanted["shut"]:
-            questions.append(("api", host, partial(expect, host, 6443, path, authority, 401)))
+            questions.append(("api", host, partial(expect, host, wanted["port"], path, authority, 401)))
     for host in wanted["kubelets"]:
         questions.append(("serving", host, partial(expect, host, 10250, "/pods", authority, 401)))
         questions.append(("readonly", host, partial(closed, host, 10255)))
