@@ -43,6 +43,10 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
             ("checks", f"{channel.style('not all held', 'bad')} when last asked; `groundplane verify` asks them")
         )
     yield from columns([(channel.style(name, "dim"), words) for name, words in facts], channel)
+    for machine in status.machines:
+        if machine.failed:
+            units = ", ".join(machine.failed)
+            yield f"{channel.mark(False)} {machine.name}: {units} failed; `groundplane apply` mends it"
     if status.problem:
         yield f"{channel.mark(False)} {status.problem}"
 
@@ -56,7 +60,7 @@ def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, .
         version = "" if node is None else f"{node.version}{'' if node.ready else ', not ready'}"
         role = "" if member is None else member.problem or ("leader" if member.leader else "member")
         yield (
-            channel.mark(machine.ready),
+            channel.mark(machine.ready and not machine.failed),
             channel.style(machine.name, "name"),
             machine.role,
             str(machine.address),
