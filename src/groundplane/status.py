@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from groundplane.components.corosync import quorum
 from groundplane.components.etcd.status import EtcdMember
+from groundplane.components.failures import failed
 from groundplane.components.kubeadm.status import Certificate, ClusterStatus
 from groundplane.components.kubeadm.status import status as cluster_status
 from groundplane.components.pacemaker.status import glance
@@ -20,7 +21,7 @@ from groundplane.topology.model import Machine, Topology
 @dataclass(frozen=True, slots=True)
 class MachineLine:
     """One machine. ``role`` is the one it is named by, ``roles`` are all of them. ``ready``: it runs, and where it is a
-    node, Kubernetes calls it ready."""
+    node, Kubernetes calls it ready. ``failed``: units of ours that failed."""
 
     name: str
     role: str
@@ -30,6 +31,7 @@ class MachineLine:
     ready: bool
     memory_used: int  # bytes
     cpu_seconds: float
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +65,28 @@ class PlatformStatus:
     @property
     def ok(self) -> bool:
         """Whether all machines are ready, every leader is known, and nothing that is shown is a fault."""
-        well = all(machine.ready for machine in self.machines) and not any(member.problem for member in self.etcd)
+        well = all(machine.ready and not machine.failed for machine in self.machines) and not any(
+            member.problem for member in self.etcd
+        )
         return well and bool(self.floating_holder and self.etcd_leader) and not self.problem
 
 
 async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
     """Ask the provider and those machines that run, all at once."""
     reach = provider.transport
-    balancers, votes, cluster, programs = await asyncio.gather(
+    balancers, votes, cluster, programs, failures = await asyncio.gather(
         glance(reach, topology),
         quorum.summary(reach, topology),
         cluster_status(reach, topology),
         versions(reach, topology),
+        failed(reach, topology),
     )
     seen = {entry.name: entry for entry in provider.status()}
     return PlatformStatus(
         name=topology.name,
-        machines=tuple(_line(machine, seen[machine.name], cluster) for machine in topology.machines),
+        machines=tuple(
+            _line(machine, seen[machine.name], cluster, failures[machine.name]) for machine in topology.machines
+        ),
         floating_address=topology.lan.floating,
         floating_holder=(balancers and balancers.holder) or "",
         quorum="; ".join(f"{name}: {words}" for name, words in votes.items()),
@@ -104,7 +111,7 @@ def _cluster_versions(cluster: ClusterStatus) -> Iterator[Version]:
             yield Version(node.name, program, version)
 
 
-def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus) -> MachineLine:
+def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus, failures: tuple[str, ...]) -> MachineLine:
     running = seen.power is Power.RUNNING
     node_ready = {node.name: node.ready for node in cluster.nodes}
     return MachineLine(
@@ -116,4 +123,5 @@ def _line(machine: Machine, seen: MachineStatus, cluster: ClusterStatus) -> Mach
         ready=running and node_ready.get(machine.name, not machine.is_node),
         memory_used=seen.memory_used,
         cpu_seconds=seen.cpu_seconds,
+        failed=failures,
     )

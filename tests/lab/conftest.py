@@ -200,11 +200,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     file = folder / "cluster.yaml"
     # A name of its own: somebody may have the example's platform running on this computer.
     file.write_text(EXAMPLE.read_text().replace("name: lab ", "name: labtest "))
-    # What a computer's first `ip netns add` changes for good is no trace of the lab's.
-    subprocess.run(["ip", "netns", "add", "gpfirst"], check=True)
-    subprocess.run(["ip", "netns", "del", "gpfirst"], check=True)
     here = Platform(file, folder / "state", host.take())
     built = here.run("up", check=False, timeout=3600)
+    # Somebody else's, while the lab stands: it must cover nothing of the lab's.
+    subprocess.run(["ip", "netns", "add", "gpfirst"], check=True)
+    subprocess.run(["ip", "netns", "del", "gpfirst"], check=True)
     try:
         if built.returncode != 0:
             here.fail(f"up ended with {built.returncode}\n{built.stdout}\n{built.stderr}")

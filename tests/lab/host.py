@@ -47,7 +47,9 @@ class Picture:
 def take() -> Picture:
     return Picture(
         processes=frozenset(_foreign_processes()),
-        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        # /run/netns stays a mount of its own, as ip-netns(8) leaves it too.
+        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+        - {"/run/netns"},
         namespaces=frozenset(entry.name for entry in _entries(Path("/run/netns"))),
         links=frozenset(entry.name for entry in _entries(Path("/sys/class/net"))),
         addresses=frozenset(_said("ip", "-brief", "address")),

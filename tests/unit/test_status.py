@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -56,6 +56,7 @@ def answering(topology: Topology) -> Running:
     provider.transport.on("*", "crm_mon", answers=said.monitor())
     provider.transport.on("*", "corosync-quorumtool", answers=said.quorum())
     provider.transport.on("*", "kubectl", answers=json.dumps({"items": [node]}))
+    provider.transport.on("*", "systemctl", answers="")
     provider.transport.on("*", "sh", then=shell)
     return provider
 
@@ -86,3 +87,14 @@ def test_who_does_not_answer_is_left_out(topology: Topology) -> None:
     seen = look(provider)
     assert seen.pacemaker_leader == "lb1", "the other one tells"
     assert {version.machine for version in seen.versions} == {"lb2", "cp1", "cp2", "cp3"}
+
+
+def test_a_failed_unit_of_ours_is_never_ok(topology: Topology) -> None:
+    provider = answering(topology)
+    rows = "haproxy.service loaded failed failed HAProxy\nmine.service loaded failed failed Mine\n"
+    provider.transport.on("lb1", "systemctl", answers=rows)
+    seen = look(provider)
+    assert {line.name: line.failed for line in seen.machines if line.failed} == {"lb1": ("haproxy.service",)}
+    whole = replace(seen, machines=tuple(replace(line, ready=True) for line in seen.machines))
+    assert not whole.ok
+    assert replace(whole, machines=tuple(replace(line, failed=()) for line in whole.machines)).ok

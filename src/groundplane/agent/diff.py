@@ -14,6 +14,7 @@ from groundplane.agent.kernel import plain
 from groundplane.agent.observed import Form, Observed, UnitSeen
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import (
+    HOST_NAME_FILE,
     MANIFEST,
     all_files,
     all_mounts,
@@ -38,10 +39,11 @@ def diff(state: MachineState, seen: Observed) -> tuple[Change, ...]:
         *entry_changes(state, seen),
         *_artifacts(state, seen),
         *_addresses(state, seen),
+        *_host_names(state, seen),
         *diff_units.no_longer_wanted(state, seen),
     )
     removed = tuple(removals(manifest_of(state), seen))
-    others = [change.key for change in before if change.kind is Kind.LINK or change.content]
+    others = [change.key for change in before if change.kind in (Kind.LINK, Kind.HOST_NAME) or change.content]
     read_anew = (*rewritten(files, seen), *(change.key for change in removed), *others)
     changes = (
         *before,
@@ -123,6 +125,14 @@ def _addresses(state: MachineState, seen: Observed) -> Iterator[Change]:
     for wanted in state.addresses:
         if wanted.address not in seen.addresses:
             yield Change(Kind.ADDRESS, wanted.card, Action.UPDATE, f"{wanted.address} is gone")
+        elif wanted.router and (wanted.card, wanted.router) not in seen.routers:
+            yield Change(Kind.ADDRESS, wanted.card, Action.UPDATE, f"no default route by {wanted.router}")
+
+
+def _host_names(state: MachineState, seen: Observed) -> Iterator[Change]:
+    for wanted in state.host_names:
+        if wanted.name != seen.host_name:
+            yield Change(Kind.HOST_NAME, HOST_NAME_FILE, Action.UPDATE, f"is called {seen.host_name}")
 
 
 def _sysctls(state: MachineState, seen: Observed) -> Iterator[Change]:

@@ -63,6 +63,10 @@ def _activity(unit: Unit, found: UnitSeen, seen: Observed, rewritten: Sequence[s
         why = "there is no such unit" if found.load == "not-found" else f"is {found.active}"
         why = f"{why}: {found.sub}" if found.active == "activating" else why
         yield Change(Kind.UNIT, unit.name, Action.START, why, since=found.since)
+    elif found.active == "failed":
+        # Somebody else starts it. What starts at boot may be started now, too; the rest is theirs, once it is cleared.
+        action = Action.START if unit.enabled else Action.RESET
+        yield Change(Kind.UNIT, unit.name, action, "is failed", since=found.since)
     elif found.runs or found.comes_up:
         yield from _taking_up(unit, seen, rewritten)
 
@@ -77,6 +81,8 @@ def _taking_up(unit: Unit, seen: Observed, rewritten: Sequence[str]) -> Iterator
         yield Change(Kind.UNIT, unit.name, action, f"reads {_some(read)}")
     elif unit.name in (*seen.pending.restart, *seen.pending.reload):
         yield Change(Kind.UNIT, unit.name, action, "has not taken up what it reads since that changed")
+    elif unit.name in seen.ineffective:
+        yield Change(Kind.UNIT, unit.name, action, seen.ineffective[unit.name])
 
 
 def reads(unit: Unit, path: str) -> bool:

@@ -11,6 +11,7 @@ from groundplane.agent.problem import Problem
 from groundplane.agent.run import Run
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
+from groundplane.state.model import Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,16 +97,33 @@ def _artifact(run: Run, change: Change) -> None:
 
 def _address(run: Run, change: Change) -> None:
     """Have the network set the card up anew: it asks for its lease again, or lays its own address."""
-    wanted = next(address.address for address in run.state.addresses if address.card == change.key)
+    wanted = next(address for address in run.state.addresses if address.card == change.key)
     systemd.network(run.machine, "reconfigure", change.key)
     end = run.machine.monotonic() + _LEASE
-    while wanted not in kernel.addresses(run.machine):
+    while missing := _missing(run, wanted):
         if run.machine.monotonic() > end:
             raise Problem(
-                f"{change.key} does not get {wanted}",
+                f"{change.key} does not get {missing}",
                 hint="see `networkctl status` on the machine, and `journalctl -u dnsmasq` on the gateway",
             )
         run.machine.pause(0.1)
+
+
+def _missing(run: Run, wanted: Address) -> str:
+    if wanted.address not in kernel.addresses(run.machine):
+        return wanted.address
+    if wanted.router and (wanted.card, wanted.router) not in kernel.routers(run.machine):
+        return f"its default route by {wanted.router}"
+    return ""
+
+
+def _host_name(run: Run, change: Change) -> None:
+    """The kernel's name; the file is one of the state's."""
+    from socket import sethostname  # costs its import, and hardly any machine was renamed
+
+    name = next(host.name for host in run.state.host_names)
+    with files.telling(f"the machine can't be called {name}"):
+        sethostname(name)
 
 
 _DOERS: Final[Mapping[Kind, Callable[[Run, Change], None]]] = {
@@ -117,4 +135,5 @@ _DOERS: Final[Mapping[Kind, Callable[[Run, Change], None]]] = {
     Kind.DATA_FOLDER: _data_folder,
     Kind.ARTIFACT: _artifact,
     Kind.ADDRESS: _address,
+    Kind.HOST_NAME: _host_name,
 }

@@ -1,7 +1,8 @@
-"""What the kernel tells and is told through /proc: its settings, what is mounted, and its addresses."""
+"""What the kernel tells and is told: its settings, what is mounted, its addresses and routes, its name."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from groundplane.agent.files import telling
@@ -68,3 +69,24 @@ def addresses(machine: Machine) -> frozenset[str]:
             elif words[:3] == ["/32", "host", "LOCAL"]:
                 found.add(leaf)
     return frozenset(found)
+
+
+def routers(machine: Machine) -> frozenset[tuple[str, str]]:
+    """The card and the router of each IPv4 default route. /proc/net/route has addresses as the numbers they are on this
+    processor (proc_pid_net(5))."""
+    found = set()
+    with telling("the routes can't be read"), open(machine.at("/proc/net/route"), encoding="ascii") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 7 and words[1] == words[7] == "00000000":  # to everywhere; the head has words there
+                number = int(words[2], 16).to_bytes(4, sys.byteorder)
+                found.add((words[0], ".".join(str(byte) for byte in number)))
+    return frozenset(found)
+
+
+def host_name(machine: Machine) -> str:
+    with (
+        telling("the host name can't be read"),
+        open(machine.at("/proc/sys/kernel/hostname"), encoding="utf-8") as file,
+    ):
+        return file.read().strip()

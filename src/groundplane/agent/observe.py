@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from groundplane.agent import contents, kernel, packages, systemd
+from groundplane.agent import contents, effects, kernel, packages, systemd
 from groundplane.agent.accounts import Accounts, accounts
 from groundplane.agent.files import entry
 from groundplane.agent.machine import Machine
@@ -25,18 +25,22 @@ def observe(machine: Machine, state: MachineState) -> Observed:
     units = systemd.ask(machine, names) if names else None
     wanted = [package.name for package in state.packages]
     installed = packages.ask(machine, wanted) if wanted else None
+    asked = effects.ask(machine, state.units)
     known = accounts(machine)
     return Observed(
         entries=_with_digests(machine, state, _entries(machine, state, manifest, known)),
         sysctls=kernel.settings(machine, state.sysctls),
         mounts=_mounts(machine, state),
         addresses=kernel.addresses(machine) if state.addresses else frozenset(),
+        routers=kernel.routers(machine) if any(address.router for address in state.addresses) else frozenset(),
+        host_name=kernel.host_name(machine) if state.host_names else "",
         users=known.seen,
         volumes=_volumes(machine, state),
         manifest=manifest,
         pending=pending,
         packages=packages.answer(installed.wait()) if installed else frozenset(),
         units=systemd.answer(machine, names, units.wait()) if units else {},
+        ineffective=effects.missing(asked),
     )
 
 

@@ -88,7 +88,8 @@ class VolumeSeen:
 class Observed:
     """A machine as it is, as far as its desired state has to do with it. What is absent isn't in the mappings.
 
-    ``addresses`` are all IPv4 addresses of its own.
+    ``addresses`` are all IPv4 addresses of its own, ``routers`` the (card, address) of each default route.
+    ``ineffective`` are the units whose effect is gone, with what its program said.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -99,5 +100,8 @@ class Observed:
     users: Mapping[str, UserSeen] = field(default_factory=dict)
     volumes: Mapping[str, VolumeSeen] = field(default_factory=dict)
     addresses: frozenset[str] = frozenset()
+    routers: frozenset[tuple[str, str]] = frozenset()
+    host_name: str = ""
+    ineffective: Mapping[str, str] = field(default_factory=dict)
     manifest: Manifest = field(default_factory=Manifest)
     pending: Pending = field(default_factory=Pending)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from groundplane.agent import files, systemd
+from groundplane.agent import effects, files, systemd
 from groundplane.agent.diff_units import concerns
 from groundplane.agent.observed import UnitSeen
 from groundplane.agent.ours import write_pending
@@ -43,6 +43,7 @@ def take_up(run: Run, replacement: Replacement) -> None:
     switched = any(change.action in _LINKS for change in changes)
     if switched or _concern_systemd(file.path for file in replacement.pending.files) or _stale(run):
         _reload_units(run)  # once, after all that systemd has to read anew
+    _cleared(run, changes)
     failed = {**_restarted(run, changes), **_reloaded(run, changes)}
     if failed:
         _undo(run, replacement, changes, failed)
@@ -71,6 +72,12 @@ def _together(run: Run, action: Action, changes: Sequence[Change], *options: str
             systemd.demand(run.machine, action.value, *options, *(change.key for change in chosen))
 
 
+def _cleared(run: Run, changes: Sequence[Change]) -> None:
+    if chosen := [change for change in changes if change.action is Action.RESET]:
+        with run.carrying_out(*chosen):
+            systemd.demand(run.machine, "reset-failed", *(change.key for change in chosen))
+
+
 def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
     """Start and restart; the Changes that failed. The others are told."""
     chosen = [change for change in changes if change.action in (Action.START, Action.RESTART)]
@@ -87,10 +94,12 @@ def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
     problems = {}
     for change in chosen:
         unit = after[change.key]
-        if unit.runs and unit.active_since != before.get(change.key, UnitSeen()).active_since:
+        anew = unit.runs and unit.active_since != before.get(change.key, UnitSeen()).active_since
+        lacking = _lacking(run, change.key) if anew else ""
+        if anew and not lacking:
             run.tell(Done(change, seconds))
         else:
-            state = f"{unit.active} ({unit.sub})" if not unit.runs else "still as it was"
+            state = f"{unit.active} ({unit.sub})" if not unit.runs else lacking or "still as it was"
             detail = systemd.journal(run.machine, change.key, since) or ran.words
             problems[change] = Problem(f"{change.key} did not {change.action.value}: it is {state}", detail=detail)
     return problems
@@ -105,14 +114,20 @@ def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
         begin, since = run.machine.monotonic(), run.machine.now()
         ran = systemd.act(run.machine, "reload", change.key)
         unit = systemd.settled(run.machine, [change.key])[change.key]
-        if ran.status == 0 and unit.runs:
+        well = ran.status == 0 and unit.runs
+        lacking = _lacking(run, change.key) if well else ""
+        if well and not lacking:
             run.tell(Done(change, run.machine.monotonic() - begin))
         else:
+            state = lacking or f"it is {unit.active}"
             detail = systemd.journal(run.machine, change.key, since) or ran.words
-            problems[change] = Problem(
-                f"{change.key} did not take up what it reads: it is {unit.active}", detail=detail
-            )
+            problems[change] = Problem(f"{change.key} did not take up what it reads: {state}", detail=detail)
     return problems
+
+
+def _lacking(run: Run, name: str) -> str:
+    """What is still missing of the unit's effect, now that it has taken up what it reads."""
+    return effects.missing(effects.ask(run.machine, [run.units()[name]])).get(name, "")
 
 
 def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed: Mapping[Change, Problem]) -> None:

@@ -47,6 +47,10 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     for problem, remedy in _alarms(status.etcd):
         yield f"{channel.mark(False)} {problem}"
         yield f"    {channel.style('next:', 'hint')} {remedy}"
+    for machine in status.machines:
+        if machine.failed:
+            units = ", ".join(machine.failed)
+            yield f"{channel.mark(False)} {machine.name}: {units} failed; `groundplane apply` mends it"
     if status.problem:
         yield f"{channel.mark(False)} {status.problem}"
 
@@ -67,7 +71,7 @@ def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, .
         version = "" if node is None else f"{node.version}{'' if node.ready else ', not ready'}"
         role = "" if member is None else member.problem or ("leader" if member.leader else "member")
         yield (
-            channel.mark(machine.ready),
+            channel.mark(machine.ready and not machine.failed),
             channel.style(machine.name, "name"),
             ", ".join(machine.roles),
             str(machine.address),

@@ -165,6 +165,9 @@ def _unit_commands(units: tuple[Unit, ...]) -> list[str]:
         commands.append(_line("systemctl", "stop", "--no-block", *stopped))
     if enabled:
         commands.append(_line("systemctl", "enable", *enabled))
+    # What the image itself starts, the network, ran before its files lay there. Who doesn't run yet isn't touched.
+    if reloaded := [unit.name for unit in units if unit.reloads and unit.active and not unit.masked]:
+        commands.append(_line("systemctl", "try-reload-or-restart", *reloaded))
     # From here on a boot that is cut off is made up for by the next one: what is enabled starts by itself.
     commands.append(_line("install", "-D", "-m", "0644", "/dev/null", FIRST_BOOT_DONE))
     if _started(units):

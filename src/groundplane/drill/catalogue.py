@@ -158,7 +158,7 @@ DRILLS: Final = (
     Drill(
         name="gateway-crash",
         title="The gateway loses its power: nobody gives out addresses, names, images, time, or the third vote",
-        risk="no new pod can pull an image while it is off",
+        risk="no new pod can pull an image while it is off; addresses stay, however long that is",
         promise=Promise(gap=0.5, may_fail=False),
         inject=acts.gateway_crash,
         needs=(Need.GATEWAY,),

@@ -25,6 +25,7 @@ class Kind(str, Enum):  # noqa: UP042  # StrEnum is Python 3.11's, and the agent
     SYSCTL = "sysctl"
     UNIT = "unit"
     ADDRESS = "address"
+    HOST_NAME = "host-name"
 
 
 class Action(str, Enum):  # noqa: UP042
@@ -41,6 +42,8 @@ class Action(str, Enum):  # noqa: UP042
     DISABLE = "disable"
     MASK = "mask"
     UNMASK = "unmask"
+    RESET = "reset"
+    """Forget that it failed: whoever starts it may do so again."""
 
 
 @dataclass(frozen=True, slots=True)

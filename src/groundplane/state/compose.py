@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from groundplane.errors import StateError
 from groundplane.software import Program
+from groundplane.state.derived import HOST_NAME_FILE
 from groundplane.state.model import (
     Address,
     Artifact,
@@ -15,6 +16,7 @@ from groundplane.state.model import (
     Directory,
     File,
     Fragment,
+    HostName,
     Link,
     MachineState,
     Mount,
@@ -48,6 +50,7 @@ def compose(machine: str, fragments: Iterable[Fragment], programs: Iterable[Prog
         links=_unique(machine, entries, Link),
         volumes=_unique(machine, entries, Volume),
         addresses=_unique(machine, entries, Address),
+        host_names=_unique(machine, entries, HostName),
     )
 
 
@@ -56,7 +59,9 @@ def _filled(artifact: Artifact, contents: Mapping[str, Program]) -> Artifact:
     return replace(artifact, digest=program.digest, size=program.size) if program else artifact
 
 
-R = TypeVar("R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, Address)
+R = TypeVar(
+    "R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, Address, HostName
+)
 
 
 def _unique(machine: str, entries: list[tuple[str, Resource]], kind: type[R]) -> tuple[R, ...]:
@@ -83,6 +88,8 @@ def key_of(resource: Resource) -> str:
             return resource.key
         case Address():
             return resource.card
+        case HostName():
+            return HOST_NAME_FILE
         case Volume():
             return f"{resource.group}/{resource.name}"
     return resource.path

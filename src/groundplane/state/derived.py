@@ -15,6 +15,8 @@ from groundplane.state.model import File, MachineState, Mount, Sysctl, Unit, Vol
 SYSCTL_FILE = "/etc/sysctl.d/60-groundplane.conf"
 """Where a machine's ``Sysctl`` resources lie."""
 
+HOST_NAME_FILE = "/etc/hostname"
+
 MANIFEST = "/var/lib/groundplane/manifest.json"
 MANIFEST_VERSION = 1
 UNIT_FOLDER = "/etc/systemd/system"
@@ -69,6 +71,7 @@ def manifest_content(manifest: Manifest) -> bytes:
 def all_files(state: MachineState) -> tuple[File, ...]:
     """The files of ``state`` and those its other resources lie in, sorted by path. The manifest is not among them."""
     extra = [File(mount_file(mount), mount_content(mount)) for mount in all_mounts(state)]
+    extra += [File(HOST_NAME_FILE, f"{host.name}\n".encode()) for host in state.host_names]
     if state.sysctls:
         extra.append(File(SYSCTL_FILE, sysctl_content(state.sysctls)))
     return tuple(sorted((*state.files, *extra), key=lambda file: file.path))

@@ -53,6 +53,10 @@ class Unit:
     ``reads`` are paths (files or folders) whose change asks for a restart, or a reload where ``reloads``. ``restarts``
     are those of them for which a reload isn't enough.
     ``active`` None: somebody else starts it (Pacemaker, a timer, kubeadm).
+
+    ``effect`` is the argv of a program that ends with status 0 while what the unit does to the machine is there (a
+    loaded packet filter); a unit that runs without it takes up anew what it reads. Asked at every look, so it is quick
+    and changes nothing. The first line it says tells people what is missing.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Unit:
     reads: tuple[str, ...] = ()
     reloads: bool = False
     restarts: tuple[str, ...] = ()
+    effect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +151,38 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IPv4 address that a card must have. Where it comes from (a lease, a file) is the network's own affair."""
+    """An IPv4 address that a card must have, and the router by which its default route leaves, if it has one.
+
+    Where they come from (a lease, a file) is the network's own affair.
+    """
 
     card: str
     address: str
+    router: str = ""
 
 
-Resource = File | Directory | Package | Unit | Sysctl | Artifact | DataFolder | Mount | User | Link | Volume | Address
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """What the machine is called, by its kernel and in ``/etc/hostname``."""
+
+    name: str
+
+
+Resource = (
+    File
+    | Directory
+    | Package
+    | Unit
+    | Sysctl
+    | Artifact
+    | DataFolder
+    | Mount
+    | User
+    | Link
+    | Volume
+    | Address
+    | HostName
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +210,4 @@ class MachineState:
     links: tuple[Link, ...] = ()
     volumes: tuple[Volume, ...] = ()
     addresses: tuple[Address, ...] = ()
+    host_names: tuple[HostName, ...] = ()

@@ -158,6 +158,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
             model.DataFolder,
             model.Directory,
             model.File,
+            model.HostName,
             model.Link,
             model.Mount,
             model.Package,

@@ -10,13 +10,14 @@ from groundplane.agent.diff import diff
 from groundplane.agent.observed import Entry, Form, MountSeen, Observed, UnitSeen, UserSeen, VolumeSeen
 from groundplane.agent.pending import Pending
 from groundplane.state.change import Action, Change, Kind
-from groundplane.state.derived import MANIFEST, Manifest, manifest_content, manifest_of
+from groundplane.state.derived import HOST_NAME_FILE, MANIFEST, Manifest, manifest_content, manifest_of
 from groundplane.state.model import (
     Address,
     Artifact,
     DataFolder,
     Directory,
     File,
+    HostName,
     Link,
     MachineState,
     Mount,
@@ -186,6 +187,46 @@ def test_units_in_all_their_states() -> None:
     assert changes(replace(UNIT, enabled=False, active=False), UnitSeen()) == []
     assert changes(replace(UNIT, masked=True), RUNS) == ["mask", "stop"]
     assert changes(replace(UNIT, masked=True), UnitSeen("masked", "inactive", "dead", "masked")) == []
+
+
+@pytest.mark.parametrize(("enabled", "expected"), [(False, Action.RESET), (True, Action.START)])
+def test_a_unit_that_failed_differs_whoever_starts_it(enabled: bool, expected: Action) -> None:
+    failed = UnitSeen("loaded", "failed", "failed", "enabled" if enabled else "disabled", since=5.0)
+    state = MachineState("m", units=(replace(UNIT, active=None, enabled=enabled),))
+    (change,) = diff(state, replace(seen(state), units={UNIT.name: failed}))
+    assert (change.action, change.why, change.since) == (expected, "is failed", 5.0)
+
+
+def test_a_unit_that_runs_without_its_effect_takes_up_what_it_reads() -> None:
+    state = MachineState("m", files=(CONF,), units=(replace(UNIT, reloads=True, effect=("ask",)),))
+    now = replace(seen(state), ineffective={UNIT.name: "the table is gone"})
+    (change,) = diff(state, now)
+    assert (change.key, change.action, change.why) == (UNIT.name, Action.RELOAD, "the table is gone")
+    rewritten = {**now.entries, CONF.path: there(replace(CONF, content=b"old"))}
+    assert short(diff(state, replace(now, entries=rewritten)))[1:] == [(UNIT.name, "reload")], "once, not twice"
+    stopped = replace(now, units={UNIT.name: UnitSeen("loaded", "inactive", "dead", "enabled")})
+    assert short(diff(state, stopped)) == [(UNIT.name, "start")]
+
+
+def test_a_renamed_machine_and_a_lost_route_differ() -> None:
+    state = MachineState(
+        "m",
+        addresses=(Address("lan0", "10.80.0.21", "10.80.0.1"),),
+        host_names=(HostName("m"),),
+        units=(replace(UNIT, active=None, reads=(HOST_NAME_FILE,)),),
+    )
+    right = frozenset({("lan0", "10.80.0.1")})
+    now = seen(state)
+    named = {**now.entries, HOST_NAME_FILE: there(File(HOST_NAME_FILE, b"m\n"))}
+    well = replace(now, entries=named, addresses=frozenset({"10.80.0.21"}), routers=right, host_name="m")
+    assert diff(state, well) == ()
+    assert [change.why for change in diff(state, replace(well, routers=frozenset({("wan0", "10.80.0.1")})))] == [
+        "no default route by 10.80.0.1"
+    ]
+    assert short(diff(state, replace(well, host_name="other"))) == [
+        (HOST_NAME_FILE, "update"),
+        (UNIT.name, "restart"),
+    ], "who registers under the name takes it up"
 
 
 def test_a_stopped_unit_says_since_when() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from groundplane.agent import contents, files, lock
+from groundplane.agent import contents, files, kernel, lock
 from groundplane.agent.machine import Machine
 from groundplane.agent.main import work
 from groundplane.agent.problem import Problem
@@ -51,6 +53,7 @@ class Systemd:
     reloads: Callable[[str], bool] = lambda _: True
     active: dict[str, int] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     answers: dict[str, Ran] = field(default_factory=dict)
     killed_at: str = ""
@@ -80,6 +83,8 @@ class Systemd:
             (self.enabled.add if verb == "enable" else self.enabled.discard)(name)
         elif verb == "stop" or (verb == "restart" and not self.runs(name)):
             self.active.pop(name, None)
+        elif verb == "reset-failed":
+            self.failed.discard(name)
         elif verb == "restart":
             self.active[name] = int(self.clock * 1e6)
 
@@ -87,7 +92,7 @@ class Systemd:
         return "\n".join(
             (
                 f"LoadState={'loaded' if name in self.known else 'not-found'}",
-                f"ActiveState={'active' if name in self.active else 'inactive'}",
+                f"ActiveState={'active' if name in self.active else 'failed' if name in self.failed else 'inactive'}",
                 f"SubState={'running' if name in self.active else 'dead'}",
                 f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}",
                 "Type=notify",
@@ -454,6 +459,48 @@ TRIE = """Local:
      |-- 10.80.0.255
         /32 link BROADCAST
 """
+
+
+ROUTES = """Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
+lan0\t00000000\t{}\t0003\t0\t0\t1024\t00000000\t0\t0\t0
+lan0\t{}\t00000000\t0001\t0\t0\t1024\t00FFFFFF\t0\t0\t0
+"""
+
+
+def test_default_routes_are_read_as_the_kernel_writes_them(ground: Ground) -> None:
+    words = [f"{int.from_bytes(ip_address(text).packed, sys.byteorder):08X}" for text in ("10.80.0.1", "10.80.0.0")]
+    ground.write("/proc/net/route", ROUTES.format(*words).encode())
+    assert kernel.routers(ground.machine) == {("lan0", "10.80.0.1")}
+
+
+def test_an_effect_that_is_gone_is_brought_back_or_the_change_fails(ground: Ground) -> None:
+    state = MachineState("m", files=(CONF,), units=(replace(UNIT, reloads=True, effect=("ask", "for it")),))
+    ground.systemd.answers["ask"] = Ran(0)
+    ground.apply(state)
+    assert not ground.look(state)[:-1]
+    ground.systemd.answers["ask"] = Ran(1, "the table is gone\n")
+    (change, _) = ground.look(state)
+    assert isinstance(change, Change)
+    assert (change.key, change.why) == ("x.service", "the table is gone")
+    ground.apply(state)
+    assert "the table is gone" in ground.problems()["x.service"].problem
+    ground.systemd.answers["ask"] = Ran(NOT_FOUND)
+    assert not ground.look(state)[:-1], "nobody knows"
+
+
+def test_a_failure_of_what_somebody_else_starts_is_cleared_once_the_files_are_right(ground: Ground) -> None:
+    """HAProxy's resource agent lost its run bit, and HAProxy was killed: Pacemaker starts it again by itself."""
+    agent = File("/usr/lib/ocf/resource.d/haproxy", b"#!/bin/sh\n", mode=0o755)
+    state = MachineState("m", files=(agent,), units=(Unit("x.service", enabled=False, active=None),))
+    ground.apply(state)
+    os.chmod(ground.root / agent.path.lstrip("/"), 0o644)
+    ground.systemd.failed.add("x.service")
+    whys = {change.key: change.why for change in ground.look(state) if isinstance(change, Change)}
+    assert whys == {agent.path: "mode 0644, not 0755", "x.service": "is failed"}
+    ground.apply(state)
+    assert ground.systemd.did("systemctl", "reset-failed") == [("systemctl", "reset-failed", "x.service")]
+    assert not ground.problems()
+    assert not ground.look(state)[:-1]
 
 
 def test_a_card_whose_address_is_gone_is_set_up_anew(ground: Ground) -> None:

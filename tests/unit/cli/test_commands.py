@@ -139,6 +139,7 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
         "ready": True,
         "memory_used": 104857600,
         "cpu_seconds": 3.5,
+        "failed": [],
     }
     assert [entry["ends"][:4] for entry in document["certificates"]] == ["2027", "2036", "2036"]
     assert document["certificates"][0]["ends"] == "2027-01-02T00:00:00+00:00"

@@ -12,7 +12,7 @@ import pytest
 
 from groundplane.errors import MachineError
 from groundplane.machines.lab import network as network_module
-from groundplane.machines.lab.names import Names, bridge_mac
+from groundplane.machines.lab.names import Names, bridge_mac, mounted
 from groundplane.machines.lab.network import (
     Cabling,
     Link,
@@ -256,7 +256,7 @@ def test_the_hosts_own_network_is_never_named(make_topology: MakeTopology, tmp_p
 
     asyncio.run(build())
     inside = (("nsenter", f"--net={tmp_path}/gp-demo"), ("nsenter", f"--net={tmp_path}/gp-demo.gateway"))
-    assert all(argv[:2] in inside or argv[0] == "unshare" for argv in asked)
+    assert all(argv[:2] in inside or argv[0] in ("unshare", "mount") for argv in asked)
 
 
 def test_a_machine_is_unplugged_before_its_namespace_goes(
@@ -292,6 +292,91 @@ def test_namespaces_of_machines_the_topology_forgot_are_found(make_topology: Mak
     assert network.machines() == ("cp1", "old")
     asyncio.run(network.remove())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gp-demo-two.cp1", "mine"]
+
+
+class Table:
+    """A computer's mounts as mount(8), umount(8), unshare(1) and ip-netns(8) change them; nothing propagates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mounts: list[tuple[int, int, Path]] = []  # number, the number below, place
+
+    def text(self) -> str:
+        return "\n".join(f"{own} {below} 0:1 / {place} rw" for own, below, place in self.mounts)
+
+    def lay(self, place: Path) -> None:
+        over = [own for own, _, point in self.mounts if point == self.folder]
+        below = over[-1] if over and place != self.folder else 1
+        self.mounts.append((len(self.mounts) + 100, below, place))
+
+    def ip_netns_add(self, name: str) -> None:
+        if not any(point == self.folder for _, _, point in self.mounts):
+            self.lay(self.folder)
+        (self.folder / name).touch()
+        self.lay(self.folder / name)
+
+    async def run(self, argv: Sequence[str], *, stdin: str = "") -> str:
+        match argv:
+            case ("mount", "--bind", _, place):
+                self.lay(Path(place))
+            case ("umount", place):
+                found = [mount for mount in self.mounts if mount[2] == Path(place) and mounted(mount[2], self.text())]
+                self.mounts.remove(found[-1])
+            case ("unshare", net, "true"):
+                self.lay(Path(net.removeprefix("--net=")))
+        return ""
+
+    def unlink(self, path: Path) -> None:
+        if not path.exists():
+            return
+        if any(point == path for _, _, point in self.mounts):  # also one that is covered
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+        os.unlink(path)
+
+    def network(self, topology: Topology, monkeypatch: pytest.MonkeyPatch) -> Network:
+        monkeypatch.setattr(network_module, "read_mounts", self.text)
+        monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: self.unlink(path))
+        return Network(topology, runner=self.run, folder=self.folder)
+
+
+def test_ip_netns_beside_a_lab_covers_nothing_of_it(
+    make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table(tmp_path)
+    topology = make_topology()
+    network = table.network(topology, monkeypatch)
+
+    async def main() -> None:
+        await network.prepare()
+        table.ip_netns_add("theirs")
+        await network.plug(topology.gateway)
+        await network.remove()
+
+    asyncio.run(main())
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+    assert mounted(tmp_path / "theirs", table.text())
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_what_is_covered_all_the_same_is_looked_through(
+    theirs: bool, make_topology: MakeTopology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a lab that an older groundplane built, whose folder was none of its own."""
+    table = Table(tmp_path)
+    network = table.network(make_topology(), monkeypatch)
+    for name in ("gp-demo", "gp-demo.cp1"):
+        (tmp_path / name).touch()
+        table.lay(tmp_path / name)
+    table.ip_netns_add("theirs")
+    if theirs:
+        with pytest.raises(MachineError) as told:
+            asyncio.run(network.remove())
+        assert "theirs" in told.value.hint
+    asyncio.run(table.run(("umount", str(tmp_path / "theirs"))))
+    (tmp_path / "theirs").unlink()
+    asyncio.run(network.remove())
+    assert not list(tmp_path.iterdir())
+    assert table.mounts == []
 
 
 def test_a_namespace_out_of_reach_keeps_no_lab_from_going(

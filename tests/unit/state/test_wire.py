@@ -16,6 +16,7 @@ from groundplane.state.model import (
     DataFolder,
     Directory,
     File,
+    HostName,
     Link,
     MachineState,
     Mount,
@@ -29,7 +30,7 @@ from groundplane.state.wire import Event, WireError, event_from_line, event_to_l
 
 steady = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
-KINDS = (Address, File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume)
+KINDS = (Address, File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, HostName)
 
 states = some.builds(
     MachineState,
@@ -40,6 +41,7 @@ states = some.builds(
     units=some.lists(some.from_type(Unit), max_size=3).map(tuple),
     sysctls=some.lists(some.from_type(Sysctl), max_size=3).map(tuple),
     addresses=some.lists(some.from_type(Address), max_size=3).map(tuple),
+    host_names=some.lists(some.from_type(HostName), max_size=1).map(tuple),
     artifacts=some.lists(some.from_type(Artifact), max_size=3).map(tuple),
     data_folders=some.lists(some.from_type(DataFolder), max_size=3).map(tuple),
     mounts=some.lists(some.from_type(Mount), max_size=3).map(tuple),

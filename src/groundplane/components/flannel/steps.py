@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
+from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import ask, kubectl
 from groundplane.components.cluster.names import INIT
+from groundplane.components.flannel.network import NAMESPACE
 from groundplane.errors import TransportError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
@@ -14,6 +16,16 @@ NAME = "flannel"
 _SAME, _DIFFERS = 0, 1  # kubectl diff's statuses; with any other it couldn't tell
 _SERVER_SIDE = ("--server-side", "--force-conflicts", "--field-manager=groundplane", "--filename=-")
 _TEMPLATES = templates(__file__)
+_LAID = laid.Laid(
+    name="flannel-rules",
+    why="have flannel's link and rules on it: pods reach each other, and the outside under its address",
+    look="""\
+ip link show up dev flannel.1 2>/dev/null | grep -q . || { echo "there is no link flannel.1 that is up"; exit 1; }
+nft list chain ip flannel-ipv4 postrtg 2>/dev/null | grep -q masquerade || { echo "flannel's rules are gone"; exit 1; }
+""",
+    namespace=NAMESPACE,
+    selector="k8s-app=flannel",
+)
 
 
 def manifest(topology: Topology) -> bytes:
@@ -58,4 +70,5 @@ def steps(topology: Topology) -> tuple[Step, ...]:
             needs=(INIT,),
             deadline=180,
         ),
+        *(laid.step(topology, machine, _LAID, NAME) for machine in topology.nodes),
     )

@@ -77,6 +77,7 @@ def apiserver_arguments() -> Arguments:
         ("kubelet-certificate-authority", f"{paths.PKI}/ca.crt"),
         ("profiling", "false"),
         ("request-timeout", "300s"),
+        ("service-account-extend-token-expiration", "false"),
         ("service-account-lookup", "true"),
         *_TLS,
     )

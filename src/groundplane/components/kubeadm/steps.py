@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
+from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
 from groundplane.components.cluster.names import INIT, join_name
 from groundplane.components.cluster.shared import Shared
@@ -22,8 +24,13 @@ from groundplane.errors import StepError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
+from groundplane.verify.condition import NotYet, wait_until
 
 TOKENS = "join-tokens"
+_READY = 180.0
+"""Seconds a node may take to be ready: its pods' network comes to it as an image."""
+_BY_ITSELF = 60.0
+"""Seconds after which its kubelet is started anew."""
 
 
 def steps(topology: Topology) -> tuple[Step, ...]:
@@ -50,6 +57,8 @@ def steps(topology: Topology) -> tuple[Step, ...]:
     ]
     found += [podnet.step(topology, machine, POD_NETWORK, cluster.nodes) for machine in topology.nodes]
     found += [_schedulable(topology, machine, cluster) for machine in topology.nodes]
+    found += [_ready(topology, machine, cluster) for machine in topology.nodes]
+    found += [laid.step(topology, machine, _kube_proxy(topology)) for machine in topology.nodes]
     found += [_tokens(topology), coredns.step(topology, POD_NETWORK)]
     return tuple(found)
 
@@ -202,6 +211,69 @@ def _schedulable(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         needs_machines=(machine.name,),
         deadline=60,
         instead=instead,
+    )
+
+
+def _ready(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
+    """A node that isn't Ready runs no new pod, whatever else holds; that is never "nothing differs"."""
+
+    async def probe(reach: Reach) -> bool:
+        try:
+            node = (await cluster.nodes(reach)).get(machine.name)
+        except StepError:
+            return False
+        return node is not None and node.ready
+
+    async def act(reach: Reach) -> None:
+        begin, restarted = monotonic(), False
+
+        async def ready() -> None:
+            nonlocal restarted
+            if await probe(reach):
+                return
+            if not restarted and monotonic() - begin >= _BY_ITSELF:
+                await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
+                restarted = True
+            raise NotYet("Kubernetes doesn't call it ready")
+
+        await wait_until(
+            "the node is ready",
+            ready,
+            deadline=_READY,
+            every=1,
+            where=machine.name,
+            hint=f"`groundplane kubectl describe node {machine.name}` tells why it isn't",
+        )
+
+    async def instead(_: Reach) -> tuple[str, float | None]:
+        return "it is not ready", None
+
+    return Step(
+        name=f"ready:{machine.name}",
+        machine=machine.name,
+        why="have Kubernetes call it ready: pods start there",
+        probe=probe,
+        act=act,
+        needs=(join_name(machine),),
+        needs_machines=(machine.name,),
+        deadline=_READY + 30,
+        instead=instead,
+    )
+
+
+def _kube_proxy(topology: Topology) -> laid.Laid:
+    """The API's own Service stands for all: kube-proxy lays one table for them."""
+    api = topology.spec.kubernetes.services[1]
+    return laid.Laid(
+        name="service-rules",
+        why="have kube-proxy's rules on it: Services answer there",
+        look=f"""\
+nft get element ip kube-proxy service-ips '{{ {api} . tcp . 443 }}' >/dev/null 2>&1 &&
+nft list chain ip kube-proxy nat-prerouting 2>/dev/null | grep -q hook ||
+{{ echo "kube-proxy's rules are gone"; exit 1; }}
+""",
+        namespace="kube-system",
+        selector="k8s-app=kube-proxy",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from groundplane.components.base import templates
+from groundplane.state.derived import HOST_NAME_FILE
 from groundplane.state.model import Artifact, DataFolder, File, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -37,7 +38,8 @@ def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
         File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2"), mode=0o600),
         File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS=--node-ip={machine.address}\n".encode()),
         # kubeadm starts it, once there is something to run.
-        Unit(UNIT, active=None, reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS)),
+        # It registers under the machine's name.
+        Unit(UNIT, active=None, reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS, HOST_NAME_FILE)),
         *(Sysctl(key, value) for key, value in kernel),
     )
 

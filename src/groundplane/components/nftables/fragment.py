@@ -17,6 +17,15 @@ from groundplane.topology.model import Machine, Topology
 CONFIG = "/etc/nftables.conf"
 TABLE = "groundplane"
 
+# What the file says and what the kernel has are compared as the kernel tells them, so that no way of writing a rule
+# makes a difference: the file is loaded in a network namespace of its own, which is gone with the program. -s leaves
+# counters out.
+_LOADED = """\
+wanted=$(unshare --net sh -c 'nft -f "$2" && nft -s list table inet "$1"' sh "$1" "$2") || exit 0
+loaded=$(nft -s list table inet "$1" 2>/dev/null) || { echo "table inet $1 of $2 is not loaded"; exit 1; }
+[ "$wanted" = "$loaded" ] || { echo "table inet $1 is not as $2 says"; exit 1; }
+"""
+
 
 def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fragment | None:
     if not machine.has(Role.GATEWAY):
@@ -44,7 +53,7 @@ def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fra
             Package("nftables"),
             File(CONFIG, config.encode(), mode=0o755, check=("nft", "-c", "-f", "{}")),
             # Reloaded, never restarted: its stop empties every table, and connections would pass unfiltered.
-            Unit("nftables.service", reads=(CONFIG,), reloads=True),
+            Unit("nftables.service", reads=(CONFIG,), reloads=True, effect=("sh", "-c", _LOADED, "sh", TABLE, CONFIG)),
             # Without an uplink and pods there is nothing to forward to. Said in both cases, so that taking the uplink
             # away closes the way again.
             Sysctl("net.ipv4.ip_forward", "1" if uplink or machine.is_node else "0"),

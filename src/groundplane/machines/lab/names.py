@@ -134,7 +134,18 @@ def mounted(path: Path, mountinfo: str) -> bool:
     """Whether something is mounted exactly at ``path`` and can be reached there: not what a later mount on a folder
     above has covered. ``mountinfo``: text of /proc/self/mountinfo, which lists both.
     """
-    lines = (line.split(" ") for line in mountinfo.splitlines())
-    mounts = [(fields[1], Path(unescape(fields[4]))) for fields in lines if len(fields) > 4]
+    mounts = _mounts(mountinfo)
     covered = {below for below, point in mounts if point in path.parents}
     return any(point == path and below not in covered for below, point in mounts)
+
+
+def mounts_in(folder: Path, mountinfo: str) -> tuple[str, ...]:
+    """The names in ``folder`` at which something is mounted that can be reached there, sorted."""
+    points = {point for _, point in _mounts(mountinfo) if point.parent == folder}
+    return tuple(sorted(point.name for point in points if mounted(point, mountinfo)))
+
+
+def _mounts(mountinfo: str) -> list[tuple[str, Path]]:
+    """The number of the mount that each one lies on, and where; proc_pid_mountinfo(5)."""
+    lines = (line.split(" ") for line in mountinfo.splitlines())
+    return [(fields[1], Path(unescape(fields[4]))) for fields in lines if len(fields) > 4]

@@ -20,7 +20,17 @@ from pathlib import Path
 from groundplane.errors import MachineError
 from groundplane.image.removal import read_mounts
 from groundplane.machines.lab.command import Runner, run
-from groundplane.machines.lab.names import LAN, NAMESPACES, WAN, Names, bridge_mac, mounted, outer_mac, port
+from groundplane.machines.lab.names import (
+    LAN,
+    NAMESPACES,
+    WAN,
+    Names,
+    bridge_mac,
+    mounted,
+    mounts_in,
+    outer_mac,
+    port,
+)
 from groundplane.spec.addressing import spare_address
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
@@ -236,6 +246,7 @@ class Network:
         for machine in self.machines():
             await self.unplug(machine)
         await self._remove_namespace(self._names.namespace)
+        await self._uncover()
 
     def stands(self) -> bool:
         """Whether the lab's own namespace is there."""
@@ -264,6 +275,7 @@ class Network:
         if mounted(path, _mountinfo()):
             return False
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        await self._own_folder()
         path.touch(mode=0o444)
         # unshare(1) binds the namespace of a process that ends at once; this process never leaves its own.
         await self._run(("unshare", f"--net={path}", "true"))
@@ -276,10 +288,36 @@ class Network:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            # The first `ip netns add` of a computer lays a second mount over the whole folder. Where mounts don't
-            # propagate, the namespaces from before stay mounted below it, out of reach until that mount goes.
             if error.errno != errno.EBUSY:
-                raise
+                raise  # covered: see _uncover
+
+    async def _own_folder(self) -> None:
+        """Have the folder be a mount of its own, as ip-netns(8) does before its first namespace. Where it isn't one
+        by then, ip lays one over all that is in it, and nobody can unmount what lies below.
+
+        Nothing is done where something lies there already: that would be covered in the same way.
+        """
+        folder = str(self._folder)
+        if not mounted(self._folder, _mountinfo()) and not mounts_in(self._folder, _mountinfo()):
+            await self._run(("mount", "--bind", folder, folder))
+            await self._run(("mount", "--make-shared", folder))
+
+    async def _uncover(self) -> None:
+        """Remove those namespaces of the lab that lie below a mount over the whole folder, together with that mount."""
+        while left := self._left():
+            if others := mounts_in(self._folder, _mountinfo()):
+                raise MachineError(
+                    f"{len(left)} network namespaces lie below a mount over {self._folder} and can't be removed",
+                    where=str(self._folder),
+                    hint=f"remove what else lies on that mount ({', '.join(others)}: ip netns delete), then this again",
+                )
+            await self._run(("umount", str(self._folder)))
+            for name in left:
+                await self._remove_namespace(name)
+
+    def _left(self) -> tuple[str, ...]:
+        names = (*(self._names.machine_namespace(name) for name in self.machines()), self._names.namespace)
+        return tuple(name for name in names if (self._folder / name).exists())
 
     async def _links(self, namespace: str) -> dict[str, Link]:
         return parse_links(

@@ -487,7 +487,7 @@ def test_pods_are_cleared_away_when_looking_fails(topology: Topology, run: Run) 
 
 
 def test_flannel_is_applied_only_when_something_differs(topology: Topology, run: Run) -> None:
-    (step,) = flannel.COMPONENT.steps(topology)
+    step = flannel.COMPONENT.steps(topology)[0]
     prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={api.PATIENCE - 5:.0f}s")
     reach = FakeTransport()
     reach.on("*", *prefix, "diff", status=1)
@@ -503,7 +503,7 @@ def test_flannel_is_applied_only_when_something_differs(topology: Topology, run:
 
 
 def test_a_control_plane_that_cannot_tell_leaves_it_to_the_next(topology: Topology, run: Run) -> None:
-    (step,) = flannel.COMPONENT.steps(topology)
+    step = flannel.COMPONENT.steps(topology)[0]
     reach = FakeTransport()
     reach.on("cp1", "kubectl", raises=Unreachable("no answer", where="cp1"))
     reach.on("cp2", "kubectl", status=2, stderr="error: EOF")
