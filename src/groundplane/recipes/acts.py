@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from groundplane.rollout.plan import Leaving, MachinePlan, Plan
     from groundplane.state.change import Done
     from groundplane.state.model import MachineState
-    from groundplane.state.step import Step
+    from groundplane.state.step import Reach, Step
+    from groundplane.verify.check import Check
 
 BOOT: Final = "boot"
 """The step of a machine that is brought up."""
@@ -50,6 +52,10 @@ def acts(
     judged = None if standing is design and not leaving else standing
     states = {state.machine: state for state in design.states}
 
+    def spares(machine: MachinePlan) -> tuple[Check, ...]:
+        checks = standing.spares(machine.machine) if standing and (machine.interruptions or machine.off) else ()
+        return tuple(_if_it_differs(check, provider, states[machine.machine]) for check in checks)
+
     def change(machine: MachinePlan) -> Act:
         name, touched = machine.machine, list[str]()
 
@@ -64,8 +70,8 @@ def acts(
             "apply",
             partial(_bring, provider, states[name], software, done),
             needs[change_act(name)],
-            before=standing.spares(name) if machine.interruptions or machine.off else (),
-            after=lambda: design.checks_after(name, touched, judged),
+            before=spares(machine),
+            after=lambda: design.checks_after(name, touched, judged) if standing else (),
             finishes=True,
         )
 
@@ -108,14 +114,30 @@ def foreseen(design: Design) -> Planned:
     )
 
 
-def _standing(design: Design, plan: Plan) -> Design:
-    """The design of the machines that were there before. Where these are no platform yet, there is nothing to judge."""
+def _standing(design: Design, plan: Plan) -> Design | None:
+    """The design of the machines that were there before. None where these are no platform yet: there is nothing to
+    judge."""
+    if not plan.machines:
+        return design
     topology = design.topology
     fresh = {birth.machine for birth in plan.births}
     vital = (topology.of_role(Role.GATEWAY), topology.balancers, topology.control_planes)
-    if not plan.machines or any(fresh.issuperset(machine.name for machine in machines) for machines in vital):
-        return design
+    if any(fresh.issuperset(machine.name for machine in machines) for machines in vital):
+        return None
     return design.among({machine.name for machine in topology.machines} - fresh)
+
+
+def _if_it_differs(check: Check, provider: Provider, state: MachineState) -> Check:
+    """``check``, where there is anything to do on the machine. Of one that was off this is seen only now; where nothing
+    is to be done nobody has to do without it, and the others may not be a cluster yet."""
+    from groundplane.rollout.link import AgentLink
+
+    async def probe(reach: Reach) -> str:
+        if not (await AgentLink(provider.transport).observe(state)).changes:
+            return f"nothing differs on {state.machine}"
+        return await check.probe(reach)
+
+    return replace(check, probe=probe)
 
 
 def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:

@@ -67,6 +67,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         if proposal.empty:
             if store.intended_spec():  # somebody took back what was begun
                 store.adopt(spec)
+                remember_ground(store, design)
             return Applied(proposal)
         store.intend(spec)
         remember_ground(store, design, settled=False)
