@@ -1,0 +1,143 @@
+"""``apply`` and ``replace``, whole: in which order machines come, change and go, and what is remembered then."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.recipes.world import SMALL, World
+
+from groundplane import recipes
+from groundplane.errors import ApplyError, FileChanged, UsageError
+from groundplane.machines.base import Power
+from groundplane.rollout.apply import Applied
+from groundplane.spec.addressing import roster
+
+SINGLE = "balancers: {accept-single-point-of-failure: true}\n"
+DOES = ("ensure", "apply", "remove", "stop", "found", "add", "dismiss", "destroy")
+
+
+def file(balancers: int = 2, control_planes: int = 3, workers: int = 1, more: str = "") -> str:
+    counts = f"{{balancer: {balancers}, control-plane: {control_planes}, worker: {workers}}}"
+    return f"name: lab\n{SINGLE}machines: {counts}\n{more}"
+
+
+EDITS = {
+    "a worker more": (file(), file(workers=2), [["apply gateway", "ensure worker2", "wait worker2", "add worker2"]]),
+    "a worker fewer": (file(workers=2), file(), [["apply gateway", "dismiss worker2", "remove worker2"]]),
+    "three control planes": (
+        file(control_planes=1),
+        file(),
+        [["apply gateway", "ensure cp2", "add cp2", "add cp3"]],
+    ),
+    "one control plane": (
+        file(),
+        file(control_planes=1),
+        [["apply lb1", "apply lb2", "dismiss cp2", "remove cp2", "dismiss cp3", "remove cp3"]],
+    ),
+    "a balancer more": (file(balancers=1), file(), [["apply gateway", "apply lb1", "ensure lb2"]]),
+    "a balancer fewer": (file(), file(balancers=1), [["remove lb2", "apply lb1"]]),
+    "another size": (file(), file(more="sizes: {worker: {memory: 4GiB}}\n"), [["ensure worker1"]]),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_platform_becomes_what_its_file_says(world: World, name: str) -> None:
+    before, after, orders = EDITS[name]
+    world.write(before)
+    world.up()
+    world.write(after)
+    assert not world.plan().empty
+    applied = world.apply()
+    assert isinstance(applied, Applied)
+    assert applied.report
+    assert applied.report.ok
+    for order in orders:
+        assert [entry for entry in world.ground.journal if entry in order] == order
+    wanted = world.store.remembered_spec()
+    assert wanted == recipes.validate(world.options.file)
+    assert wanted is not None
+    assert sorted(world.ground.machines) == sorted(entry.name for entry in roster(wanted))
+    assert world.store.intended_spec() is None
+    assert world.store.verified()
+    assert world.plan().empty
+    assert not world.wrong
+
+
+def test_another_size_is_brought_while_the_machine_runs(built: World) -> None:
+    born = built.ground.machines["worker1"].born
+    built.write(f"{SMALL}sizes: {{worker: {{memory: 4GiB}}}}\n")
+    built.apply()
+    assert built.ground.machines["worker1"].size[1] == 4 << 30
+    assert built.ground.machines["worker1"].born == born
+    assert not built.did("apply", "stop")
+
+
+def test_what_a_platform_cannot_become_touches_nothing(built: World) -> None:
+    before = built.truth()
+    built.write(f"{SMALL}network: {{lan: 10.99.0.0/24}}\n")
+    for recipe in (recipes.plan(built.options), recipes.apply(built.options), recipes.up(built.options)):
+        with pytest.raises(FileChanged):
+            built.run(recipe)
+        assert not built.ground.journal
+    assert built.truth() == before
+
+
+def test_up_removes_nothing_and_changes_no_platform(built: World) -> None:
+    before = built.truth()
+    built.write(file(workers=0))
+    with pytest.raises(FileChanged, match="changed since"):
+        built.up()
+    assert built.truth() == before
+
+
+def test_what_was_red_is_asked_again(built: World) -> None:
+    built.red.add("proxy")
+    built.write(file(workers=2))
+    red = built.apply()
+    assert isinstance(red, Applied)
+    assert red.report
+    assert red.report.fault == "proxy failed"
+    found = built.plan()
+    assert (found.unverified, found.empty, found.births, found.machines) == (True, False, (), ())
+    built.red.clear()
+    green = built.apply()
+    assert isinstance(green, Applied)
+    assert green.report
+    assert green.report.ok
+    assert not built.did("apply", "add", "remove")
+    assert built.plan().empty
+
+
+@pytest.mark.parametrize("how", ["well", "off", "mute", "gone"])
+@pytest.mark.parametrize("name", ["gateway", "lb1", "cp1", "cp3", "worker1"])
+def test_any_machine_is_made_anew(built: World, name: str, how: str) -> None:
+    before, machine = built.truth(), built.ground.machines[name]
+    if how == "off":
+        machine.power = Power.OFF
+    machine.mute = how == "mute"
+    if how == "gone":
+        del built.ground.machines[name]
+    built.replace(name)
+    assert built.did("remove") == ([] if how == "gone" else [f"remove {name}"])
+    assert built.ground.machines[name].born > machine.born
+    assert built.truth() == before
+    assert built.store.verified()
+    assert built.plan().empty
+    assert not built.wrong
+
+
+@pytest.mark.parametrize(("down", "name"), [("cp2", "cp1"), ("lb2", "lb1")])
+def test_who_cannot_be_spared_is_not_touched(built: World, down: str, name: str) -> None:
+    built.ground.machines[down].power = Power.OFF
+    before = built.truth()
+    with pytest.raises(ApplyError, match="can't be spared now"):
+        built.replace(name)
+    assert not built.did(*DOES)
+    assert built.truth() == before
+
+
+def test_the_only_control_plane_is_never_made_anew(world: World) -> None:
+    world.write(file(control_planes=1))
+    world.up()
+    with pytest.raises(UsageError, match="only control plane"):
+        world.replace("cp1")
+    assert not world.did(*DOES)
