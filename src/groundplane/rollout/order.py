@@ -3,6 +3,7 @@
     the gateway, on which all others lean        machine:gateway → change:gateway
     machines that are off, and new ones          machine:NAME    (a new balancer after the standing ones know of it)
     what leaves                                  Steps of its components, then remove:NAME
+    what was taken from machines in use          Steps that mend, where what helps them was seen to hold
     what changes                                 change:NAME, one batch of the plan after the other
     Steps                                        as they say themselves
 
@@ -74,6 +75,16 @@ class _Draft:
     def fresh(self) -> set[str]:
         return {birth.machine for birth in self.plan.births}
 
+    @property
+    def mending(self) -> list[str]:
+        """The Steps that bring back what was taken, and can: they wait for nothing but the gateway."""
+        missing = {step.name for step in self.plan.steps}
+        return [
+            step.name
+            for step in self.steps
+            if step.mends and step.name in missing and missing.isdisjoint(step.mends) and step.machine not in self.fresh
+        ]
+
     def changes(self, machines: Iterable[Machine]) -> list[str]:
         return [change_act(machine.name) for machine in machines if machine.name in self.changing]
 
@@ -97,7 +108,7 @@ class _Draft:
             needs = [machine_act(name), *self.before]
             if name != gateway:
                 needs += [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
-                needs += self._departures(self.topology.machine(name))
+                needs += [*self._departures(self.topology.machine(name)), *self.mending]
             self.needs[change_act(name)] = needs
             acts.append(change_act(name))
         self.before = acts
@@ -148,6 +159,10 @@ class _Draft:
 
     def step(self, step: Step) -> None:
         machines = [self.topology.machine(name) for name in step.needs_machines]
+        if step.name in self.mending:
+            gateway = self.topology.gateway
+            self.needs[step.name] = [*map(machine_act, step.needs_machines), *self.changes([gateway])]
+            return
         needs = [*step.needs, *(machine_act(machine.name) for machine in machines), *self.changes(machines)]
         if step.machine in self.fresh:
             needs += [remove_act(one.machine.name) for one in self.gone(alive=False)]

@@ -59,6 +59,8 @@ class Step:
     ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
     ``instead`` tells more where the probe does not hold, for those who only look.
     ``tidies``: it takes away what machines that went have left, and comes when they are gone.
+    ``mends``: it brings back what was taken from a machine in use, with the help of what these Steps stand for. While
+    they hold, it comes before other changes, whose checks would suffer from what is missing.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
@@ -73,3 +75,4 @@ class Step:
     instead: Instead | None = None
     tidies: bool = False
     early: bool = False
+    mends: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.golden.laid_out import cases
 
 from groundplane.rollout.order import order
-from groundplane.rollout.plan import Birth, Leaving, MachinePlan, Plan
+from groundplane.rollout.plan import Birth, Leaving, MachinePlan, Plan, StepPlan
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine
 
@@ -132,3 +132,22 @@ def test_the_gateway_is_made_anew_before_anybody_is_switched_on() -> None:
     needs = order(LAB, Plan(births=born(gateway)), (), [(Leaving(gateway, True, anew=True), ())])
     assert "remove:gateway" in before(needs, "machine:gateway")
     assert "machine:gateway" in before(needs, "machine:lb1")
+
+
+def test_what_was_taken_comes_back_before_others_are_judged_by_it() -> None:
+    """The rules of two nodes were removed while other things differ as well: every check would suffer from it."""
+    joins = [step(f"join:{name}", name) for name in ("cp1", "worker1")]
+    rules = [
+        replace(step(f"rules:{name}", name, f"join:{name}"), mends=(f"join:{name}",)) for name in ("cp1", "worker1")
+    ]
+    batches = changing("gateway", "worker1", "cp1")
+
+    def ordered(*missing: str) -> dict[str, tuple[str, ...]]:
+        plan = Plan(batches, steps=tuple(StepPlan(name, name.partition(":")[2], "why") for name in missing))
+        return order(LAB, plan, (*joins, *rules))
+
+    needs = ordered("rules:cp1", "rules:worker1")
+    for act in ("change:worker1", "change:cp1"):
+        assert {"rules:cp1", "rules:worker1", "change:gateway"} <= before(needs, act)
+    assert "change:cp1" in before(ordered(), "rules:cp1"), "it holds: asked after the change"
+    assert "change:cp1" in before(ordered("rules:cp1", "join:cp1"), "rules:cp1"), "it can't be mended yet"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from groundplane.components.cluster.api import ask, kubectl
-from groundplane.components.cluster.names import join_name
+from groundplane.components.cluster.names import join_name, ready_name
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
@@ -75,6 +75,7 @@ def step(topology: Topology, machine: Machine, laid: Laid, *needs: str) -> Step:
         needs_machines=(machine.name,),
         deadline=_DEADLINE + 30,
         instead=instead,
+        mends=(join_name(machine), ready_name(machine), *needs),
     )
 
 

@@ -12,3 +12,8 @@ API = "api"
 def join_name(machine: Machine) -> str:
     """The name of the step that makes ``machine`` a node."""
     return f"kubeadm-join:{machine.name}"
+
+
+def ready_name(machine: Machine) -> str:
+    """The name of the step that has ``machine`` be a ready node."""
+    return f"ready:{machine.name}"

@@ -10,7 +10,7 @@ from time import monotonic
 
 from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
-from groundplane.components.cluster.names import INIT, join_name
+from groundplane.components.cluster.names import INIT, join_name, ready_name
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import steps as coredns
 from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
@@ -249,7 +249,7 @@ def _ready(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
         return "it is not ready", None
 
     return Step(
-        name=f"ready:{machine.name}",
+        name=ready_name(machine),
         machine=machine.name,
         why="have Kubernetes call it ready: pods start there",
         probe=probe,
