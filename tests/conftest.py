@@ -15,8 +15,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
 
 T = TypeVar("T")
+
+# The same examples everywhere, and no example fails for a busy computer.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 BANNED = (
     "os.exec",
