@@ -27,14 +27,16 @@ from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_GRACE: Final = 60
-"""Seconds an API server gets to answer what was asked before; its own limit for that is the same."""
+_GRACE: Final = 20
+"""Seconds an API server gets to answer what was asked before. It takes no more from the first on; what it waits for
+longer are watches, and whoever watches has been told to go elsewhere."""
 
 _COMM: Final = "|".join(name[:15] for name in _SERVERS)  # as the kernel cuts a process's name: TASK_COMM_LEN, proc(5)
 # Without its kubelet nothing starts them again.
 _STOP: Final = f"""systemctl stop kubelet
 pkill -TERM -x '{_COMM}'
-timeout {_GRACE} sh -c "while pgrep -x '{_COMM}' >/dev/null; do sleep 0.1; done"
+timeout {_GRACE} sh -c "while pgrep -x '{_COMM}' >/dev/null; do sleep 0.1; done" ||
+  pkill -KILL -x '{_COMM}' || true
 """
 
 
