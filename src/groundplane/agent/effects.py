@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from groundplane.agent.machine import Machine
-from groundplane.agent.runner import NOT_FOUND, Running
+from groundplane.agent.runner import Running
 from groundplane.state.model import Unit
 
+_GONE = 1
 _PATIENCE = 20.0
 """Seconds a program may take to say whether an effect is there."""
 
@@ -18,10 +19,11 @@ def ask(machine: Machine, units: Iterable[Unit]) -> dict[str, Running]:
 
 
 def missing(asked: Mapping[str, Running]) -> dict[str, str]:
-    """The units whose effect isn't there, and in what words. Where the program isn't either, nobody knows."""
+    """The units whose effect isn't there, and in what words: the program's status is 1. With any other it could not
+    tell, and nobody knows."""
     ended = {name: running.wait() for name, running in asked.items()}
     return {
-        name: next(iter(ran.words.splitlines()), f"its effect is gone (status {ran.status})")
+        name: next(iter(ran.words.splitlines()), "its effect is gone")
         for name, ran in ended.items()
-        if ran.status not in (0, NOT_FOUND)
+        if ran.status == _GONE
     }

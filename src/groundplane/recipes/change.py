@@ -13,6 +13,7 @@ from groundplane.recipes.common import (
     blueprints_of,
     designed,
     existing,
+    former_machines,
     kept_secrets,
     material_for,
     named,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 async def plan(options: Options) -> Plan:
     """What `apply` would do to make the platform as its file says. Pure reading."""
+    from groundplane.rollout.apply import refuse_many_balancers
     from groundplane.store import Store
 
     file = validate(options.file)
@@ -41,7 +43,9 @@ async def plan(options: Options) -> Plan:
     edits = store.live_changes(spec)
     design = designed(spec, store, kept_secrets(store))
     provider = provider_for(design, store, options.emit)
-    found = await proposed(design, provider, edits, options.emit, verified=store.verified())
+    former = former_machines(design, store)
+    found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
+    refuse_many_balancers(design.topology, found, former)
     return replace(found, newer_defaults=tuple(map(str, newer)))
 
 
@@ -52,7 +56,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     """
     from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
-    from groundplane.rollout.apply import Applied, refuse
+    from groundplane.rollout.apply import Applied, refuse, refuse_many_balancers
     from groundplane.verify import run_checks
 
     file = validate(options.file)
@@ -62,8 +66,10 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         edits = store.live_changes(spec)
         design = designed(spec, store, kept_secrets(store))
         provider = provider_for(design, store, emit)
-        proposal = await proposed(design, provider, edits, options.emit, verified=store.verified())
+        former = former_machines(design, store)
+        proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
         refuse(proposal, agreed)
+        refuse_many_balancers(design.topology, proposal, former)
         if proposal.empty:
             if store.intended_spec():  # somebody took back what was begun
                 store.adopt(spec)
@@ -78,7 +84,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
             provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
         await provider.prepare()
         made: list[Done] = []
-        going = leaving(design, provider)
+        going = leaving(design, provider, former=former)
         work = acts(
             design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from groundplane.machines.base import Blueprint, Material, Provider, Tree
     from groundplane.spec.model import Provider as ProviderName
     from groundplane.store import Home, Recorder, Store
-    from groundplane.topology.model import Secrets, Topology
+    from groundplane.topology.model import Machine, Secrets, Topology
 
 T = TypeVar("T")
 
@@ -105,6 +105,18 @@ def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
     software = replace(software_of(spec.kubernetes.version), programs=store.programs())
     topology = lay_out(spec, secrets, traits, software)
     return design(replace(topology, balancer_numbers=store.balancer_numbers()))
+
+
+def former_machines(design: Design, store: Store) -> Mapping[str, Machine]:
+    """The machines of the file the platform was built from, by name: their provider may remember less of them than we
+    do, where an older groundplane made them."""
+    from groundplane.topology import lay_out
+
+    built, topology = store.remembered_spec(), design.topology
+    if built is None:
+        return {}
+    laid_out = lay_out(built, topology.secrets, topology.traits, topology.software)
+    return {machine.name: machine for machine in laid_out.machines}
 
 
 def remember_ground(store: Store, design: Design, *, settled: bool = True) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from groundplane.events import Emit, Progress, reported, silent
@@ -27,6 +28,7 @@ async def proposed(
     emit: Emit = silent,
     *,
     anew: Collection[str] = (),
+    former: Mapping[str, Machine] = MappingProxyType({}),
     verified: bool = True,
 ) -> Plan:
     """What would have to be done to make the platform as ``design`` says, and the machines of ``anew`` once more."""
@@ -41,7 +43,7 @@ async def proposed(
     power = {one.name: one.power for one in provider.status()}
     off = frozenset(name for name, now in power.items() if now is not Power.RUNNING)
     absent = frozenset(name for name, now in power.items() if now is Power.ABSENT)
-    going = leaving(design, provider, anew)
+    going = leaving(design, provider, anew, former)
     steps = [*(step for one in going for step in departure(design, one)), *design.steps]
     waiting = [state.machine for state in design.states if state.machine not in off]
     nobody = not waiting
@@ -64,15 +66,25 @@ async def proposed(
     return plan(design.topology, seen, edits=[str(edit) for edit in edits], interrupts=design.interrupts)
 
 
-def leaving(design: Design, provider: Provider, anew: Collection[str] = ()) -> tuple[Leaving, ...]:
-    """The machines that are there and shouldn't be, then those to be made ``anew``."""
+def leaving(
+    design: Design,
+    provider: Provider,
+    anew: Collection[str] = (),
+    former: Mapping[str, Machine] = MappingProxyType({}),
+) -> tuple[Leaving, ...]:
+    """The machines that are there and shouldn't be, then those to be made ``anew``. What the provider doesn't remember
+    may be known from the file whose machines they were, ``former`` ones."""
     from groundplane.machines.base import Power
     from groundplane.rollout.plan import Leaving
 
     ours = {machine.name: machine for machine in design.topology.machines}
     there = [one for one in provider.status() if one.exists]
     strangers = [
-        Leaving(_met(design.topology, one), one.power is Power.RUNNING, known=one.identity is not None)
+        Leaving(
+            _met(design.topology, one, former.get(one.name)),
+            one.power is Power.RUNNING,
+            known=one.identity is not None or one.name in former,
+        )
         for one in there
         if one.name not in ours
     ]
@@ -85,9 +97,11 @@ def departure(design: Design, going: Leaving) -> tuple[Step, ...]:
     return design.leaving(going.machine) if going.known else ()
 
 
-def _met(topology: Topology, status: MachineStatus) -> Machine:
-    """A machine that the file doesn't have, as far as its provider remembers it."""
+def _met(topology: Topology, status: MachineStatus, former: Machine | None) -> Machine:
+    """A machine that the file doesn't have, as far as its provider remembers it, or we do."""
     known = status.identity
+    if known is None and former is not None:
+        return former
     return Machine(
         name=status.name,
         roles=known.roles if known else (Role.WORKER,),

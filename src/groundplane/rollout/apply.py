@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from groundplane.errors import ApplyError
 from groundplane.rollout.plan import Plan
+from groundplane.spec.roles import Role
+from groundplane.topology.model import Topology
 from groundplane.verify.report import Report
 
 
@@ -39,6 +42,23 @@ def refuse(plan: Plan, agreed: Plan | None = None) -> None:
             )
     if agreed is not None and _essence(agreed) != _essence(plan):
         raise ApplyError("the platform has changed since this plan was shown", hint="nothing was touched; look again")
+
+
+def refuse_many_balancers(topology: Topology, plan: Plan, former: Collection[str]) -> None:
+    """Raise ApplyError where more than one balancer would come or go, or none would stay.
+
+    Each balancer counts votes by its own list of them. While two lists differ by one machine, no two halves can each be
+    a majority; by two they can, and then the floating address has two holders. One of the ``former`` machines that is
+    born again was on the lists all along.
+    """
+    born = {one.machine for one in plan.births if Role.BALANCER.value in one.roles} - set(former)
+    gone = [one.machine for one in plan.removals if Role.BALANCER.value in one.roles and not one.anew]
+    stay = [machine for machine in topology.balancers if machine.name not in born]
+    if len(born) + len(gone) > 1 or (gone and not stay):
+        raise ApplyError(
+            f"more than one balancer would come or go: {', '.join([*sorted(born), *gone])}",
+            hint="nothing was touched; change the balancers one at a time, with an `apply` for each, and let one stay",
+        )
 
 
 def _essence(plan: Plan) -> object:

@@ -93,8 +93,9 @@ class _Draft:
 
     def boot(self, machine: Machine) -> None:
         gateway = self.topology.gateway
-        needs = [] if machine == gateway else [machine_act(gateway.name), *self.changes([gateway])]
+        needs = [] if machine == gateway else [machine_act(gateway.name)]
         if machine.name in self.fresh:
+            needs += self.changes([gateway] if machine != gateway else [])
             if machine.has(Role.BALANCER):
                 needs += self.changes(self.topology.balancers)
             needs += [remove_act(one.machine.name) for one, _ in self.leaving if one.machine.name == machine.name]
@@ -106,9 +107,12 @@ class _Draft:
         acts = []
         for name in batch:
             needs = [machine_act(name), *self.before]
+            machine = self.topology.machine(name)
             if name != gateway:
                 needs += [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
-                needs += [*self._departures(self.topology.machine(name)), *self.mending]
+                needs += [*self._departures(machine), *self.mending]
+            elif machine.has(Role.BALANCER):
+                needs += self._departures(machine)
             self.needs[change_act(name)] = needs
             acts.append(change_act(name))
         self.before = acts

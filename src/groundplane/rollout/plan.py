@@ -67,11 +67,14 @@ class Birth:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A machine that would be removed with all its data. ``alive``: it runs, so it is emptied first."""
+    """A machine that would be removed with all its data. ``alive``: it runs, so it is emptied first. ``anew``: another
+    one comes in its place."""
 
     machine: str
     why: str
     alive: bool
+    roles: tuple[str, ...] = ()
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,13 @@ def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupt
             for machine in births
         ),
         removals=tuple(
-            Removal(one.machine.name, "it is made anew" if one.anew else "the file doesn't have it", one.alive)
+            Removal(
+                one.machine.name,
+                "it is made anew" if one.anew else "the file doesn't have it",
+                one.alive,
+                tuple(role.value for role in one.machine.roles) if one.known else (),
+                one.anew,
+            )
             for one in seen.leaving
         ),
         unverified=not seen.verified,

@@ -8,6 +8,7 @@ from tests.golden.laid_out import cases
 
 from groundplane.rollout.order import order
 from groundplane.rollout.plan import Birth, Leaving, MachinePlan, Plan, StepPlan
+from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine
 
@@ -60,7 +61,7 @@ def changing(*names: str) -> tuple[tuple[MachinePlan, ...], ...]:
 def test_a_machine_is_born_after_the_gateway_knows_it() -> None:
     needs = order(LAB, Plan(changing("gateway", "lb1"), births=born(LAB.machine("worker2"))), ())
     assert before(needs, "machine:worker2") == {"machine:gateway", "change:gateway"}
-    assert before(needs, "machine:worker1") == {"machine:gateway", "change:gateway"}
+    assert before(needs, "machine:worker1") == {"machine:gateway"}
 
 
 def test_a_new_balancer_is_born_after_the_standing_one_knows_of_it() -> None:
@@ -151,3 +152,10 @@ def test_what_was_taken_comes_back_before_others_are_judged_by_it() -> None:
         assert {"rules:cp1", "rules:worker1", "change:gateway"} <= before(needs, act)
     assert "change:cp1" in before(ordered(), "rules:cp1"), "it holds: asked after the change"
     assert "change:cp1" in before(ordered("rules:cp1", "join:cp1"), "rules:cp1"), "it can't be mended yet"
+
+
+def test_a_gateway_that_is_a_balancer_too_waits_until_another_balancer_is_gone() -> None:
+    gateway = replace(LAB.gateway, roles=(Role.GATEWAY, Role.BALANCER))
+    both = replace(LAB, machines=(gateway, *LAB.machines[1:]))
+    needs = order(both, Plan(changing("gateway", "lb1")), (), [(Leaving(LB9, True), leaves(LB9))])
+    assert "remove:lb9" in before(needs, "change:gateway")

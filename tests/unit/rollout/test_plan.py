@@ -89,8 +89,8 @@ def test_machines_that_are_not_there_are_born_and_what_goes_is_removed() -> None
         Birth("worker1", ("worker",), "10.80.0.51", "it is made anew"),
     )
     assert found.removals == (
-        Removal("cp9", "the file doesn't have it", False),
-        Removal("worker1", "it is made anew", True),
+        Removal("cp9", "the file doesn't have it", False, ("control-plane",)),
+        Removal("worker1", "it is made anew", True, ("worker",), anew=True),
     )
     assert found.batches == (), "what is made anew isn't changed before"
     assert found.needs_material

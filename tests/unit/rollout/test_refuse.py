@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.golden.laid_out import cases
 
 from groundplane.errors import ApplyError
-from groundplane.rollout.apply import refuse
-from groundplane.rollout.plan import Birth, MachinePlan, Plan, StepPlan
+from groundplane.rollout.apply import refuse, refuse_many_balancers
+from groundplane.rollout.plan import Birth, MachinePlan, Plan, Removal, StepPlan
 from groundplane.state.change import Action, Change, Kind, Refused
 
 EDIT = Change(Kind.FILE, "/etc/x", Action.UPDATE, "content differs", "-a\n+b\n", 5.0)
@@ -38,3 +39,33 @@ def test_only_what_was_agreed_to_is_carried_out() -> None:
     ):
         with pytest.raises(ApplyError, match="has changed since"):
             refuse(other, agreed)
+
+
+def comes(name: str, role: str = "balancer") -> Birth:
+    return Birth(name, (role,), "10.80.0.12", "it isn't there")
+
+
+def goes(name: str, *, anew: bool = False) -> Removal:
+    return Removal(name, "the file doesn't have it", True, ("balancer",), anew)
+
+
+@pytest.mark.parametrize(
+    ("plan", "refused"),
+    [
+        (Plan(births=(comes("lb2"),)), False),
+        (Plan(removals=(goes("lb9"),)), False),
+        (Plan(births=(comes("lb2"),), removals=(goes("lb2", anew=True),)), False),
+        (Plan(births=(comes("worker1", "worker"), comes("worker2", "worker"))), False),
+        (Plan(births=(comes("lb2"),), removals=(goes("lb9"),)), True),
+        (Plan(removals=(goes("lb8"), goes("lb9"))), True),
+        (Plan(births=(comes("lb1"), comes("lb2"))), True),
+    ],
+)
+def test_balancers_come_and_go_one_at_a_time(plan: Plan, refused: bool) -> None:
+    """While lists of them differ by one machine, no two halves can each be a majority."""
+    if not refused:
+        refuse_many_balancers(cases()["lab"], plan, ("lb1",))
+        return
+    with pytest.raises(ApplyError, match="more than one balancer") as caught:
+        refuse_many_balancers(cases()["lab"], plan, ())
+    assert "one at a time" in caught.value.hint

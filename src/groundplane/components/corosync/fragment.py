@@ -69,7 +69,7 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
 def _vote(topology: Topology) -> tuple[Resource, ...]:
     environment = templates(__file__)
     drop_in = environment.get_template("corosync-qdevice.service.conf.j2").render(
-        script=nss.SCRIPT, folder=PEM_FOLDER, nickname=nss.CLIENT_NICKNAME
+        script=nss.SCRIPT, folder=PEM_FOLDER, nickname=nss.CLIENT_NICKNAME, config=CONFIG
     )
     options = environment.get_template("corosync-qdevice.default.j2").render(
         server_name=nss.server_name(topology.secrets.qnetd)

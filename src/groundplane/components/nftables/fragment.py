@@ -40,7 +40,6 @@ def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fra
             uplink=uplink,
             table=TABLE,
             balancers=[balancer.address for balancer in topology.balancers],
-            third_vote=topology.third_vote,
             membership_port=timing.PORT if machine.has(Role.BALANCER) else None,
             published=[service.port for service in published(topology)] if machine.has(Role.BALANCER) else [],
             pods=topology.spec.kubernetes.pods if machine.is_node else None,

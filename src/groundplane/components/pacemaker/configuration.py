@@ -67,7 +67,9 @@ def compare(found: bytes, wanted: bytes, *, newest: bool = False) -> Comparison:
         words += _elements(_section(target, section), _section(plan, section), living)
     gone = _ids(_section(living, "resources")) - _ids(_section(target, "resources"))
     words += _dangling(_section(target, "constraints"), gone)
-    known = [node.get("uname", "") for node in _section(living, "nodes").iter("node")]
+    nodes = _section(living, "nodes").iter("node")
+    # Remote nodes, a user's own, are no members and come and go by Pacemaker's own doing.
+    known = [node.get("uname", "") for node in nodes if node.get("type", "member") == "member"]
     balancers = {node.get("uname", "") for node in _section(plan, "nodes").iter("node")}
     _next_version(target)
     return Comparison(
@@ -123,7 +125,9 @@ def _options(target: Element, plan: Element, kind: str) -> Iterator[str]:
                 holder.remove(pair)
                 yield f"{pair.get('name')} is {pair.get('value')}, which is not wanted any more"
     for name, pair in wanted.items():
-        there = [found for found in target.iter("nvpair") if found.get("name") == name]
+        # A set with a rule is a user's, for the cases that the rule says.
+        plain = [holder for holder in target.findall(kind) if holder.find("rule") is None]
+        there = [found for holder in plain for found in holder.iter("nvpair") if found.get("name") == name]
         for found in there:
             if found.get("value") != pair.get("value"):
                 yield f"{name} is {found.get('value')} instead of {pair.get('value')}"

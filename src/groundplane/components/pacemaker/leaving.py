@@ -10,8 +10,8 @@ from groundplane.components.corosync import quorum
 from groundplane.components.corosync.fragment import QDEVICE_UNIT
 from groundplane.components.corosync.fragment import UNIT as COROSYNC_UNIT
 from groundplane.components.pacemaker.fragment import LEASE_UNIT, UNIT
-from groundplane.components.pacemaker.living import PATIENCE, SETTLE, Living, living, settled
-from groundplane.errors import StepError, TransportError, Unreachable
+from groundplane.components.pacemaker.living import PATIENCE, SETTLE, Living, awaited, living, settled
+from groundplane.errors import CommandTimeout, StepError, TransportError, Unreachable
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
@@ -44,7 +44,9 @@ def _away(topology: Topology, machine: Machine) -> Step:
         return machine.name not in view.holders and machine.name not in view.haproxy_on
 
     async def act(reach: Reach) -> None:
-        at = (await look(reach)).balancer
+        there = await awaited(reach, topology)
+        at = there.balancer
+        await _majority_without(reach, at, machine)
         # Only until its Pacemaker ends: one that comes in its place under its name is no standby.
         await reach.run(
             at,
@@ -64,6 +66,17 @@ def _away(topology: Topology, machine: Machine) -> Step:
     )
 
 
+async def _majority_without(reach: Reach, at: str, machine: Machine) -> None:
+    """StepError where those that stay, and the third vote, would be no majority once ``machine`` has gone."""
+    seen = await quorum.seen_by(reach, at)
+    if machine.name in seen.members and seen.total - 1 <= seen.expected // 2:
+        raise StepError(
+            f"without it the others have no majority: {at} sees {seen}",
+            where=machine.name,
+            hint="bring back the balancer or the gateway's vote that is missing, then run the same command again",
+        )
+
+
 def _ended(topology: Topology, machine: Machine, *, after: str) -> Step:
     async def probe(reach: Reach) -> bool:
         try:
@@ -74,10 +87,11 @@ def _ended(topology: Topology, machine: Machine, *, after: str) -> Step:
         return machine.name not in members and machine.name not in there.view.online
 
     async def act(reach: Reach) -> None:
+        await _majority_without(reach, (await awaited(reach, topology)).balancer, machine)
         try:
             for unit in UNITS:
                 await reach.run(machine.name, ["systemctl", "disable", "--now", unit], timeout=120, check=False)
-        except Unreachable as error:
+        except (Unreachable, CommandTimeout) as error:
             raise StepError(
                 "it can't be reached, and yet the other balancers have it among them",
                 where=machine.name,

@@ -46,7 +46,11 @@ def parse(text: str) -> ClusterView:
         raise NotYet("Pacemaker isn't ready")
     return ClusterView(
         quorate=dc.get("with_quorum") == "true",
-        online=tuple(node.get("name", "") for node in root.findall("nodes/node") if node.get("online") == "true"),
+        online=tuple(
+            node.get("name", "")
+            for node in root.findall("nodes/node")
+            if node.get("online") == "true" and node.get("standby") != "true"
+        ),
         holders=_nodes_of(root, ADDRESS_RESOURCE),
         haproxy_on=_nodes_of(root, "haproxy"),
         failures=tuple(
