@@ -44,6 +44,7 @@ class World:
     together: bool = True
     reachable: bool = True
     device: bool = True
+    votes: int = 3
     vote_client: str = "active"
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -59,7 +60,7 @@ class World:
             haproxy = ("lb1", "lb2") if self.holder == "lb2" and self.together else ("lb1",)
             return Completed(0, said.monitor(holders=holders, haproxy=haproxy, online=members).encode(), b"")
         if argv[0] == "corosync-quorumtool":
-            text = said.quorum()
+            text = said.quorum(total=self.votes)
             return Completed(0, (text if self.together else text.replace("NMW lb2", "NMW")).encode(), b"")
         if argv[0] == "crm_attribute":
             self.holder = "lb1"
@@ -112,6 +113,13 @@ def test_one_that_died_has_left_already() -> None:
 def test_one_that_lives_but_cannot_be_reached_is_not_taken_for_gone() -> None:
     with pytest.raises(StepError, match="the other balancers have it among them"):
         carry_out(World(reachable=False), departure())
+
+
+def test_nobody_leaves_whose_vote_the_others_need() -> None:
+    world = World(votes=2)  # the gateway's vote is away
+    with pytest.raises(StepError, match="no majority"):
+        carry_out(world, departure())
+    assert not any(argv[1] in ("crm_attribute", "systemctl") for argv in world.asked)
 
 
 def test_these_steps_come_before_the_others_are_told() -> None:
