@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 async def plan(options: Options) -> Plan:
     """What `apply` would do to make the platform as its file says. Pure reading."""
-    from groundplane.rollout.apply import refuse_many_balancers
+    from groundplane.rollout.apply import refuse_leaving_nobody, refuse_many_balancers
     from groundplane.store import Store
 
     file = validate(options.file)
@@ -46,6 +46,7 @@ async def plan(options: Options) -> Plan:
     former = former_machines(design, store)
     found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
     refuse_many_balancers(design.topology, found, former)
+    refuse_leaving_nobody(design.steps, found)
     return replace(found, newer_defaults=tuple(map(str, newer)))
 
 
@@ -56,7 +57,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     """
     from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
-    from groundplane.rollout.apply import Applied, refuse, refuse_many_balancers
+    from groundplane.rollout.apply import Applied, refuse, refuse_leaving_nobody, refuse_many_balancers
     from groundplane.verify import run_checks
 
     file = validate(options.file)
@@ -70,6 +71,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
         proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
         refuse(proposal, agreed)
         refuse_many_balancers(design.topology, proposal, former)
+        refuse_leaving_nobody(design.steps, proposal)
         if proposal.empty:
             if store.intended_spec():  # somebody took back what was begun
                 store.adopt(spec)

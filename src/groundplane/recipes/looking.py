@@ -72,8 +72,9 @@ def leaving(
     anew: Collection[str] = (),
     former: Mapping[str, Machine] = MappingProxyType({}),
 ) -> tuple[Leaving, ...]:
-    """The machines that are there and shouldn't be, then those to be made ``anew``. What the provider doesn't remember
-    may be known from the file whose machines they were, ``former`` ones."""
+    """The machines that are there and shouldn't be, then those to be made ``anew``: the ones asked for, and those that
+    were made as something else than the file has under their name. What the provider doesn't remember may be known from
+    the file whose machines they were, ``former`` ones."""
     from groundplane.machines.base import Power
     from groundplane.rollout.plan import Leaving
 
@@ -88,8 +89,17 @@ def leaving(
         for one in there
         if one.name not in ours
     ]
-    again = [Leaving(ours[one.name], one.power is Power.RUNNING, anew=True) for one in there if one.name in anew]
+    again = [
+        Leaving(_met(design.topology, one, ours[one.name]), one.power is Power.RUNNING, anew=True)
+        for one in there
+        if one.name in anew or (one.name in ours and _another(ours[one.name], one))
+    ]
     return (*strangers, *again)
+
+
+def _another(wanted: Machine, status: MachineStatus) -> bool:
+    known = status.identity
+    return known is not None and (known.roles, known.address) != (wanted.roles, wanted.address)
 
 
 def departure(design: Design, going: Leaving) -> tuple[Step, ...]:

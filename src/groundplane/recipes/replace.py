@@ -56,18 +56,28 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
         provider = provider_for(design, store, emit)
         await provider.prepare()
         for name in dict.fromkeys(names):
-            await _replace(design, provider, store, options, emit, name)
+            await _replace(design, provider, store, options, emit, name, names)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
         journal.fault = report.fault
         return with_(report, changed=True)
 
 
-async def _replace(design: Design, provider: Provider, store: Store, options: Options, emit: Emit, name: str) -> None:
+async def _replace(
+    design: Design, provider: Provider, store: Store, options: Options, emit: Emit, name: str, names: Sequence[str]
+) -> None:
+    """Make ``name`` anew, one of ``names`` that are to be."""
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
 
-    proposal = _only(await proposed(design, provider, emit=options.emit, anew=(name,)), name)
+    seen = await proposed(design, provider, emit=options.emit, anew=(name,))
+    if others := [birth.machine for birth in seen.births if birth.machine not in names]:
+        raise ApplyError(
+            f"there are machines of the file that aren't there: {', '.join(others)}",
+            where=store.name,
+            hint="nothing was touched; make them with `groundplane apply`, then replace others",
+        )
+    proposal = _only(seen, name, names)
     refuse(proposal)
     await _spare(design, provider, name, emit)
     store.set_verified(False)
@@ -77,14 +87,15 @@ async def _replace(design: Design, provider: Provider, store: Store, options: Op
     await carry_out(work, provider.transport, emit)
 
 
-def _only(proposal: Plan, name: str) -> Plan:
-    """What of ``proposal`` is about ``name``; what else differs is the affair of an apply."""
-    kept = tuple(batch for batch in proposal.batches if any(machine.problem for machine in batch))
+def _only(seen: Plan, name: str, names: Sequence[str]) -> Plan:
+    """What of ``seen`` is about ``name``, and whoever else can't be asked though nobody replaces it; what differs
+    besides is the affair of an apply."""
+    silent = tuple((machine,) for machine in seen.machines if machine.problem and machine.machine not in names)
     return with_(
-        proposal,
-        batches=kept,
-        births=tuple(birth for birth in proposal.births if birth.machine == name),
-        removals=tuple(removal for removal in proposal.removals if removal.machine == name),
+        seen,
+        batches=silent,
+        births=tuple(birth for birth in seen.births if birth.machine == name),
+        removals=tuple(removal for removal in seen.removals if removal.machine == name),
     )
 
 

@@ -23,8 +23,10 @@ from groundplane.recipes.common import (
 from groundplane.recipes.looking import leaving, proposed
 
 if TYPE_CHECKING:
+    from groundplane.design import Design
     from groundplane.machines.base import Provider
     from groundplane.rollout.plan import Plan
+    from groundplane.store import Store
     from groundplane.verify import Report
 
 
@@ -41,7 +43,7 @@ async def up(options: Options) -> Report:
         secrets = made_secrets(spec, store)
         store.claim(spec)
         design = designed(spec, store, secrets)
-        remember_ground(store, design)
+        remember_ground(store, design, settled=not store.intended_spec())
         images = await own_images(store, options, emit)
         provider = provider_for(design, store, emit)
         await provider.prepare()
@@ -55,6 +57,7 @@ async def up(options: Options) -> Report:
         refuse(proposal)
         _keep(proposal, store.name)
         if proposal.empty:
+            _reached(store, design)
             return Report((), changed=False)
         emit(foreseen(design))
         software = None
@@ -66,10 +69,18 @@ async def up(options: Options) -> Report:
             design, provider, proposal, leaving(design, provider), blueprints_of(design), emit, software=software
         )
         changed = await carry_out(work, provider.transport, emit)
+        _reached(store, design)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
         journal.fault = report.fault
         return replace(report, changed=changed)
+
+
+def _reached(store: Store, design: Design) -> None:
+    """Where an `apply` had begun with another file, that is over: the platform is what it was built from."""
+    if store.intended_spec():
+        store.adopt(design.topology.spec)
+        remember_ground(store, design)
 
 
 async def _settled(provider: Provider) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from groundplane.errors import ApplyError
 from groundplane.rollout.plan import Plan
 from groundplane.spec.roles import Role
+from groundplane.state.step import Step
 from groundplane.topology.model import Topology
 from groundplane.verify.report import Report
 
@@ -42,6 +43,20 @@ def refuse(plan: Plan, agreed: Plan | None = None) -> None:
             )
     if agreed is not None and _essence(agreed) != _essence(plan):
         raise ApplyError("the platform has changed since this plan was shown", hint="nothing was touched; look again")
+
+
+def refuse_leaving_nobody(steps: Sequence[Step], plan: Plan) -> None:
+    """Raise ApplyError where machines would go while those that stay have not what the platform began with: it would be
+    begun anew on them, and what it was would go with those that leave."""
+    missing = {step.name for step in plan.steps}
+    gone = [one.machine for one in plan.removals if one.roles]
+    for step in steps:
+        if step.founds and step.name in missing and gone:
+            raise ApplyError(
+                f"{', '.join(gone)} can't go while the machines that stay don't answer for the cluster: {step.name}",
+                hint="nothing was touched; start a control plane that stays, or let new ones join by an `apply` of "
+                "their own before the old ones go",
+            )
 
 
 def refuse_many_balancers(topology: Topology, plan: Plan, former: Collection[str]) -> None:

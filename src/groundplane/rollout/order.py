@@ -111,7 +111,7 @@ class _Draft:
             if name != gateway:
                 needs += [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
                 needs += [*self._departures(machine), *self.mending]
-            elif machine.has(Role.BALANCER):
+            elif machine.has(Role.BALANCER, Role.CONTROL_PLANE):
                 needs += self._departures(machine)
             self.needs[change_act(name)] = needs
             acts.append(change_act(name))
@@ -128,7 +128,8 @@ class _Draft:
         for one, steps in self.leaving:
             if one.anew:
                 continue
-            if machine.has(Role.BALANCER) and one.machine.has(Role.CONTROL_PLANE):
+            joins = one.alive and bool(self._joins(Role.CONTROL_PLANE))
+            if (machine.has(Role.BALANCER) or joins) and one.machine.has(Role.CONTROL_PLANE):
                 needs += [step.name for step in steps if step.early]
             else:
                 needs.append(remove_act(one.machine.name))
@@ -159,13 +160,14 @@ class _Draft:
     def _joins(self, role: Role) -> list[str]:
         """The Steps of new machines of ``role``."""
         new = {machine.name for machine in self.topology.of_role(role) if machine.name in self.fresh}
-        return [step.name for step in self.steps if step.machine in new]
+        return [step.name for step in self.steps if step.machine in new and not step.tidies]
 
     def step(self, step: Step) -> None:
         machines = [self.topology.machine(name) for name in step.needs_machines]
         if step.name in self.mending:
             gateway = self.topology.gateway
-            self.needs[step.name] = [*map(machine_act, step.needs_machines), *self.changes([gateway])]
+            first = bool(self.plan.batches) and self.plan.batches[0][0].machine == gateway.name
+            self.needs[step.name] = [*map(machine_act, step.needs_machines), *self.changes([gateway] if first else [])]
             return
         needs = [*step.needs, *(machine_act(machine.name) for machine in machines), *self.changes(machines)]
         if step.machine in self.fresh:

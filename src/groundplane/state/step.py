@@ -61,6 +61,8 @@ class Step:
     ``tidies``: it takes away what machines that went have left, and comes when they are gone.
     ``mends``: it brings back what was taken from a machine in use, with the help of what these Steps stand for. While
     they hold, it comes before other changes, whose checks would suffer from what is missing.
+    ``founds``: it begins what all others live on. While it doesn't hold, nobody may leave: whoever leaves could be what
+    it would begin anew.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
@@ -75,4 +77,5 @@ class Step:
     instead: Instead | None = None
     tidies: bool = False
     early: bool = False
+    founds: bool = False
     mends: tuple[str, ...] = ()

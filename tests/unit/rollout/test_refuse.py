@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.golden.laid_out import cases
 
+from groundplane.design import design
 from groundplane.errors import ApplyError
-from groundplane.rollout.apply import refuse, refuse_many_balancers
+from groundplane.rollout.apply import refuse, refuse_leaving_nobody, refuse_many_balancers
 from groundplane.rollout.plan import Birth, MachinePlan, Plan, Removal, StepPlan
 from groundplane.state.change import Action, Change, Kind, Refused
 
@@ -69,3 +70,18 @@ def test_balancers_come_and_go_one_at_a_time(plan: Plan, refused: bool) -> None:
     with pytest.raises(ApplyError, match="more than one balancer") as caught:
         refuse_many_balancers(cases()["lab"], plan, ())
     assert "one at a time" in caught.value.hint
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_nobody_leaves_who_could_be_all_there_is(holds: bool) -> None:
+    """What the platform began with would be begun anew on those that stay."""
+    steps = [step for step in design(cases()["lab"]).steps if step.founds]
+    assert [step.name for step in steps] == ["kubeadm-init"]
+    missing = () if holds else (StepPlan("kubeadm-init", "cp1", "why"),)
+    plan = Plan(steps=missing, removals=(Removal("cp9", "the file doesn't have it", True, ("control-plane",)),))
+    if holds:
+        refuse_leaving_nobody(steps, plan)
+        return
+    with pytest.raises(ApplyError, match="cp9 can't go"):
+        refuse_leaving_nobody(steps, plan)
+    refuse_leaving_nobody(steps, Plan(steps=missing))

@@ -13,26 +13,25 @@ from typing import Final
 
 from groundplane.components.dnsmasq.fragment import LEASES
 from groundplane.errors import TransportError
+from groundplane.spec.cards import made_macs
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
-_LEASE: Final = re.compile(r"\d+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (\d+\.\d+\.\d+\.\d+) ")
+_LEASE: Final = re.compile(r"\d+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (\d+\.\d+\.\d+\.\d+) (\S+) ")
 """An IPv4 lease in dnsmasq's file, of an Ethernet card: ``expiry mac address name client-id``."""
 _UNIT: Final = "dnsmasq.service"
 
 
 def left_over(text: str, topology: Topology) -> tuple[str, ...]:
-    """The MACs of leases that only a machine of the file can have had, where no machine of the file has them now.
-
-    Strangers get addresses of the pool, and theirs are their own affair.
-    """
-    lan = topology.lan
+    """The MACs of leases that a machine of the file had: a card we made up for a machine of that name, and no machine
+    has it now. Strangers' leases are their own affair, wherever the pool was when they got them."""
     ours = {(machine.mac, machine.address) for machine in topology.machines if not machine.has(Role.GATEWAY)}
     found = []
     for match in filter(None, map(_LEASE.match, text.splitlines())):
         mac, address = match[1], IPv4Address(match[2])
-        if not lan.pool_first <= address <= lan.pool_last and (mac, address) not in ours:
+        made_up = mac == next(made_macs(topology.name, match[3]))
+        if made_up and (mac, address) not in ours:
             found.append(mac)
     return tuple(found)
 

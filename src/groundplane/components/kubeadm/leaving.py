@@ -7,6 +7,7 @@ itself is left out where it doesn't answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import suppress
 from typing import Final
@@ -27,6 +28,8 @@ from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_CLIENTS: Final = 2379
+"""The port at which etcd serves its clients."""
 _GRACE: Final = 20
 """Seconds an API server gets to answer what was asked before. It takes no more from the first on; what it waits for
 longer are watches, and whoever watches has been told to go elsewhere."""
@@ -103,7 +106,7 @@ def _leave_etcd(topology: Topology, machine: Machine) -> Step:
         member = member_of(members, machine)
         if member is None:
             return
-        await _others_well(reach, topology, members, member)
+        await _others_well(reach, witness, members, member)
         await remove_member(reach, witness, member)
 
     return Step(
@@ -151,16 +154,14 @@ async def _hand_over(reach: Reach, topology: Topology, machine: Machine) -> None
         await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "move-leader", f"{other.id:x}"), timeout=PATIENCE)
 
 
-async def _others_well(reach: Reach, topology: Topology, members: tuple[Member, ...], going: Member) -> None:
-    """StepError where one that stays isn't well: its vote may be the one that is needed."""
-    unwell = []
-    for member in members:
-        if member == going:
-            continue
-        machine = next((m for m in topology.control_planes if member_of((member,), m) is not None), None)
-        if machine is None or not member.started or not await _healthy(reach, machine):
-            unwell.append(member.name or member.peer)
-    if unwell:
+async def _others_well(reach: Reach, witness: str, members: tuple[Member, ...], going: Member) -> None:
+    """StepError where a member that is well would go while another one isn't: its vote may be the one that is needed.
+
+    One that isn't well itself takes nothing away; etcd refuses where too few would remain.
+    """
+    well = await asyncio.gather(*(_healthy(reach, witness, member) for member in members))
+    unwell = [member.name or member.peer for member, fine in zip(members, well, strict=True) if not fine]
+    if unwell and (going.name or going.peer) not in unwell:
         raise StepError(
             f"another member of etcd isn't well: {', '.join(unwell)}",
             where=going.name,
@@ -168,9 +169,13 @@ async def _others_well(reach: Reach, topology: Topology, members: tuple[Member, 
         )
 
 
-async def _healthy(reach: Reach, machine: Machine) -> bool:
+async def _healthy(reach: Reach, witness: str, member: Member) -> bool:
+    """Whether ``member`` serves, asked from ``witness``: it may be one that the file doesn't have any more."""
+    if not member.started:
+        return False
+    endpoint = f"--endpoints={member.peer.rpartition(':')[0]}:{_CLIENTS}"
     try:
-        await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health"), timeout=PATIENCE)
+        await reach.run(witness, (*ETCDCTL, endpoint, "endpoint", "health"), timeout=PATIENCE)
     except TransportError:
         return False
     return True

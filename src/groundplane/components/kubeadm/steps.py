@@ -102,6 +102,7 @@ def _init(topology: Topology) -> Step:
             dict.fromkeys(machine.name for machine in (topology.gateway, *topology.balancers, *topology.control_planes))
         ),
         deadline=founding.INIT_DEADLINE + founding.REVIVAL_DEADLINE + 180,
+        founds=True,
     )
 
 

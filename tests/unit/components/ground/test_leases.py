@@ -9,13 +9,16 @@ from tests.golden.laid_out import cases
 
 from groundplane.components.dnsmasq.steps import left_over, steps, unknown
 from groundplane.errors import Unreachable
+from groundplane.spec.cards import made_macs
 from groundplane.transport.fake import FakeTransport
 
 LAB = cases()["lab"]
 W1 = LAB.workers[0]
 STRANGER = f"1700000000 02:00:00:00:00:07 {LAB.lan.pool_first} phone 01:02"
 OURS = f"1700000000 {W1.mac} {W1.address} worker1 *"
-GONE = "1700000000 02:00:00:00:00:09 10.80.0.59 worker9 *"
+WORKER9 = next(made_macs(LAB.name, "worker9"))
+GONE = f"1700000000 {WORKER9} 10.80.0.59 worker9 *"
+OUTSIDE = "1700000000 02:00:00:00:00:08 10.80.0.60 laptop *"
 MOVED = f"1700000000 {W1.mac} 10.80.0.60 worker1 *"
 OTHERS = "duid 00:01:00:01\n1700000000 17 fd00::7 * 00:01"
 
@@ -24,7 +27,8 @@ OTHERS = "duid 00:01:00:01\n1700000000 17 fd00::7 * 00:01"
     ("lines", "left"),
     [
         ((STRANGER, OURS, OTHERS), ()),
-        ((OURS, GONE), ("02:00:00:00:00:09",)),
+        ((OURS, GONE), (WORKER9,)),
+        ((OURS, OUTSIDE), ()),  # of a pool that was elsewhere
         ((MOVED, STRANGER), (W1.mac,)),
     ],
 )
@@ -41,12 +45,12 @@ def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
     async def main() -> None:
         assert step.instead is not None
         assert not await step.probe(fake)
-        assert await step.instead(fake) == ("leases of 02:00:00:00:00:09", None)
+        assert await step.instead(fake) == (f"leases of {WORKER9}", None)
         await step.act(fake)
 
     asyncio.run(main())
     script = fake.calls[-1].argv[-1]
-    assert script.index("systemctl stop dnsmasq") < script.index("02:00:00:00:00:09") < script.index("systemctl start")
+    assert script.index("systemctl stop dnsmasq") < script.index(WORKER9) < script.index("systemctl start")
     assert W1.mac not in script
 
 

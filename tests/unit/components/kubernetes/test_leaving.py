@@ -137,3 +137,47 @@ def test_the_budget_in_the_way_is_named(
 )
 def test_selectors_are_read_as_kubernetes_reads_them(selector: Mapping[str, Any], matches: bool) -> None:
     assert draining.selects(selector, {"app": "web"}) is matches
+
+
+def member(machine: Machine, number: int) -> dict[str, Any]:
+    return {"ID": number, "name": machine.name, "peerURLs": [f"https://{machine.address}:2380"]}
+
+
+@pytest.mark.parametrize(
+    ("gone", "unwell", "leaves"),
+    [
+        (("cp3",), (), True),
+        (("cp2", "cp3"), (), True),  # the other one that leaves is well still
+        (("cp3",), ("cp2",), False),
+        (("cp3",), ("cp3",), True),  # etcd itself refuses where too few would remain
+    ],
+)
+def test_a_member_leaves_while_the_others_are_well(
+    topology: Topology, gone: tuple[str, ...], unwell: tuple[str, ...], leaves: bool
+) -> None:
+    planes = topology.control_planes
+    stay = replace(topology, machines=tuple(one for one in topology.machines if one.name not in gone))
+    going = topology.machine("cp3")
+    fake = FakeTransport()
+    members = json.dumps({"members": [member(one, number) for number, one in enumerate(planes, 1)]})
+
+    def etcdctl(call: Call) -> Completed:
+        words = " ".join(call.argv)
+        if "member list" in words:
+            return Completed(0, members.encode(), b"")
+        if "endpoint health" in words and any(f"//{topology.machine(name).address}:2379" in words for name in unwell):
+            raise Unreachable("context deadline exceeded")
+        return Completed(0, b"", b"")
+
+    fake.on("*", "etcdctl", then=etcdctl)
+    act = next(step for step in leaving(stay, going) if step.name == "leave-etcd:cp3").act
+
+    async def main() -> None:
+        await act(fake)
+
+    if leaves:
+        asyncio.run(main())
+    else:
+        with pytest.raises(StepError, match="another member of etcd isn't well: cp2"):
+            asyncio.run(main())
+    assert any("remove" in call.argv for call in fake.calls) is leaves
