@@ -78,6 +78,12 @@ class Design:
         checks = (part.component.spare(self.topology, found) for part in self.parts)
         return tuple(check for check in checks if check is not None)
 
+    def without(self, machine: str) -> tuple[Check, ...]:
+        """The checks that others can do without ``machine`` until another one is in its place."""
+        found = self.topology.machine(machine)
+        checks = (part.component.without(self.topology, found) for part in self.parts)
+        return (*self.spares(machine), *(check for check in checks if check is not None))
+
     def leaving(self, machine: Machine) -> tuple[Step, ...]:
         """The Steps by which ``machine`` leaves; the last components first, since they lean on the others."""
         others = replace(

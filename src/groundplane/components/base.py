@@ -70,9 +70,10 @@ class Component:
     ``publishes`` says what it offers behind the floating address; whoever brings that about is told by ``catalog``.
 
     ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
-    can or need. ``interrupts`` says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a
-    machine that may be dead leaves a platform, the topology being the one without it: what it served others is served
-    elsewhere, and nobody counts on it any more.
+    can or need; ``without``, that they can do without the machine for longer, where that takes more. ``interrupts``
+    says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a machine that may be dead leaves
+    a platform, the topology being the one without it: what it served others is served elsewhere, and nobody counts on
+    it any more.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Component:
     steps: Callable[[Topology], tuple[Step, ...]] = no_steps
     checks: Callable[[Topology], tuple[Check, ...]] = no_checks
     spare: Callable[[Topology, Machine], Check | None] = no_spare
+    without: Callable[[Topology, Machine], Check | None] = no_spare
     interrupts: Mapping[str, str] = field(default_factory=dict)
     leaving: Callable[[Topology, Machine], tuple[Step, ...]] = no_leaving
     publishes: Publishing = nothing_published

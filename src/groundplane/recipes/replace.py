@@ -108,7 +108,7 @@ async def _spare(design: Design, provider: Provider, name: str, emit: Emit) -> N
             f"{name} is the only control plane: everything the cluster knows would go with it",
             hint="take three control planes into the cluster file, `groundplane apply`, then replace it",
         )
-    report = await run_checks(design.spares(name), provider.transport, emit)
+    report = await run_checks(design.without(name), provider.transport, emit)
     for result in report.results:
         if not result.ok:
             raise ApplyError(

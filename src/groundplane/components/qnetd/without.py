@@ -1,4 +1,4 @@
-"""Whether the balancers are a majority of their own while the gateway, and the third vote with it, is worked on."""
+"""Whether the balancers are a majority of their own while the gateway, and the third vote with it, is away."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
 
-def spare(topology: Topology, machine: Machine) -> Check | None:
+def without(topology: Topology, machine: Machine) -> Check | None:
     """The check that every balancer is a member, where the gateway has a vote; None for other machines."""
     if not machine.has(Role.GATEWAY) or not topology.third_vote:
         return None
     return Check(
-        name=f"spare-vote:{machine.name}",
+        name=f"without-vote:{machine.name}",
         title="the balancers are a majority without the gateway's vote",
         deadline=RECOVERY,
         remedy="bring back the balancer that is missing first; `groundplane status` shows them",
