@@ -273,7 +273,7 @@ class MachineEntry(Stanza):
     @property
     def all_roles(self) -> tuple[Role, ...]:
         """What it is for, in the order of ``Role``, whichever way it is written."""
-        return in_order(self.roles or filter(None, (self.role,)))
+        return (self.role,) if self.role is not None else in_order(self.roles or ())
 
     def has(self, *roles: Role) -> bool:
         """Whether it has any of ``roles``."""

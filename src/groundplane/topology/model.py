@@ -150,7 +150,8 @@ class Topology:
 
     @property
     def gateway(self) -> Machine:
-        return self.of_role(Role.GATEWAY)[0]
+        # It is the first in order; every machine asks for it, so nobody looks through all of them.
+        return next(machine for machine in self.machines if machine.has(Role.GATEWAY))
 
     @property
     def balancers(self) -> tuple[Machine, ...]:

@@ -5,6 +5,8 @@ Kubernetes 1.37 needs containerd 2, which Debian doesn't carry yet: program and 
 
 from __future__ import annotations
 
+from functools import cache
+
 from groundplane.components.base import templates
 from groundplane.state.model import Artifact, DataFolder, Directory, File, Fragment, Package, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
@@ -72,6 +74,7 @@ def _mirrors(topology: Topology) -> tuple[Resource, ...]:
     return (*files, _hosts_file(topology.registry_host, server=base))
 
 
+@cache  # the same on every node
 def _hosts_file(directory: str, *, server: str = "", mirror: str = "") -> File:
     text = _TEMPLATES.get_template("hosts.toml.j2").render(mirror=mirror, server=server, ca=PLATFORM_CA)
     return File(f"{MIRRORS}/{directory}/hosts.toml", text.encode())
