@@ -82,7 +82,7 @@ def test_each_kubeconfig_leads_to_its_own_from_the_host(
     servers = {
         found
         for one in (platform, second)
-        for found in re.findall(r"server: (https://127\.0\.0\.1:\d+)", (folder / one.name).read_text())
+        for found in re.findall(r'server: "(https://127\.0\.0\.1:\d+)"', (folder / one.name).read_text())
     }
     assert len(servers) == 2, "a port of its own for each"
 

@@ -54,7 +54,7 @@ def test_kubectl_works_from_the_host(platform: Platform, tmp_path_factory: pytes
     platform.run("kubeconfig", "--out", str(config))
     assert config.stat().st_mode & 0o777 == 0o600
     server = next(line.split()[1] for line in config.read_text().splitlines() if "server:" in line)
-    assert server.startswith("https://127.0.0.1:")
+    assert server.startswith('"https://127.0.0.1:')
     nodes = json.loads(platform.kubectl("get", "nodes", "-o", "json"))
     assert len(nodes["items"]) == 5
 
