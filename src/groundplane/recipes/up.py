@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from groundplane.errors import FileChanged
-from groundplane.recipes.acts import FIRST_BOOT, acts, foreseen
+from groundplane.events import Emit, reported
+from groundplane.recipes.acts import BOOT, FIRST_BOOT, acts, foreseen
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -52,7 +53,7 @@ async def up(options: Options) -> Report:
             if isinstance(provider, PowerSwitch):
                 await provider.stop(design.topology.gateway.name)
             store.remember_images(images)
-        await _settled(provider)
+        await _settled(provider, emit)
         proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
         refuse(proposal)
         _keep(proposal, store.name)
@@ -83,14 +84,18 @@ def _reached(store: Store, design: Design) -> None:
         remember_ground(store, design)
 
 
-async def _settled(provider: Provider) -> None:
+async def _settled(provider: Provider, emit: Emit) -> None:
     """Wait for the first boot of machines that run: an `up` that was killed may have left them in the middle of it."""
     from groundplane.machines.base import Power
+
+    async def wait(name: str) -> None:
+        with reported(emit, name, BOOT, changed=False):
+            await provider.wait_ready(name, deadline=FIRST_BOOT, strict=False)
 
     async with asyncio.TaskGroup() as group:
         for machine in provider.status():
             if machine.power is Power.RUNNING:
-                group.create_task(provider.wait_ready(machine.name, deadline=FIRST_BOOT, strict=False))
+                group.create_task(wait(machine.name))
 
 
 def _keep(proposal: Plan, platform: str) -> None:
