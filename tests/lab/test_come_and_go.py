@@ -30,7 +30,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      containers: [{name: web, image: "groundplane.local/probe:1"}]
+      containers: [{name: web, image: "registry.k8s.io/pause:3.10.2"}]
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
