@@ -6,7 +6,7 @@ Everything runs on a control plane with its own admin.conf, which names the floa
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
@@ -131,6 +131,12 @@ async def nodes(reach: Reach, topology: Topology) -> dict[str, Node]:
     answer = await ask(reach, topology, kubectl("get", "nodes", "--output=json"))
     found = [_node(item) for item in loads(answer.text)["items"]]
     return {node.name: node for node in found}
+
+
+def pod_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod, as the API shows it, says that it is ready."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def _node(item: dict[str, Any]) -> Node:

@@ -6,11 +6,10 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, parse_answers
-from groundplane.components.cluster.api import any_control_plane, api_server, ask, kubectl, loads
+from groundplane.components.cluster.api import any_control_plane, api_server, ask, kubectl, loads, pod_ready
 from groundplane.components.cluster.api import nodes as cluster_nodes
 from groundplane.components.kubeadm.status import certificates as all_certificates
 from groundplane.errors import TransportError
@@ -68,17 +67,12 @@ async def nodes(reach: Reach, topology: Topology) -> str:
 async def static_pods(reach: Reach, topology: Topology) -> str:
     argv = kubectl("get", "pods", "--namespace=kube-system", "--selector=tier=control-plane", "--output=json")
     items = loads((await ask(reach, topology, argv)).text)["items"]
-    ready = {item["metadata"]["name"] for item in items if _is_ready(item)}
+    ready = {item["metadata"]["name"] for item in items if pod_ready(item)}
     wanted = [f"{part}-{machine.name}" for machine in topology.control_planes for part in STATIC_PODS]
     missing = [name for name in wanted if name not in ready]
     if missing:
         raise NotYet(f"not ready: {', '.join(missing)}")
     return f"{len(wanted)} static pods ready"
-
-
-def _is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 async def addons(reach: Reach, topology: Topology) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from groundplane.components.cluster.api import kubectl, loads
+from groundplane.components.cluster.api import kubectl, loads, pod_ready
 from groundplane.state.step import Reach
 from groundplane.verify.condition import NotYet
 
@@ -41,7 +41,7 @@ def reasons(
     full: list[str] = []
     for pod in pods:
         node = node_of(pod)
-        if _ready(pod):
+        if pod_ready(pod):
             said.pop(node, None)
             continue
         event = events.get(pod["metadata"]["uid"])
@@ -75,11 +75,6 @@ def lacking(message: str) -> str:
     parts = [_COUNT.sub("", part).rstrip(".") for part in re.split(r", (?=\d)", rest.partition(" preemption:")[0])]
     own = [part for part in parts if part and not _ELSEWHERE.match(part)]
     return ", ".join(own) or message
-
-
-def _ready(pod: Mapping[str, Any]) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def _state(pod: Mapping[str, Any]) -> str:
