@@ -308,10 +308,10 @@ def test_a_machine_without_python_is_told_by_the_link(tmp_path: Path) -> None:
     assert caught.value.where == "cp1"
 
 
-def test_files_go_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
+def test_files_go_and_come_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
     """Over a connection that is lost meanwhile as well: the old file stays, and no part of the new one."""
     content = os.urandom(5_000_000)  # more than a connection holds on its way
-    source, place = tmp_path / "source", tmp_path / "there" / "it's *"
+    source, place, back = tmp_path / "source", tmp_path / "there" / "it's *", tmp_path / "back"
     source.write_bytes(content)
     digest = f"sha256:{sha256(content).hexdigest()}"
 
@@ -324,6 +324,8 @@ def test_files_go_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:
     async def work(ssh: SshTransport) -> None:
         await ssh.put("cp1", str(place), source, digest=digest, mode=0o755)
         assert (place.read_bytes(), place.stat().st_mode & 0o777) == (content, 0o755)
+        assert await ssh.get("cp1", str(place), back) == digest
+        assert back.read_bytes() == content
         sshd.append(int((await ssh.run("cp1", ["sh", "-c", "echo $PPID"])).text))
         place.write_bytes(b"old")
         with pytest.raises(TransportError, match="is not what should go to"):

@@ -77,7 +77,8 @@ class Channel(Protocol):
         """Up to ``n`` bytes of its output as soon as there are any; nothing at the end."""
 
     async def ended(self) -> Completed:
-        """Wait for its end. Its output was read by then: only the status and stderr are there."""
+        """Wait for its end. Its output was read to the end by then (a command that can't get rid of it never ends):
+        only the status and stderr are there."""
 
 
 def putting(path: str, digest: str, mode: int) -> tuple[str, ...]:
@@ -127,18 +128,19 @@ async def receive(channel: Channel, machine: str, path: str, target: Path, diges
     head = b""
     while b"\n" not in head and (chunk := await channel.read(CHUNK)):
         head += chunk
-    line, _, rest = head.partition(b"\n")
+    line, _, begun = head.partition(b"\n")
     announced = f"sha256:{line.decode(errors='replace')}"
     if digest and line and announced != digest:
         raise TransportError(f"{path} has another content than asked for", where=machine, detail=announced)
     with _written(target) as file:
         found, count = sha256(), 0
-        while rest:
-            file.write(rest)
-            found.update(rest)
-            count += len(rest)
+        chunk = begun or await channel.read(CHUNK)  # the line may come alone
+        while chunk:
+            file.write(chunk)
+            found.update(chunk)
+            count += len(chunk)
             told(count)
-            rest = await channel.read(CHUNK)
+            chunk = await channel.read(CHUNK)
         done = await channel.ended()
         if done.status != 0:
             raise failed(machine, ("get", path), done)

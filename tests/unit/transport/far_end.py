@@ -63,6 +63,7 @@ class Command:
 
     async def wait_closed(self) -> None:
         await self.closed.wait()
+        assert self.stdout.at_eof(), "a command that can't get rid of what it says never ends"
 
 
 Script = Callable[[Command], Awaitable[None] | None]

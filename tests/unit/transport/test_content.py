@@ -51,6 +51,19 @@ def saying(content: bytes, *, announced: bytes = CONTENT, status: int = 0) -> Ca
     return script
 
 
+def saying_in_pieces(*pieces: bytes) -> Callable[[Command], Coroutine[Any, Any, None]]:
+    """Each piece is read before the next is said."""
+
+    async def script(command: Command) -> None:
+        for piece in pieces:
+            command.says(piece)
+            for _ in range(10):  # turns of the loop: whoever reads has all of it by then
+                await asyncio.sleep(0)
+        command.ends(0)
+
+    return script
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     (tmp_path / "source").write_bytes(CONTENT)
@@ -102,6 +115,16 @@ def test_what_is_got_is_private_and_known_by_its_digest(tmp_path: Path) -> None:
     assert got == digest_of(CONTENT)
     assert target.read_bytes() == CONTENT
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a\nb"])
+@pytest.mark.parametrize("cut", [0, 1, 64, 65, 66])
+def test_it_does_not_matter_where_what_is_got_is_cut(tmp_path: Path, content: bytes, cut: int) -> None:
+    target = tmp_path / "target"
+    said = sha256(content).hexdigest().encode() + b"\n" + content
+    end = FarEnd(saying_in_pieces(said[:cut], said[cut:]))
+    assert over_ssh(end, lambda ssh: ssh.get("cp1", PATH, target)) == digest_of(content)
+    assert target.read_bytes() == content
 
 
 @pytest.mark.parametrize(
