@@ -37,11 +37,12 @@ def acts(
     emit: Emit,
     told: Callable[[str, Done], None] = lambda *_: None,
     software: Path | None = None,
+    removed: Callable[[str], None] = lambda _: None,
 ) -> tuple[Act, ...]:
     """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs.
 
-    ``told`` hears of each Change of a machine as it was carried out. ``software`` is the bundle's tree of programs,
-    where the plan needs material.
+    ``told`` hears of each Change of a machine as it was carried out, ``removed`` of each machine that is gone.
+    ``software`` is the bundle's tree of programs, where the plan needs material.
     """
     from groundplane.rollout import Act
     from groundplane.rollout.order import change_act, machine_act, order, remove_act
@@ -77,7 +78,7 @@ def acts(
 
     def removal(one: Leaving) -> Act:
         name = one.machine.name
-        return Act(remove_act(name), name, "remove", partial(_remove, provider, name), needs[remove_act(name)])
+        return Act(remove_act(name), name, "remove", partial(_remove, provider, name, removed), needs[remove_act(name)])
 
     def step(step: Step) -> Act:
         from groundplane.rollout.steps import make_hold
@@ -174,5 +175,6 @@ def _tell(machine: str, done: Done, emit: Emit) -> None:
         emit(Finished(machine, step, seconds=done.seconds, note=note))
 
 
-async def _remove(provider: Provider, machine: str, _: Outcome) -> None:
+async def _remove(provider: Provider, machine: str, removed: Callable[[str], None], _: Outcome) -> None:
     await provider.remove(machine)
+    removed(machine)

@@ -35,8 +35,8 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
     """Make each machine of ``names`` anew, one after the other, as the file says now; verify the platform.
 
     What the machine held goes with it: another one of its name takes its place and gets from the others what they have.
-    Running it again after an interruption goes on. Raises ApplyError, before anything is touched, where the others
-    couldn't carry on without it.
+    Running it again after an interruption goes on with what was made anew before it; one whose making failed is made
+    once more. Raises ApplyError, before anything is touched, where the others couldn't carry on without it.
     """
     from groundplane.verify import run_checks
 
@@ -59,6 +59,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
             await _replace(design, provider, store, options, emit, name, names)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
+        store.set_replaced(())
         journal.fault = report.fault
         return with_(report, changed=True)
 
@@ -70,7 +71,11 @@ async def _replace(
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
 
-    seen = await proposed(design, provider, emit=options.emit, anew=(name,))
+    def gone(machine: str) -> None:
+        store.set_replaced({*store.replaced(), machine})
+
+    anew = () if name in store.replaced() else (name,)
+    seen = await proposed(design, provider, emit=options.emit, anew=anew)
     if others := [birth.machine for birth in seen.births if birth.machine not in names]:
         raise ApplyError(
             f"there are machines of the file that aren't there: {', '.join(others)}",
@@ -79,12 +84,19 @@ async def _replace(
         )
     proposal = _only(seen, name, names)
     refuse(proposal)
-    await _spare(design, provider, name, emit)
+    if proposal.births:
+        await _spare(design, provider, name, emit)
     store.set_verified(False)
+    if not proposal.removals:
+        gone(name)
     provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
-    going = [one for one in leaving(design, provider, (name,)) if one.machine.name == name]
-    work = acts(design, provider, proposal, going, blueprints_of(design), emit)
-    await carry_out(work, provider.transport, emit)
+    going = [one for one in leaving(design, provider, anew) if one.machine.name == name]
+    work = acts(design, provider, proposal, going, blueprints_of(design), emit, removed=gone)
+    try:
+        await carry_out(work, provider.transport, emit)
+    except Exception:
+        store.set_replaced(store.replaced() - {name})  # what failed may be what was made
+        raise
 
 
 def _only(seen: Plan, name: str, names: Sequence[str]) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,8 +208,27 @@ class Store:
     def set_verified(self, ok: bool) -> None:
         path = self._prepared() / "verified"
         if ok:
+            self.set_replaced(())  # whatever a `replace` had begun is whole
             write_private(path, b"")
         else:
+            self._remove((path,))
+
+    def replaced(self) -> frozenset[str]:
+        """The machines that a `replace` removed, to make them anew, and wasn't seen to end well since."""
+        path = self.folder / REPLACED
+        if (content := read_private(path)) is None:
+            return frozenset()
+        try:
+            return frozenset(map(str, json.loads(content)))
+        except (ValueError, TypeError) as error:
+            hint = f"move {path.name} away: `groundplane replace` then makes its machines anew once more"
+            raise StoreError("is damaged", where=str(path), hint=hint) from error
+
+    def set_replaced(self, names: Collection[str]) -> None:
+        path = self._prepared() / REPLACED
+        if names:
+            write_private(path, json.dumps(sorted(names)).encode() + b"\n")
+        elif path.exists():
             self._remove((path,))
 
     def forget(self) -> None:
@@ -259,7 +278,18 @@ class Store:
 
 
 NUMBERS = "balancers.json"
-OURS = (NUMBERS, "images.json", "next.json", "secrets.json", "software.json", "spec.json", "traits.json", "verified")
+REPLACED = "replaced.json"
+OURS = (
+    NUMBERS,
+    "images.json",
+    "next.json",
+    REPLACED,
+    "secrets.json",
+    "software.json",
+    "spec.json",
+    "traits.json",
+    "verified",
+)
 """The names this module writes in a platform's folder."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.recipes.world import SMALL, Killed, World
 
 from groundplane import recipes
-from groundplane.errors import MachineError
+from groundplane.errors import MachineError, TransportError
 
 Recipe = Callable[[recipes.Options], Coroutine[object, object, object]]
 SINGLE = "balancers: {accept-single-point-of-failure: true}\n"
@@ -97,6 +97,41 @@ def test_what_was_killed_is_told_and_finished(world: World, name: str, cancels: 
         world.run(run.then(world.options))
         assert world.truth() == whole, f"ended at moment {moment}"
         assert not world.wrong, f"ended at moment {moment}"
+
+
+@pytest.mark.parametrize("cancels", [False, True], ids=["killed", "stopped"])
+@pytest.mark.parametrize("name", ["gateway", "lb1", "cp1", "worker1"])
+def test_a_replace_goes_on_with_the_machine_that_it_made(world: World, name: str, cancels: bool) -> None:
+    world.write(SMALL)
+    world.up()
+    begin, old = world.snapshot(), world.ground.machines[name].born
+    world.replace(name)
+    whole, moments, kept = world.truth(), world.moments, 0
+    for moment in range(1, moments + 1):
+        begin()
+        interrupted(world, replaced(name), moment, cancels)
+        left = world.ground.machines.get(name)
+        made = left.born if left and left.born != old and not left.unfinished else 0
+        world.replace(name)
+        assert world.truth() == whole, f"ended at moment {moment}"
+        now = world.ground.machines[name].born
+        assert now != old
+        if moment < moments - 1:  # then it was seen to be well: another replace is another replace
+            assert not made or now == made, f"ended at moment {moment}"
+        kept += bool(made)
+    assert kept > 2
+
+
+def test_what_failed_is_made_once_more(world: World) -> None:
+    """Whoever was made may be what is wrong: a run that failed is another thing than one that was cut short."""
+    world.write(SMALL)
+    world.up()
+    born = world.ground.births
+    world.ground.reach.on("worker1", "member", "me", raises=TransportError("it doesn't say"))
+    for number in (1, 2):
+        with pytest.raises(ExceptionGroup):
+            world.replace("worker1")
+        assert world.ground.births == born + number
 
 
 @pytest.mark.parametrize(("before", "after"), [(FEW, SMALL), (SMALL, FEW)], ids=["more of all", "fewer of all"])

@@ -198,6 +198,22 @@ def test_verified_is_a_mark(store: Store) -> None:
     assert not store.verified()
 
 
+def test_what_was_made_anew_is_remembered_until_the_platform_is_verified(store: Store) -> None:
+    assert store.replaced() == frozenset()
+    store.set_replaced({"cp2", "cp1"})
+    assert store.replaced() == {"cp1", "cp2"}
+    store.set_verified(False)
+    assert store.replaced() == {"cp1", "cp2"}
+    store.set_verified(True)
+    assert store.replaced() == frozenset()
+    store.set_replaced({"cp1"})
+    (store.folder / "replaced.json").write_bytes(b"{")
+    with pytest.raises(StoreError, match="damaged"):
+        store.replaced()
+    store.forget()
+    assert not store.exists
+
+
 def test_the_users_images_are_remembered(store: Store) -> None:
     assert store.images() == b""
     store.remember_images(b"index")
