@@ -141,13 +141,25 @@ def test_a_stranger_gets_an_address_of_the_pool_and_a_name(platform: Platform) -
         run_in(lan, "ip", "link", "add", "stranger", "type", "veth", "peer", "name", "eth0", "netns", space)
         run_in(lan, "ip", "link", "set", "stranger", "master", "lan", "up")
         run_in(space, "ip", "link", "set", "eth0", "up")
-        offer = run_in(space, "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-s", "/bin/true",
-                       "-x", "hostname:visitor")  # fmt: skip
-        words = (offer.stdout + offer.stderr).split()
-        address = words[words.index("of") + 1].rstrip(",") if "of" in words else ""
-        assert address.startswith("10.80.0."), offer.stderr
+
+        def lease(name: str) -> str:
+            offer = run_in(space, "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-s", "/bin/true",
+                           "-x", f"hostname:{name}")  # fmt: skip
+            words = (offer.stdout + offer.stderr).split()
+            assert "of" in words, offer.stderr
+            return words[words.index("of") + 1].rstrip(",")
+
+        def named(name: str) -> str:
+            answer = platform.ssh("worker1", "sh", "-c", f"getent ahosts {name}.groundplane.internal || true")
+            return answer.split()[0] if answer.split() else ""
+
+        address = lease("visitor")
+        assert address.startswith("10.80.0.")
         assert int(address.rsplit(".", 1)[1]) >= 192
-        assert platform.ssh("worker1", "getent", "hosts", "visitor.groundplane.internal").split()[0] == address
+        assert named("visitor") == address
+        # A name that programs look up for themselves: everybody's browser would ask the stranger for its proxy.
+        assert lease("wpad") == address
+        assert named("wpad") == ""
     finally:
         run_in(lan, "ip", "link", "del", "stranger", check=False)
         subprocess.run(["ip", "netns", "del", space], check=True)
