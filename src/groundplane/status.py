@@ -35,6 +35,14 @@ class MachineLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """A machine of the platform that its file doesn't have (any more), until an apply removes it."""
+
+    name: str
+    power: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeLine:
     """One Kubernetes node."""
 
@@ -61,6 +69,7 @@ class PlatformStatus:
     versions: tuple[Version, ...]
     problem: str
     verified: bool = True
+    strangers: tuple[Stranger, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,6 +91,7 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
         failed(reach, topology),
     )
     seen = {entry.name: entry for entry in provider.status()}
+    ours = {machine.name for machine in topology.machines}
     return PlatformStatus(
         name=topology.name,
         machines=tuple(
@@ -97,6 +107,9 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
         certificates=cluster.certificates,
         versions=(*programs, *_cluster_versions(cluster)),
         problem=cluster.problem,
+        strangers=tuple(
+            Stranger(name, entry.power.value) for name, entry in seen.items() if entry.exists and name not in ours
+        ),
     )
 
 

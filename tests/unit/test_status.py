@@ -16,7 +16,7 @@ from groundplane.components.versions import Version
 from groundplane.errors import Unreachable
 from groundplane.machines.base import MachineStatus, Power, Provider
 from groundplane.state.step import Completed
-from groundplane.status import PlatformStatus, gather
+from groundplane.status import PlatformStatus, Stranger, gather
 from groundplane.topology.model import Topology
 from groundplane.transport.fake import Call, FakeTransport
 
@@ -87,6 +87,14 @@ def test_who_does_not_answer_is_left_out(topology: Topology) -> None:
     seen = look(provider)
     assert seen.pacemaker_leader == "lb1", "the other one tells"
     assert {version.machine for version in seen.versions} == {"lb2", "cp1", "cp2", "cp3"}
+
+
+def test_a_machine_the_file_does_not_have_is_shown_by_its_name(topology: Topology) -> None:
+    provider = answering(topology)
+    listed = provider.status()
+    gone, leaving = MachineStatus("worker8", Power.ABSENT), MachineStatus("worker9", Power.RUNNING)
+    provider.status = lambda: (*listed, gone, leaving)  # type: ignore[method-assign]
+    assert look(provider).strangers == (Stranger("worker9", "running"),)
 
 
 def test_a_failed_unit_of_ours_is_never_ok(topology: Topology) -> None:

@@ -39,6 +39,9 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     if status.certificates:
         first = min(status.certificates, key=lambda certificate: certificate.ends)
         facts.append(("certificates", f"first to end: {first.path} on {first.machine}, {first.ends:%Y-%m-%d}"))
+    if status.strangers:
+        names = ", ".join(f"{stranger.name} ({stranger.power})" for stranger in status.strangers)
+        facts.append(("not in the file", f"{names}; `groundplane apply` removes what isn't"))
     if not status.verified:
         facts.append(
             ("checks", f"{channel.style('not all held', 'bad')} when last asked; `groundplane verify` asks them")

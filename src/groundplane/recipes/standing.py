@@ -49,11 +49,16 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
 
 
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
-    """Start or stop machines that exist, at once: those of ``names``, or all of them."""
+    """Start or stop machines that exist, at once: those of ``names``, or all of them.
+
+    Those that are there and not in the file can be stopped, but not started: nothing says any more what they are.
+    """
     from groundplane.machines.base import switch_of
 
     design, provider = existing(options)
-    chosen = [known_machine(design.topology, name) for name in names] or [m.name for m in design.topology.machines]
+    ours = [machine.name for machine in design.topology.machines]
+    strangers = [] if on else [one.name for one in provider.status() if one.exists and one.name not in ours]
+    chosen = [one if one in strangers else known_machine(design.topology, one) for one in names] or [*ours, *strangers]
     with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
         if not on:
             switch = switch_of(provider, design.topology.name)

@@ -62,6 +62,20 @@ def test_a_platform_becomes_what_its_file_says(world: World, name: str) -> None:
     assert not world.wrong
 
 
+def test_a_machine_that_is_about_to_leave_is_switched_off_as_well(world: World) -> None:
+    world.write(file(workers=2))
+    world.up()
+    world.write(file())
+    world.store.intend(recipes.validate(world.options.file))  # as an apply that was cut short leaves it
+    world.ground.journal.clear()
+    world.run(recipes.power(world.options, False, ["worker2"]))
+    assert world.did(*DOES) == ["stop worker2"]
+    world.run(recipes.power(world.options, False))
+    assert sorted(world.did(*DOES)) == [f"stop {name}" for name in sorted(world.ground.machines)]
+    with pytest.raises(UsageError, match="there is no machine worker2"):
+        world.run(recipes.power(world.options, True, ["worker2"]))
+
+
 def test_another_size_is_brought_while_the_machine_runs(built: World) -> None:
     born = built.ground.machines["worker1"].born
     built.write(f"{SMALL}sizes: {{worker: {{memory: 4GiB}}}}\n")
