@@ -11,7 +11,7 @@ from groundplane.errors import ConditionTimeout, StepError, TransportError
 class NotYet(Exception):
     """Raised by a probe: it does not hold yet, and this is what was seen instead.
 
-    ``remedy``: what to do about exactly that, where it is known; empty: what its check says.
+    ``remedy``: what to do about exactly that, where it is known; empty: what its check or its wait says.
     """
 
     def __init__(self, seen: str = "", *, remedy: str = "") -> None:
@@ -35,7 +35,7 @@ async def wait_until(
 
     Raises ``ConditionTimeout`` whose ``detail`` is what was seen last.
     """
-    seen = "nothing"
+    seen, remedy = "nothing", ""
     try:
         async with asyncio.timeout(deadline):
             while True:
@@ -44,8 +44,9 @@ async def wait_until(
                     return
                 except (NotYet, StepError, TransportError) as reason:
                     seen = str(reason)
+                    remedy = reason.remedy if isinstance(reason, NotYet) else ""
                 await asyncio.sleep(every)
     except TimeoutError as late:
         raise ConditionTimeout(
-            f"{name}: not within {deadline:.0f} s", where=where, hint=hint, detail=f"last seen: {seen}"
+            f"{name}: not within {deadline:.0f} s", where=where, hint=remedy or hint, detail=f"last seen: {seen}"
         ) from late

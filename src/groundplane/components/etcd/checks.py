@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from groundplane.components.cluster.answers import bound
 from groundplane.components.etcd.alarms import remedy
+from groundplane.components.etcd.members import dismissal, stranger
 from groundplane.components.etcd.views import View, disagreement, views
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
@@ -27,6 +28,8 @@ async def _agreed(reach: Reach, topology: Topology) -> str:
     seen = await views(reach, topology)
     problem = disagreement(seen)
     if problem:
-        errors = [error for view in seen if isinstance(view, View) for error in view.errors]
-        raise NotYet(problem, remedy=remedy(errors))
+        there = [view for view in seen if isinstance(view, View)]
+        odd = next(((one, view.machine) for view in there if (one := stranger(view.members, topology))), None)
+        known = remedy([error for view in there for error in view.errors])
+        raise NotYet(problem, remedy=known or (dismissal(*odd) if odd else ""))
     return f"{len(seen)} of {len(seen)} members healthy and of one mind"

@@ -92,6 +92,17 @@ def member_of(members: Sequence[Member], machine: Machine) -> Member | None:
     return next((member for member in members if member.peer == peer_url(machine)), None)
 
 
+def stranger(members: Sequence[Member], topology: Topology) -> Member | None:
+    """A member that lives on none of the control planes: somebody added it by hand, or another program did."""
+    return next((m for m in members if all(m != member_of(members, one) for one in topology.control_planes)), None)
+
+
+def dismissal(member: Member, witness: str) -> str:
+    """What to do about a stranger. It isn't done for anybody: one that votes may have what the others lack."""
+    command = " ".join((*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"))
+    return f"if nobody needs the one at {member.peer}: `groundplane ssh {witness} -- {command}`"
+
+
 async def settled(reach: Reach, topology: Topology) -> None:
     """Wait until every etcd member has started, votes and is healthy: the next may only come then."""
 
@@ -102,7 +113,9 @@ async def settled(reach: Reach, topology: Topology) -> None:
             raise NotYet(f"{error.what}: {error.detail}") from error
         waiting = [member.name or member.peer for member in members if member.learner or not member.started]
         if waiting:
-            raise NotYet(f"not yet voting: {', '.join(sorted(waiting))}")
+            odd = stranger(members, topology)
+            remedy = dismissal(odd, witness) if odd else ""
+            raise NotYet(f"not yet voting: {', '.join(sorted(waiting))}", remedy=remedy)
         await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "endpoint", "health", "--cluster"), timeout=PATIENCE)
 
     await wait_until(

@@ -105,7 +105,7 @@ def disagreement(views: tuple[View | Silent, ...], *, lag: int = 1000) -> str:
         for what, (one, other) in seen.items():
             if one != other:
                 return f"{first.machine} and {view.machine} disagree about the {what}"
-    names = {member.name for member in first.members}
+    names = {member.name or member.peer for member in first.members}
     if names != {view.machine for view in there}:
         return f"its members are {', '.join(sorted(names))}, not the control planes"
     behind = max(view.applied for view in there) - min(view.applied for view in there)

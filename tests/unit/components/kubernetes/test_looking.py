@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from groundplane.components.cluster import api, kubeconfig, paths
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import spread as coredns
 from groundplane.components.etcd import members as etcd
+from groundplane.components.etcd.checks import checks as etcd_checks
 from groundplane.components.etcd.spare import spare
 from groundplane.components.etcd.views import Silent, View, disagreement, parse_view
 from groundplane.components.kubeadm import status
@@ -86,6 +88,26 @@ def test_members_that_differ(odd: View | Silent, words: str) -> None:
 
 def test_a_member_too_many_is_told() -> None:
     assert "not the control planes" in disagreement((view("cp1"), view("cp2")))
+
+
+def test_a_member_that_is_none_of_the_platforms_is_told_with_the_way_to_be_rid_of_it(
+    topology: Topology, run: Run
+) -> None:
+    """One that never started has no name, and lets no control plane join any more."""
+    own = [etcd.Member(number, machine.name, etcd.peer_url(machine), False) for number, machine in
+           enumerate(topology.control_planes, 1)]  # fmt: skip
+    odd = etcd.Member(0xBEEF, "", "https://10.80.0.99:2380", learner=True)
+    assert etcd.stranger(own, topology) is None
+    assert etcd.stranger([*own, odd], topology) == odd
+    assert "member remove beef" in etcd.dismissal(odd, "cp1")
+    reach = FakeTransport()
+    there = [{"ID": m.id, "name": m.name, "peerURLs": [m.peer], "isLearner": m.learner} for m in (*own, odd)]
+    reach.on("*", "sh", answers=f"{STATUS}\n\n{json.dumps({'members': there})}\n")
+    (check,) = etcd_checks(topology)
+    with pytest.raises(NotYet, match=re.escape(odd.peer)) as caught:
+        run(check.probe(reach))
+    assert caught.value.remedy == etcd.dismissal(odd, "cp1")
+    assert caught.value.remedy.startswith("if nobody needs the one at https://10.80.0.99:2380: `groundplane ssh cp1")
 
 
 def test_certificate_ends() -> None:

@@ -344,6 +344,14 @@ def test_no_control_plane_joins_beside_an_unsettled_member(standing: World, run:
     assert standing.kubeadm_runs == []
 
 
+def test_a_stranger_among_the_members_is_named_with_the_way_to_be_rid_of_it(standing: World, run: Run) -> None:
+    standing.members.append({"ID": 0xBEEF, "peerURLs": ["https://10.80.0.99:2380"], "isLearner": True})
+    with pytest.raises(ConditionTimeout, match="healthy") as caught:
+        run(do(standing, "kubeadm-join:cp3"))
+    assert "member remove beef" in caught.value.hint
+    assert standing.kubeadm_runs == []
+
+
 # -- joining a worker ----------------------------------------------------------------------------------------------
 
 
