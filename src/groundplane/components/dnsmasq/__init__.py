@@ -3,12 +3,13 @@
 from groundplane.components.base import Component
 from groundplane.components.dnsmasq.checks import checks
 from groundplane.components.dnsmasq.fragment import fragment
-from groundplane.components.dnsmasq.steps import steps
+from groundplane.components.dnsmasq.steps import leaving, steps
 
 COMPONENT = Component(
     "dnsmasq",
     fragment,
     steps=steps,
     checks=checks,
+    leaving=leaving,
     interrupts={"dnsmasq.service": "names and new leases, for less than a second"},
 )

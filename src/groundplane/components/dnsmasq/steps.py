@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -24,27 +25,66 @@ _UNIT: Final = "dnsmasq.service"
 
 
 def left_over(text: str, topology: Topology) -> tuple[str, ...]:
-    """The MACs of leases that a machine of the file had: a card we made up for a machine of that name, and no machine
-    has it now. Strangers' leases are their own affair, wherever the pool was when they got them."""
+    """The MACs of leases that a machine of the file had and hasn't now: its card has another address, its address is
+    another card's (dnsmasq would keep it from that one), or the card is one we made up for a machine of that name.
+    Strangers' leases are their own affair, wherever the pool was when they got them."""
     ours = {(machine.mac, machine.address) for machine in topology.machines if not machine.has(Role.GATEWAY)}
+    cards, addresses = {mac for mac, _ in ours}, {address for _, address in ours}
     found = []
-    for match in filter(None, map(_LEASE.match, text.splitlines())):
-        mac, address = match[1], IPv4Address(match[2])
-        made_up = mac == next(made_macs(topology.name, match[3]))
-        if made_up and (mac, address) not in ours:
+    for mac, address, name in _held(text):
+        made_up = mac == next(made_macs(topology.name, name))
+        if (mac, address) not in ours and (made_up or mac in cards or address in addresses):
             found.append(mac)
     return tuple(found)
 
 
+def _held(text: str) -> Iterator[tuple[str, IPv4Address, str]]:
+    for match in filter(None, map(_LEASE.match, text.splitlines())):
+        yield match[1], IPv4Address(match[2]), match[3]
+
+
 def unknown(text: str, topology: Topology) -> tuple[Machine, ...]:
     """The machines whose lease dnsmasq doesn't know, as its file tells."""
-    found = {(match[1], match[2]) for match in filter(None, map(_LEASE.match, text.splitlines()))}
+    found = {(mac, address) for mac, address, _ in _held(text)}
     clients = (machine for machine in topology.machines if not machine.has(Role.GATEWAY))
-    return tuple(machine for machine in clients if (machine.mac, str(machine.address)) not in found)
+    return tuple(machine for machine in clients if (machine.mac, machine.address) not in found)
 
 
 def steps(topology: Topology) -> tuple[Step, ...]:
     return (_known(topology), _given_up(topology))
+
+
+def leaving(topology: Topology, machine: Machine) -> tuple[Step, ...]:
+    """The Step by which a machine leaves whose card nobody could tell from a stranger's afterwards."""
+    again = any(other.name == machine.name for other in topology.machines)
+    if again or machine.has(Role.GATEWAY) or machine.mac == next(made_macs(topology.name, machine.name)):
+        return ()
+
+    async def probe(reach: Reach) -> bool:
+        held = _held(await _leases(reach, topology))
+        return all((mac, address) != (machine.mac, machine.address) for mac, address, _ in held)
+
+    async def act(reach: Reach) -> None:
+        await _give_up(reach, topology, (machine.mac,))
+
+    return (
+        Step(
+            name=f"give-lease-up:{machine.name}",
+            machine=machine.name,
+            why="let its name end with it, and its address be another card's",
+            probe=probe,
+            act=act,
+            needs_machines=(topology.gateway.name,),
+            deadline=90,
+        ),
+    )
+
+
+async def _give_up(reach: Reach, topology: Topology, macs: Sequence[str]) -> None:
+    # It keeps them in memory and writes them all anew: it must not run meanwhile. Names are away for that moment.
+    lines = f"sed -i -E '/^[0-9]+ ({'|'.join(macs)}) /d' {LEASES}"
+    script = f"systemctl stop {_UNIT}; {lines}; systemctl start {_UNIT}"
+    await reach.run(topology.gateway.name, ("sh", "-c", script), timeout=60)
 
 
 async def _leases(reach: Reach, topology: Topology) -> str:
@@ -99,10 +139,7 @@ def _given_up(topology: Topology) -> Step:
             return False
 
     async def act(reach: Reach) -> None:
-        # It keeps them in memory and writes them all anew: it must not run meanwhile. Names are away for that moment.
-        macs = "|".join(left_over(await _leases(reach, topology), topology))
-        script = f"systemctl stop {_UNIT}; sed -i -E '/^[0-9]+ ({macs}) /d' {LEASES}; systemctl start {_UNIT}"
-        await reach.run(gateway, ("sh", "-c", script), timeout=60)
+        await _give_up(reach, topology, left_over(await _leases(reach, topology), topology))
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
         return f"leases of {', '.join(left_over(await _leases(reach, topology), topology))}", None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.golden.laid_out import cases
 
-from groundplane.components.dnsmasq.steps import left_over, steps, unknown
+from groundplane.components.dnsmasq.steps import leaving, left_over, steps, unknown
 from groundplane.errors import Unreachable
 from groundplane.spec.cards import made_macs
 from groundplane.transport.fake import FakeTransport
@@ -20,6 +21,7 @@ WORKER9 = next(made_macs(LAB.name, "worker9"))
 GONE = f"1700000000 {WORKER9} 10.80.0.59 worker9 *"
 OUTSIDE = "1700000000 02:00:00:00:00:08 10.80.0.60 laptop *"
 MOVED = f"1700000000 {W1.mac} 10.80.0.60 worker1 *"
+TAKEN = f"1700000000 02:00:00:00:00:09 {W1.address} worker1 *"
 OTHERS = "duid 00:01:00:01\n1700000000 17 fd00::7 * 00:01"
 
 
@@ -30,6 +32,7 @@ OTHERS = "duid 00:01:00:01\n1700000000 17 fd00::7 * 00:01"
         ((OURS, GONE), (WORKER9,)),
         ((OURS, OUTSIDE), ()),  # of a pool that was elsewhere
         ((MOVED, STRANGER), (W1.mac,)),
+        ((TAKEN, STRANGER), ("02:00:00:00:00:09",)),  # dnsmasq: "not using configured address ... it is leased to"
     ],
 )
 def test_left_over_leases_are_told_from_strangers(lines: tuple[str, ...], left: tuple[str, ...]) -> None:
@@ -52,6 +55,28 @@ def test_they_are_taken_out_while_dnsmasq_does_not_run() -> None:
     script = fake.calls[-1].argv[-1]
     assert script.index("systemctl stop dnsmasq") < script.index(WORKER9) < script.index("systemctl start")
     assert W1.mac not in script
+
+
+def test_a_machine_with_a_card_of_its_own_takes_its_lease_with_it() -> None:
+    """Nothing but the file could tell it from a stranger's."""
+    others = replace(LAB, machines=tuple(machine for machine in LAB.machines if machine != W1))
+    assert not leaving(others, W1)  # its card was made up for it: told by that
+    real = replace(W1, mac="02:00:00:00:00:09")
+    assert not leaving(LAB, real)  # it is made anew
+    (step,) = leaving(others, real)
+    fake = FakeTransport()
+    fake.on("gateway", "cat", answers=f"{STRANGER}\n{TAKEN}\n".encode())
+    fake.on("gateway", "sh")
+    gone = FakeTransport()
+    gone.on("gateway", "cat", answers=f"{STRANGER}\n".encode())
+
+    async def main() -> None:
+        assert not await step.probe(fake)
+        await step.act(fake)
+        assert await step.probe(gone)
+
+    asyncio.run(main())
+    assert f"({real.mac}) " in fake.calls[-1].argv[-1]
 
 
 def test_machines_tell_a_new_gateway_which_lease_they_have() -> None:
