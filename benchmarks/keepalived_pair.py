@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from groundplane.drill.measure import gap, steady
 from groundplane.drill.model import EVERY, Answer, Sample, Timeline
 from groundplane.drill.probe import PATIENCE, Prober, program, read_answer, read_sample
-from groundplane.drill.remote.ask_api import Task
+from groundplane.drill.remote.ask_server import Task
 from groundplane.verify.condition import NotYet, wait_until
 
 SPACES = Path("/run/groundplane-bench")
@@ -85,7 +85,7 @@ class Pair:
         requests: list[Sample] = []
         answers: list[Answer] = []
         task = Task(str(FLOATING), PORT, NAME, EVERY, PATIENCE, authority)
-        asking = Prober(within(LAN, program("ask_api.py")), read_sample, requests, asdict(task))
+        asking = Prober(within(LAN, program("ask_server.py")), read_sample, requests, asdict(task))
         finding = Prober(
             within(LAN, program("ask_lan.py", str(FLOATING), str(OPERATOR), str(EVERY))), read_answer, answers
         )

@@ -74,7 +74,7 @@ def test_what_a_killed_drill_left_broken_is_mended(platform: Platform) -> None:
     platform.run("start")
     assert not frozen(holder)
     platform.run("verify")
-    assert not left_over("ask_api.py")
+    assert not left_over("ask_server.py")
     assert not left_over("ask_lan.py")
 
 

@@ -38,12 +38,22 @@ def report_lines(report: DrillReport, channel: Channel) -> Iterator[str]:
         f"    clients waited {figures.gap_seconds:.2f} s; {figures.failed_requests} of {figures.requests} requests "
         f"failed, {figures.slow_requests} were slow; whole after {_after(figures.healed_seconds)}"
     )
+    for use in figures.from_pods:
+        yield (
+            f"    pods waited {use.gap_seconds:.2f} s for {use.use}; "
+            f"{use.failed_requests} of {use.requests} requests failed{_last(use.failing_seconds)}, "
+            f"{use.slow_requests} were slow, the slowest took {use.longest_seconds:.2f} s"
+        )
     findings = [(channel.mark(finding.ok), finding.title, finding.seen) for finding in report.findings]
     yield from (f"    {line}" for line in columns(findings, channel))
 
 
 def refused_line(refused: Refused, channel: Channel) -> str:
     return channel.style(f"- {refused.name}: not done: {refused.reason}", "dim")
+
+
+def _last(seconds: float | None) -> str:
+    return "" if seconds is None else f", the last after {duration(seconds)}"
 
 
 def _after(seconds: float | None) -> str:

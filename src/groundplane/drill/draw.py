@@ -1,6 +1,7 @@
 """A drill's timeline as SVG to stand inside a page: colours are the page's, by class. Pure.
 
-Four lanes share one axis: requests by how long they took, writes, who answers for the floating address, and the fault.
+The lanes share one axis: requests by how long they took, writes, each use that pods make of the platform, who answers
+for the floating address, and the fault.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from html import escape
 from math import log10
 from typing import Final
 
-from groundplane.drill.measure import gaps, holders
-from groundplane.drill.model import SLOW, Moment, Sample, Timeline
+from groundplane.drill.measure import from_pods, gaps, holders
+from groundplane.drill.model import SLOW, Moment, Sample, Timeline, Use
 
 WIDTH: Final = 1000
 LEFT, RIGHT, TOP = 92, 12, 24
@@ -71,15 +72,18 @@ def colours(timeline: Timeline) -> Mapping[str, int]:
 
 def drawing(timeline: Timeline, moments: Sequence[Moment], window: Window, label: str) -> str:
     """One SVG element. ``moments`` are numbered from 1, as the list beside it numbers them."""
-    lanes = TOP + REQUESTS + 3 * (SPACE + LANE)
+    uses = [use for use in Use if any(pod.use is use for pod in timeline.pods)]
+    lanes = TOP + REQUESTS + (3 + len(uses)) * (SPACE + LANE)
+    tops = iter([TOP + REQUESTS + SPACE + number * (SPACE + LANE) for number in range(3 + len(uses))])
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {lanes + 34}" role="img" aria-label="{escape(label)}">',
         *_axis(window, lanes),
         *_gaps(timeline, window, lanes),
         *_requests(timeline, window),
-        *_writes(timeline, window, TOP + REQUESTS + SPACE),
-        *_address(timeline, window, TOP + REQUESTS + 2 * SPACE + LANE),
-        *_fault(timeline, window, TOP + REQUESTS + 3 * SPACE + 2 * LANE),
+        *_strokes("writes", [write.sample for write in timeline.writes], timeline, window, next(tops)),
+        *(line for use in uses for line in _strokes(use, from_pods(timeline, use), timeline, window, next(tops))),
+        *_address(timeline, window, next(tops)),
+        *_fault(timeline, window, next(tops)),
         *_moments(timeline, moments, window, lanes),
         "</svg>",
     ]
@@ -126,13 +130,13 @@ def _requests(timeline: Timeline, window: Window) -> Iterator[str]:
     yield _path("bad dot", dot, (sample for sample in shown if not sample.ok))
 
 
-def _writes(timeline: Timeline, window: Window, y: float) -> Iterator[str]:
-    yield _name("writes", y + LANE / 2)
+def _strokes(name: str, samples: Sequence[Sample], timeline: Timeline, window: Window, y: float) -> Iterator[str]:
+    yield _name(name, y + LANE / 2)
 
     def stroke(sample: Sample) -> str:
         return f"M{window.x(sample.at - timeline.injected):.1f} {y}v{LANE}"
 
-    shown = [write.sample for write in timeline.writes if window.shows(write.sample.at - timeline.injected)]
+    shown = [sample for sample in samples if window.shows(sample.at - timeline.injected)]
     yield _path("good stroke", stroke, (sample for sample in shown if sample.ok and sample.seconds <= SLOW))
     yield _path("slow stroke", stroke, (sample for sample in shown if sample.ok and sample.seconds > SLOW))
     yield _path("bad stroke", stroke, (sample for sample in shown if not sample.ok))

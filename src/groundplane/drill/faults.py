@@ -80,7 +80,8 @@ Undo = Callable[[], Awaitable[None]]
 
 class Scene:
     """One drill's doings. ``began`` is when the fault was there, ``acts`` tells in words what was done, and
-    ``refusals`` why each machine's apply was refused (empty: it was not)."""
+    ``refusals`` why each machine's apply was refused (empty: it was not). ``struck`` are the machines that were off,
+    hung or cut off for a while: what clients on them notice says nothing about the others."""
 
     def __init__(self, ground: Ground, emit: Emit) -> None:
         self.ground = ground
@@ -90,6 +91,7 @@ class Scene:
         self._emit = emit
         self._undoes: list[tuple[str, Undo]] = []
         self._off: set[str] = set()
+        self.struck: set[str] = set()
 
     async def __aenter__(self) -> Scene:
         return self
@@ -163,17 +165,20 @@ class Scene:
         names = [machine.name for machine in machines]
         self._later(f"switch {', '.join(names)} on", lambda: self._power_on(names))
         self._off.update(names)
+        self.struck.update(names)
         self.begin(f"{', '.join(names)}: power cut")
         await asyncio.gather(*(self.ground.switch.stop(name, force=True) for name in names))
 
     async def freeze(self, machine: Machine) -> None:
         """Let everything on the machine hang."""
+        self.struck.add(machine.name)
         self._later(f"thaw {machine.name}", lambda: self.ground.faults.thaw(machine.name))
         self.begin(f"{machine.name}: every process stands still")
         await self.ground.faults.freeze(machine.name)
 
     async def cut(self, machine: Machine, peer: Machine | None = None) -> None:
         """Cut the machine's network, to one peer or to everybody."""
+        self.struck.update(each.name for each in (machine, peer) if each is not None)
         self._later(f"mend the network of {machine.name}", self.ground.faults.mend)
         self.begin(f"{machine.name}: cut off from {peer.name if peer is not None else 'everybody'}")
         await self.ground.faults.cut(machine.name, peer.name if peer is not None else "")

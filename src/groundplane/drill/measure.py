@@ -13,12 +13,15 @@ from groundplane.drill.model import (
     Answer,
     Figures,
     Finding,
+    FromPod,
     JournalLine,
     Moment,
     Promise,
     Sample,
     Sign,
     Timeline,
+    Use,
+    UseFigures,
 )
 from groundplane.verify.report import Report
 
@@ -54,7 +57,33 @@ def measure(timeline: Timeline, signs: Sequence[Sign], found: Collection[int]) -
         moved_seconds=None if moved is None else moved.at - injected,
         takeover_seconds=sum(pauses[0]) - injected if pauses else None,
         healed_seconds=None if timeline.healed is None else timeline.healed - injected,
+        from_pods=tuple(
+            _use(use, pods, timeline) for use in Use if (pods := [pod for pod in timeline.pods if pod.use is use])
+        ),
     )
+
+
+def _use(use: Use, pods: Sequence[FromPod], timeline: Timeline) -> UseFigures:
+    injected = timeline.injected
+    samples = from_pods(timeline, use)
+    after = [sample for sample in samples if sample.end >= injected]
+    mended = timeline.ended if timeline.undone is None else timeline.undone
+    failing = [max(sample.at - injected, 0.0) for sample in after if not sample.ok and sample.at < mended]
+    return UseFigures(
+        use=use,
+        nodes=tuple(pod.node for pod in pods),
+        requests=len(samples),
+        failed_requests=sum(not sample.ok for sample in after),
+        slow_requests=sum(sample.ok and sample.seconds > SLOW for sample in after),
+        gap_seconds=max(length for pod in pods for _, length in _pauses(pod.samples, injected, timeline.ended)),
+        longest_seconds=max((sample.seconds for sample in after), default=0.0),
+        failing_seconds=max(failing, default=None),
+    )
+
+
+def from_pods(timeline: Timeline, use: Use) -> tuple[Sample, ...]:
+    """All that pods asked of one use."""
+    return tuple(sample for pod in timeline.pods if pod.use is use for sample in pod.samples)
 
 
 def gap(timeline: Timeline) -> tuple[float, float]:
@@ -62,20 +91,21 @@ def gap(timeline: Timeline) -> tuple[float, float]:
 
     Where no good answer came any more, it lasts until the end of the observation.
     """
-    return max(_pauses(timeline), key=lambda pause: (pause[1], -pause[0]))
+    return max(_pauses(timeline.requests, timeline.injected, timeline.ended), key=lambda pause: (pause[1], -pause[0]))
 
 
 def gaps(timeline: Timeline) -> tuple[tuple[float, float], ...]:
     """Every such time that is worth speaking of, in order."""
-    return tuple(pause for pause in _pauses(timeline) if pause[1] > NO_GAP)
+    pauses = _pauses(timeline.requests, timeline.injected, timeline.ended)
+    return tuple(pause for pause in pauses if pause[1] > NO_GAP)
 
 
-def _pauses(timeline: Timeline) -> list[tuple[float, float]]:
-    good = sorted(sample.end for sample in timeline.requests if sample.ok)
+def _pauses(samples: Iterable[Sample], injected: float, ended: float) -> list[tuple[float, float]]:
+    good = sorted(sample.end for sample in samples if sample.ok)
     if not good:
-        return [(timeline.injected, timeline.ended - timeline.injected)]
-    pairs = [*pairwise(good), (good[-1], max(timeline.ended, good[-1]))]
-    return [(begin, end - begin) for begin, end in pairs if end >= timeline.injected]
+        return [(injected, ended - injected)]
+    pairs = [*pairwise(good), (good[-1], max(ended, good[-1]))]
+    return [(begin, end - begin) for begin, end in pairs if end >= injected]
 
 
 def steady(requests: Sequence[Sample], now: float, *, seconds: float, every: float) -> bool:
@@ -131,11 +161,25 @@ def judge(figures: Figures, promise: Promise, checks: Report) -> tuple[Finding, 
             ", ".join(failed) or f"{len(checks.results)} checks passed",
         ),
     ]
+    findings += [
+        Finding(
+            f"from pods, {use.use} fails for {promise.pods:g} s at most",
+            use.requests > 0 and (use.failing_seconds or 0.0) <= promise.pods,
+            _failing(use),
+        )
+        for use in figures.from_pods
+    ]
     if not promise.may_fail:
         findings.insert(
             1, Finding("no request fails", not figures.failed_requests, f"{figures.failed_requests} requests failed")
         )
     return tuple(findings)
+
+
+def _failing(use: UseFigures) -> str:
+    if use.failing_seconds is None:
+        return f"none of {use.requests} requests failed"
+    return f"{use.failed_requests} of {use.requests} requests failed, the last after {use.failing_seconds:.1f} s"
 
 
 def reasons(samples: Iterable[Sample]) -> tuple[tuple[str, int], ...]:

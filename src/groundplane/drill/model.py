@@ -20,8 +20,19 @@ EVERY: Final = 0.02
 """Seconds between two requests, and between two questions for the floating address."""
 WRITE_EVERY: Final = 0.1
 """Seconds between two writes to the API: each of them costs every etcd member a synchronous write to its disk."""
+SERVICE_EVERY: Final = 0.2
+LOOK_UP_EVERY: Final = 0.1
+"""Seconds between two requests of a pod to a Service, and between two names it looks up. Each request to the API's
+Service costs a TLS handshake on both sides: what watching costs must not be what is measured."""
 SLOW: Final = 0.25
 """Seconds from which on a request counts as slow."""
+
+
+class Use(StrEnum):
+    """What clients in pods use of the platform."""
+
+    SERVICE = "Service"
+    DNS = "DNS"
 
 
 class Need(StrEnum):
@@ -64,6 +75,15 @@ class Answer:
 
     at: float
     macs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FromPod:
+    """All that was asked from a pod on ``node``, for one use."""
+
+    use: Use
+    node: str
+    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +132,8 @@ class Timeline:
     """All that was seen, from before the fault until the platform was whole again.
 
     ``undone`` is when the drill had mended its own fault, None where there was nothing to mend. ``healed`` is None
-    where the platform didn't become whole in time. ``names`` maps MAC addresses to machines.
+    where the platform didn't become whole in time. ``pods`` are those on nodes that the fault itself didn't strike.
+    ``names`` maps MAC addresses to machines.
     """
 
     injected: float
@@ -122,8 +143,28 @@ class Timeline:
     requests: tuple[Sample, ...]
     writes: tuple[Write, ...]
     answers: tuple[Answer, ...]
+    pods: tuple[FromPod, ...] = ()
     journal: tuple[JournalLine, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UseFigures:
+    """What pods noticed of the fault in one use, counted from it; ``nodes`` are where they were.
+
+    ``gap_seconds`` is the longest time in which a pod had no good answer, ``longest_seconds`` what the slowest request
+    took, one that failed included. ``failing_seconds`` is when the last request began that failed before the drill
+    mended its fault, None where none did: behind a Service some answer all the time, and others don't for long.
+    """
+
+    use: Use
+    nodes: tuple[str, ...]
+    requests: int
+    failed_requests: int
+    slow_requests: int
+    gap_seconds: float
+    longest_seconds: float
+    failing_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +190,19 @@ class Figures:
     moved_seconds: float | None
     takeover_seconds: float | None
     healed_seconds: float | None
+    from_pods: tuple[UseFigures, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What clients may have to bear in a drill: the longest gap in seconds, and whether a request may fail."""
+    """What clients may have to bear in a drill: the longest gap in seconds, and whether a request may fail.
+
+    ``pods``: how many seconds after the fault requests from pods may still fail, where no node is struck by it.
+    """
 
     gap: float
     may_fail: bool = True
+    pods: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

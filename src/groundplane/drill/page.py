@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import Final
 
 from groundplane.drill.draw import close_up, colours, drawing, whole
-from groundplane.drill.measure import reasons
-from groundplane.drill.model import DrillReport, Figures, Suite
+from groundplane.drill.measure import from_pods, reasons
+from groundplane.drill.model import DrillReport, Figures, Suite, Use
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -72,6 +72,7 @@ def _section(report: DrillReport) -> Iterator[str]:
         f"{escape('; '.join(report.acts))}.</p>"
     )
     yield from _tiles(report.figures)
+    yield from _from_pods(report.figures)
     yield "<h3>Around the fault</h3>"
     yield drawing(timeline, report.moments, close_up(timeline, report.moments), f"{report.name}: around the fault")
     yield from _legend(report)
@@ -113,6 +114,24 @@ def _tiles(figures: Figures) -> Iterator[str]:
     yield "</dl>"
 
 
+def _from_pods(figures: Figures) -> Iterator[str]:
+    rows = [
+        (
+            use.use.value,
+            escape(", ".join(use.nodes)),
+            f"{use.gap_seconds:.2f} s",
+            f"{use.failed_requests} of {use.requests}",
+            str(use.slow_requests),
+            f"{use.longest_seconds:.2f} s",
+            _seconds(use.failing_seconds),
+        )
+        for use in figures.from_pods
+    ]
+    if rows:
+        yield "<h3>What pods noticed</h3>"
+        yield from _table(("use", "from pods on", "gap", "failed", "slow", "slowest", "the last failed after"), rows)
+
+
 def _legend(report: DrillReport) -> Iterator[str]:
     entries = [
         ("good", "answered"),
@@ -132,7 +151,11 @@ def _failures(report: DrillReport) -> Iterator[str]:
     writes = [write.sample for write in report.timeline.writes]
     rows = [
         (str(count), what, escape(why))
-        for what, samples in (("requests", report.timeline.requests), ("writes", writes))
+        for what, samples in (
+            ("requests", report.timeline.requests),
+            ("writes", writes),
+            *((f"{use} from pods", from_pods(report.timeline, use)) for use in Use),
+        )
         for why, count in reasons(samples)
     ]
     if rows:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from groundplane.drill.catalogue import DRILLS
-from groundplane.drill.measure import gaps, holders, reasons
-from groundplane.drill.model import DrillReport, Moment, Suite, Timeline
+from groundplane.drill.measure import from_pods, gaps, holders, reasons
+from groundplane.drill.model import DrillReport, Figures, Moment, Suite, Timeline, Use, UseFigures
 
 
 def listing() -> dict[str, object]:
@@ -21,14 +21,15 @@ def listing() -> dict[str, object]:
 
 def document(report: DrillReport) -> dict[str, object]:
     """groundplane/drill/v1. Seconds are rounded to milliseconds: nothing here is known any better."""
-    figures = {field.name: getattr(report.figures, field.name) for field in fields(report.figures)}
+    figures = _fields(report.figures)
     return {
         "name": report.name,
         "title": report.title,
         "platform": report.platform,
         "started": report.started,
         "ok": report.ok,
-        **{name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()},
+        **_rounded(figures),
+        "from_pods": [_rounded(_fields(use)) for use in report.figures.from_pods],
         "gaps": [
             {"from": round(begin - report.timeline.injected, 3), "seconds": round(length, 3)}
             for begin, length in gaps(report.timeline)
@@ -42,6 +43,7 @@ def document(report: DrillReport) -> dict[str, object]:
             for what, samples in (
                 ("request", report.timeline.requests),
                 ("write", [write.sample for write in report.timeline.writes]),
+                *((use.value, from_pods(report.timeline, use)) for use in Use),
             )
             for why, count in reasons(samples)
         ],
@@ -66,6 +68,14 @@ def suite_document(suite: Suite) -> dict[str, object]:
         "refused": suite.refused,
         "stopped": suite.stopped,
     }
+
+
+def _fields(figures: Figures | UseFigures) -> dict[str, object]:
+    return {field.name: getattr(figures, field.name) for field in fields(figures)}
+
+
+def _rounded(figures: Mapping[str, object]) -> dict[str, object]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def _moments(moments: Iterable[Moment], injected: float) -> list[dict[str, object]]:

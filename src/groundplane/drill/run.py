@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, time
@@ -12,11 +12,13 @@ from groundplane.components.cluster.kubeconfig import identity
 from groundplane.drill.faults import Ground, Scene
 from groundplane.drill.journal import journals
 from groundplane.drill.measure import judge, measure, moments
-from groundplane.drill.model import Drill, DrillReport, Finding, Refused, Suite, Timeline
+from groundplane.drill.model import Drill, DrillReport, Finding, Promise, Refused, Suite, Timeline
+from groundplane.drill.pods import begin_pods
 from groundplane.drill.probe import Watch, watching
 from groundplane.drill.written import namespace, numbers
 from groundplane.errors import ConditionTimeout, GroundplaneError
 from groundplane.events import Emit, reported
+from groundplane.topology.model import Topology
 from groundplane.verify.check import Check
 from groundplane.verify.condition import NotYet, wait_until
 from groundplane.verify.report import run_checks
@@ -30,8 +32,10 @@ ALREADY: Final = 60.0
 """Seconds a platform may take to be found whole before anything is broken: it may just have been started."""
 STEADY: Final = 1.0
 """Seconds for which clients must have been served before a fault, and again after it."""
-COMING_BACK: Final = 60.0
+COMING_BACK: Final = 90.0
 """Seconds after which clients that still aren't served won't be."""
+NODE_GONE: Final = 90.0
+CONTROL_PLANE_GONE: Final = 90.0
 
 
 @dataclass(slots=True)
@@ -62,9 +66,9 @@ async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
     started, course = datetime.now(UTC), Course()
     await _require_whole(ground, emit)
     async with namespace(reach, topology) as objects, Scene(ground, emit) as scene:
-        own = str(ground.lan.operator_address)
         administrator = await identity(reach, topology)
-        async with watching(topology, topology.api_port, administrator, objects, ground.lan.on_lan, own) as watch:
+        pods = await begin_pods(reach, topology, objects)
+        async with watching(ground, administrator, objects, pods, scene.struck) as watch:
             with reported(emit, SUBJECT, "watch clients"):
                 await watch.served(since=monotonic(), seconds=STEADY, deadline=COMING_BACK)
             await _break(drill, scene, watch, course, emit)
@@ -72,20 +76,30 @@ async def run_drill(drill: Drill, ground: Ground, emit: Emit) -> DrillReport:
         assert scene.began is not None  # a drill whose inject() breaks nothing is a fault of ours
         timeline = await _timeline(drill, ground, watch, scene.began, course)
         figures = measure(timeline, drill.signs, await numbers(reach, topology))
+    promise = _promised(drill.promise, topology, scene.struck)
     checks = await run_checks(ground.checks, reach, emit)
     return DrillReport(
         name=drill.name,
         title=drill.title,
         platform=topology.name,
         started=started,
-        promise=drill.promise,
+        promise=promise,
         acts=tuple(scene.acts),
         figures=figures,
-        findings=(*judge(figures, drill.promise, checks), *course.findings),
+        findings=(*judge(figures, promise, checks), *course.findings),
         moments=moments(timeline, drill.signs),
         timeline=timeline,
         checks=checks,
     )
+
+
+def _promised(promise: Promise, topology: Topology, struck: Set[str]) -> Promise:
+    """What a drill promises, seen from pods of a platform on which it struck these machines."""
+    if struck & {machine.name for machine in topology.control_planes}:
+        return replace(promise, pods=max(promise.pods, CONTROL_PLANE_GONE))
+    if struck & {machine.name for machine in topology.nodes}:
+        return replace(promise, pods=max(promise.pods, NODE_GONE))
+    return promise
 
 
 async def _require_whole(ground: Ground, emit: Emit) -> None:
@@ -160,6 +174,7 @@ async def _timeline(drill: Drill, ground: Ground, watch: Watch, began: float, co
         requests=tuple(sorted(watch.requests, key=lambda sample: sample.at)),
         writes=tuple(sorted(watch.writes, key=lambda write: write.number)),
         answers=tuple(watch.answers),
+        pods=watch.pods,
         journal=tuple(line for line in lines if line.at <= ended),
         names={machine.mac: machine.name for machine in ground.topology.machines},
     )

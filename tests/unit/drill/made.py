@@ -14,7 +14,7 @@ from tests.golden.laid_out import cases
 
 from groundplane.drill.catalogue import DRILLS
 from groundplane.drill.measure import judge, measure, moments
-from groundplane.drill.model import Answer, Drill, DrillReport, JournalLine, Sample, Timeline, Write
+from groundplane.drill.model import Answer, Drill, DrillReport, FromPod, JournalLine, Sample, Timeline, Use, Write
 from groundplane.machines.base import Blueprint, MachineStatus
 from groundplane.topology.model import Topology, Traits
 from groundplane.transport.fake import FakeTransport
@@ -58,6 +58,26 @@ def answers(*, double: bool = False) -> tuple[Answer, ...]:
     return tuple(replace(entry, macs=("aa", "bb")) if double and entry.at == 100.8 else entry for entry in found)
 
 
+def pods(*, hanging: Sequence[float] = ()) -> tuple[FromPod, ...]:
+    """Two pods that ask five times a second and look names up ten times, from 99 s to 104 s; what begins at one of the
+    moments ``hanging`` on worker2, of either kind, has no answer."""
+
+    def samples(every: float, node: str) -> tuple[Sample, ...]:
+        times = [round(99 + number * every, 3) for number in range(round(5 / every))]
+        return tuple(
+            Sample(at, 2.0, False, "no answer within 2 s")
+            if node == "worker2" and at in hanging
+            else Sample(at, 0.01, True)
+            for at in times
+        )
+
+    return tuple(
+        FromPod(use, node, samples(every, node))
+        for use, every in ((Use.SERVICE, 0.2), (Use.DNS, 0.1))
+        for node in ("worker2", "cp3")
+    )
+
+
 def timeline(
     *, dead: Sequence[tuple[float, float]] = ((100.0, 100.8),), healed: float | None = 103.5, double: bool = False
 ) -> Timeline:
@@ -70,6 +90,7 @@ def timeline(
         requests=requests(dead=dead),
         writes=writes,
         answers=answers(double=double),
+        pods=pods(),
         journal=(
             JournalLine(99.5, "lb2", "corosync", "[TOTEM ] Token has not been received in 300 ms"),
             JournalLine(100.3, "lb2", "corosync", "[TOTEM ] Token has not been received in 300 ms"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.drill.made import CRASH, FAULT, HEALTHY, NAMES, answers, report, requests, timeline
+from tests.unit.drill.made import CRASH, FAULT, HEALTHY, NAMES, answers, pods, report, requests, timeline
 
 from groundplane.drill.measure import gap, gaps, holders, judge, measure, moments, reasons, steady
-from groundplane.drill.model import Answer, JournalLine, Promise, Sample, Sign
+from groundplane.drill.model import Answer, JournalLine, Promise, Sample, Sign, Use
 from groundplane.verify.report import Report, Result
 
 
@@ -104,6 +104,45 @@ def test_nothing_looked_at_is_nothing_proven() -> None:
         "no acknowledged write is lost",
     ]
     assert not all(finding.ok for finding in judge(measure(timeline(), (), range(50)), CRASH.promise, Report(())))
+
+
+def test_pods_have_figures_of_their_own_for_each_use() -> None:
+    service, dns = measure(timeline(), (), ()).from_pods
+    assert (service.use, service.nodes, service.requests) == (Use.SERVICE, ("worker2", "cp3"), 50)
+    assert (dns.use, dns.requests, dns.failed_requests, dns.failing_seconds) == (Use.DNS, 100, 0, None)
+    assert dns.gap_seconds == pytest.approx(0.1)
+    service, dns = measure(replace(timeline(), pods=pods(hanging=(99.4, 100.1, 100.2, 101.0))), (), ()).from_pods
+    assert service.failed_requests == 3, "99.4, 100.2 and 101.0: the first began before the fault and ended after it"
+    assert dns.failed_requests == 4
+    assert service.failing_seconds == pytest.approx(1.0)
+    assert service.longest_seconds == 2.0
+    assert service.gap_seconds == pytest.approx(0.4), "of one pod: that the other is answered is no help"
+    assert dns.gap_seconds == pytest.approx(0.3)
+
+
+def test_what_fails_when_the_drill_has_mended_its_fault_is_counted_and_not_the_faults_end() -> None:
+    (service, _) = measure(replace(timeline(), pods=pods(hanging=(100.2, 103.0))), (), ()).from_pods
+    assert service.failed_requests == 2
+    assert service.failing_seconds == pytest.approx(0.2)
+    nobody = measure(replace(timeline(), pods=()), (), ())
+    assert nobody.from_pods == (), "on nodes that were struck there is nothing to notice"
+
+
+def test_pods_may_see_failures_for_as_long_as_the_drill_promises() -> None:
+    figures = measure(replace(timeline(), pods=pods(hanging=(101.0,))), (), range(50))
+
+    def failed(limit: float) -> list[tuple[str, str]]:
+        found = judge(figures, Promise(gap=2, pods=limit), HEALTHY)
+        return [(entry.title, entry.seen) for entry in found if not entry.ok]
+
+    assert failed(1.0) == []
+    assert failed(0.5) == [
+        ("from pods, Service fails for 0.5 s at most", "1 of 50 requests failed, the last after 1.0 s"),
+        ("from pods, DNS fails for 0.5 s at most", "1 of 100 requests failed, the last after 1.0 s"),
+    ]
+    silent = replace(timeline(), pods=tuple(replace(pod, samples=()) for pod in pods()))
+    found = judge(measure(silent, (), range(50)), Promise(gap=2), HEALTHY)
+    assert [entry.seen for entry in found if not entry.ok] == ["none of 0 requests failed"] * 2
 
 
 def test_a_promise_may_forbid_failures() -> None:

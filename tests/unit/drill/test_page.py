@@ -66,7 +66,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere() -> None:
 
 def test_the_page_says_what_was_found() -> None:
     words = " ".join(read(page(suite())).text)
-    for expected in ("balancer-crash", "lb1: power cut", "0.82 s", "no acknowledged write is lost", "clock-jump"):
+    for expected in (
+        "balancer-crash",
+        "lb1: power cut",
+        "0.82 s",
+        "no acknowledged write is lost",
+        "clock-jump",
+        "worker2, cp3",
+    ):
         assert expected in words
 
 
@@ -101,6 +108,9 @@ def test_a_drawing_holds_each_lane_and_the_gap() -> None:
     assert 'class="double"' not in text
     assert text.count("<circle") == len(report(seen).moments)
     assert len(re.findall(r"M[\d.]+ [\d.]+h0", text)) == len(seen.requests)
+    strokes = len(re.findall(r"M[\d.]+ [\d.]+v\d", text))
+    assert strokes == len(seen.writes) + sum(len(pod.samples) for pod in seen.pods)
+    assert re.findall(r'class="lane"[^>]*>(\w+)<', text) == ["requests", "writes", "Service", "DNS", "address", "fault"]
     assert 'class="double"' in drawing(timeline(double=True), (), Window(0.7, 1.0), "both")
 
 

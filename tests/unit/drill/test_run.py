@@ -16,8 +16,9 @@ from tests.unit.drill.made import Breakable, topology, unoffered
 from groundplane.drill import run
 from groundplane.drill.faults import Ground, Scene, ground_of
 from groundplane.drill.model import Answer, Drill, Finding, Promise, Refused, Sample, Write
+from groundplane.drill.pods import Pod
 from groundplane.drill.probe import Watch
-from groundplane.drill.run import WHOLE, run_drill, run_drills
+from groundplane.drill.run import CONTROL_PLANE_GONE, NODE_GONE, WHOLE, _promised, run_drill, run_drills
 from groundplane.errors import ConditionTimeout, GroundplaneError
 from groundplane.events import silent
 from groundplane.state.step import Reach
@@ -70,6 +71,7 @@ class World:
         )  # fmt: skip
         monkeypatch.setattr(run, "watching", self._watching)
         monkeypatch.setattr(run, "identity", self._identity)
+        monkeypatch.setattr(run, "begin_pods", self._begin_pods)
 
     def _listed(self, items: dict[str, list[dict[str, Any]]]) -> Any:
         from groundplane.state.step import Completed
@@ -81,6 +83,9 @@ class World:
     async def _watching(self, *_: object) -> AsyncIterator[Watch]:
         yield self.watch
         self.watch.ended = monotonic()
+
+    async def _begin_pods(self, *_: object) -> tuple[Pod, ...]:
+        return (Pod("1-2", "worker2"),)
 
     async def _identity(self, *_: object) -> KeyPair:
         return KeyPair(b"certificate", Secret(b"key"))
@@ -118,6 +123,17 @@ def test_a_drill_breaks_mends_heals_and_verifies(world: World) -> None:
     assert report.findings[-1] == Finding("seen while it was broken", True, "8 run")
     assert report.figures.acknowledged_writes == 3
     assert report.figures.lost_writes == 0
+
+
+def test_pods_may_notice_a_node_that_is_gone_for_as_long_as_that_takes() -> None:
+    promise = Promise(gap=1, pods=3)
+
+    def seconds(*struck: str) -> float:
+        return _promised(promise, topology(), set(struck)).pods
+
+    assert seconds() == seconds("lb1", "gateway") == 3
+    assert seconds("worker1", "lb1") == NODE_GONE
+    assert seconds("worker1", "cp1") == CONTROL_PLANE_GONE > NODE_GONE
 
 
 def test_the_namespace_is_made_and_removed(world: World) -> None:

@@ -1,10 +1,12 @@
-"""Asks the API, or writes to it, again and again, each time over a new connection; one JSON line per request.
+"""Asks the API or a DNS server, or writes to the API, again and again; one JSON line per request.
 
-A request that hangs holds up none of the later ones. Every connection does the whole handshake and verifies the
-server's certificate: no session is resumed. At 50 a second that takes about a tenth of one processor here.
+A request that hangs holds up none of the later ones. Every one goes over a new connection, or from a new port. Every
+TLS connection does the whole handshake and verifies the server's certificate: no session is resumed. At 50 a second
+that takes about a tenth of one processor here.
 
 The first line of standard input is what to do, as JSON, key and certificate included; they are written nowhere.
-The program ends when standard input does, so it never outlives whoever started it.
+The program ends when standard input does, or, where it is told to be ``lasting``, when nobody reads its lines any
+more: it never outlives whoever started it. The first line of the latter kind says what its clock shows.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import ssl
+import struct
 import sys
 import time
 from dataclasses import dataclass
@@ -23,7 +27,8 @@ from dataclasses import dataclass
 class Task:
     """``authority``, ``certificate`` and ``key`` are PEM; without a certificate the request is anonymous.
 
-    With a ``namespace`` numbered ConfigMaps are made in it, else /readyz is asked for.
+    With a ``namespace`` numbered ConfigMaps are made in it, else /readyz is asked for. Without an ``authority`` it is
+    a DNS server that is asked, for the ``name``.
     """
 
     address: str
@@ -31,10 +36,11 @@ class Task:
     name: str
     every: float
     timeout: float
-    authority: str
+    authority: str = ""
     certificate: str = ""
     key: str = ""
     namespace: str = ""
+    lasting: bool = False
 
     def context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.authority)
@@ -64,14 +70,22 @@ class Task:
         )
         return head.encode() + body
 
+    def question(self, number: int) -> bytes:
+        """Who has the name (RFC 1035, 4.1); the answer bears the same number."""
+        labels = b"".join(bytes([len(label)]) + label.encode() for label in self.name.split(".") if label)
+        return struct.pack(">HHHHHH", number & 0xFFFF, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
+
 
 async def main() -> None:
     logging.disable()  # what goes wrong with a connection is the answer, not a complaint
     loop = asyncio.get_running_loop()
     task = Task(**json.loads(sys.stdin.readline()))
-    context = task.context()
+    context = task.context() if task.authority else None
     over = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), over.set)  # only its end is still to come
+    if task.lasting:
+        tell({"clock": time.monotonic()})
+    else:
+        loop.add_reader(sys.stdin.fileno(), over.set)  # only its end is still to come
     running: set[asyncio.Task[None]] = set()
     number, due = 0, loop.time()
     while not over.is_set():
@@ -89,12 +103,11 @@ async def main() -> None:
         await asyncio.wait(running)
 
 
-async def once(task: Task, context: ssl.SSLContext, number: int) -> None:
+async def once(task: Task, context: ssl.SSLContext | None, number: int) -> None:
     begin = time.monotonic()
     try:
         async with asyncio.timeout(task.timeout):
-            status = await exchange(task, context, number)
-        why = "" if status in ("200", "201") else f"status {status}"
+            why = await asked(task, number) if context is None else await exchanged(task, context, number)
     except TimeoutError:
         why = f"no answer within {task.timeout:g} s"
     except ConnectionRefusedError:
@@ -105,12 +118,18 @@ async def once(task: Task, context: ssl.SSLContext, number: int) -> None:
         why = f"TLS: {error.reason or error}"
     except OSError as error:
         why = error.strerror or type(error).__name__
-    line = {"number": number, "at": begin, "seconds": time.monotonic() - begin, "ok": not why, "why": why}
-    print(json.dumps(line), flush=True)
+    tell({"number": number, "at": begin, "seconds": time.monotonic() - begin, "ok": not why, "why": why})
 
 
-async def exchange(task: Task, context: ssl.SSLContext, number: int) -> str:
-    """Do one request over a connection of its own; return the answer's status."""
+def tell(line: dict[str, object]) -> None:
+    try:
+        print(json.dumps(line), flush=True)
+    except BrokenPipeError:
+        os._exit(0)  # nobody reads any more
+
+
+async def exchanged(task: Task, context: ssl.SSLContext, number: int) -> str:
+    """Do one request over a connection of its own; what was wrong with the answer, empty where nothing was."""
     reader, writer = await asyncio.open_connection(task.address, task.port, ssl=context, server_hostname=task.name)
     try:
         writer.write(task.request(number))
@@ -120,11 +139,28 @@ async def exchange(task: Task, context: ssl.SSLContext, number: int) -> str:
     words = answer.partition(b"\r\n")[0].split(b" ")
     if len(words) < 2:
         raise EOFError
-    return words[1].decode(errors="replace")
+    status = words[1].decode(errors="replace")
+    return "" if status in ("200", "201") else f"status {status}"
+
+
+async def asked(task: Task, number: int) -> str:
+    """Ask a DNS server once, from a port of its own; what was wrong with the answer, empty where nothing was."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.connect((task.address, task.port))
+        await loop.sock_sendall(sock, task.question(number))
+        return verdict(await loop.sock_recv(sock, 4096), number)
+
+
+def verdict(said: bytes, number: int) -> str:
+    """What is wrong with an answer: it must be to the question of that number, without an error, and hold something."""
+    if len(said) < 12 or said[:2] != struct.pack(">H", number & 0xFFFF):
+        return "something that is no answer came"
+    if code := said[3] & 15:
+        return f"DNS error {code}"
+    return "" if said[6:8] != bytes(2) else "an answer with no address"
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except BrokenPipeError:
-        os._exit(0)  # nobody reads any more
+    asyncio.run(main())
