@@ -42,7 +42,8 @@ def drill(
 ) -> None:
     """Break something real, watch what clients see of it, and report: gap, failures, takeover, healing.
 
-    Whatever is broken is mended again, also when you interrupt it. Should it be killed, `up` or `start` mends.
+    Whatever is broken is mended again, also when you interrupt it: a machine that was lost is made anew, one that was
+    added goes. Should it be killed, `up` mends, and `apply` takes away what was added.
     """
     if name == LIST:
         _list(session)

@@ -8,13 +8,15 @@ from hashlib import sha256
 from typing import Final
 
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.api import nodes
 from groundplane.components.haproxy.fragment import CONFIG as HAPROXY_CONFIG
 from groundplane.components.haproxy.fragment import UNIT as HAPROXY
 from groundplane.components.pacemaker.status import ADDRESS_RESOURCE
 from groundplane.drill.faults import Scene
 from groundplane.drill.model import Finding
 from groundplane.errors import TransportError
-from groundplane.topology.model import Machine
+from groundplane.spec.roles import Role
+from groundplane.topology.model import Machine, Topology
 
 _FILLER: Final = f"{paths.ETCD_DATA}/groundplane-drill.filler"
 _REST: Final = 4 << 20
@@ -115,8 +117,43 @@ async def api_server_kill(scene: Scene) -> None:
     await scene.command(first, "the API server is killed", "pkill", "--signal=KILL", "--exact", "kube-apiserver")
 
 
+def only_worker(topology: Topology) -> Machine:
+    """The first machine that is a worker and nothing else."""
+    return next(machine for machine in topology.workers if len(machine.roles) == 1)
+
+
 async def worker_crash(scene: Scene) -> None:
-    await scene.power_off(next(machine for machine in scene.topology.workers if len(machine.roles) == 1))
+    await scene.power_off(only_worker(scene.topology))
+
+
+async def balancer_lost(scene: Scene) -> None:
+    await scene.lose(await scene.active())
+
+
+async def control_plane_lost(scene: Scene) -> None:
+    await scene.lose(await scene.etcd_leader())
+
+
+async def worker_lost(scene: Scene) -> None:
+    await scene.lose(only_worker(scene.topology))
+
+
+async def gateway_lost(scene: Scene) -> None:
+    await scene.lose(scene.topology.gateway)
+
+
+async def scale(scene: Scene) -> None:
+    await scene.add(Role.CONTROL_PLANE, Role.WORKER, Role.WORKER)
+
+
+async def being_more(scene: Scene) -> tuple[Finding, ...]:
+    """Whether the cluster has come to know the nodes that were added, and all are ready."""
+    known = await nodes(scene.ground.reach, scene.topology)
+    ours = {machine.name for machine in scene.topology.nodes}
+    added = sorted(known.keys() - ours)
+    late = sorted(name for name in added if not known[name].ready)
+    seen = f"not ready: {', '.join(late)}" if late else f"there are {', '.join(added)}"
+    return (Finding("the nodes that were added are ready", len(added) == 3 and not late, seen),)
 
 
 async def gateway_crash(scene: Scene) -> None:

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from groundplane.components.etcd.views import View, views
 from groundplane.components.pacemaker.status import holder
 from groundplane.errors import GroundplaneError, MachineError
 from groundplane.events import Emit, reported
 from groundplane.machines.base import Blueprint, Faults, OnLan, PowerSwitch, Provider
+from groundplane.spec.roles import Role
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
@@ -28,16 +29,26 @@ BOOT: Final = 180.0
 """Seconds a machine may take from its power button to being ready."""
 
 
-Offer = Callable[[str, str, bytes], Awaitable[str]]
-"""Begins an apply in which a machine's file, by its path, has another content; returns why it was refused, or empty."""
+class Operator(Protocol):
+    """Who runs other commands of ours while a drill goes on."""
+
+    async def offer(self, machine: str, path: str, content: bytes) -> str:
+        """Begin an apply in which a machine's file has another ``content``, up to where the first machine would be
+        touched; why it was refused, empty where it was not."""
+
+    async def make_anew(self, machine: str) -> None:
+        """Have another machine take the place of one that is gone."""
+
+    async def add(self, roles: Sequence[Role]) -> None:
+        """Add a machine for each of ``roles``, as if the file had them."""
+
+    async def take_away(self) -> None:
+        """Make the platform as its file says: whatever was added goes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The platform a drill happens on: its design, its machines, and how they can be broken.
-
-    ``offer`` begins an apply up to where the first machine would be touched.
-    """
+    """The platform a drill happens on: its design, its machines, how they can be broken, and who works on it."""
 
     topology: Topology
     provider: Provider
@@ -46,7 +57,7 @@ class Ground:
     lan: OnLan
     blueprints: Mapping[str, Blueprint]
     checks: tuple[Check, ...]
-    offer: Offer
+    operator: Operator
 
     @property
     def reach(self) -> Reach:
@@ -54,7 +65,7 @@ class Ground:
 
 
 def ground_of(
-    topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check], offer: Offer
+    topology: Topology, provider: Provider, blueprints: Sequence[Blueprint], checks: Sequence[Check], operator: Operator
 ) -> Ground:
     """The ground of a platform; MachineError where its provider can't break anything, or not have it watched."""
     by_machine = {blueprint.state.machine: blueprint for blueprint in blueprints}
@@ -65,7 +76,7 @@ def ground_of(
         raise _unfit("cut machines' power")
     if (lan := provider if isinstance(provider, OnLan) else None) is None:
         raise _unfit("put this computer on the machines' LAN, where clients are watched")
-    return Ground(topology, provider, faults, switch, lan, by_machine, tuple(checks), offer)
+    return Ground(topology, provider, faults, switch, lan, by_machine, tuple(checks), operator)
 
 
 def _unfit(lacks: str) -> MachineError:
@@ -158,7 +169,8 @@ class Scene:
     async def offer(self, machine: Machine, path: str, spoil: Callable[[bytes], bytes]) -> None:
         """Begin an apply in which the machine's file is spoilt; ``refusals`` keeps why it was refused."""
         self.begin(f"{machine.name}: an apply brings a spoilt {path}")
-        self.refusals[machine.name] = await self.ground.offer(machine.name, path, spoil(self.content(machine, path)))
+        spoilt = spoil(self.content(machine, path))
+        self.refusals[machine.name] = await self.ground.operator.offer(machine.name, path, spoilt)
 
     async def power_off(self, *machines: Machine) -> None:
         """Cut their power, all at once."""
@@ -168,6 +180,21 @@ class Scene:
         self.struck.update(names)
         self.begin(f"{', '.join(names)}: power cut")
         await asyncio.gather(*(self.ground.switch.stop(name, force=True) for name in names))
+
+    async def lose(self, machine: Machine) -> None:
+        """Cut its power, and let nothing of it be left; another one takes its place."""
+        self.struck.add(machine.name)
+        self._later(f"make {machine.name} anew", lambda: self._make_anew(machine.name))
+        self._off.add(machine.name)
+        self.begin(f"{machine.name}: gone for good, with its disk")
+        await self.ground.switch.stop(machine.name, force=True)
+        await self.ground.provider.remove(machine.name)
+
+    async def add(self, *roles: Role) -> None:
+        """Add machines, which are taken away again."""
+        self._later("take away what was added", self.ground.operator.take_away)
+        self.begin(f"the platform gets {', '.join(f'another {role}' for role in roles)}")
+        await self.ground.operator.add(roles)
 
     async def freeze(self, machine: Machine) -> None:
         """Let everything on the machine hang."""
@@ -198,6 +225,10 @@ class Scene:
         if failures:
             raise ExceptionGroup("the drill could not mend what it broke: run `groundplane up`", failures)
         return mended
+
+    async def _make_anew(self, machine: str) -> None:
+        await self.ground.operator.make_anew(machine)
+        self._off.discard(machine)
 
     async def _power_on(self, names: Sequence[str]) -> None:
         async def one(name: str) -> None:

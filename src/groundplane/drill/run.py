@@ -32,10 +32,14 @@ ALREADY: Final = 60.0
 """Seconds a platform may take to be found whole before anything is broken: it may just have been started."""
 STEADY: Final = 1.0
 """Seconds for which clients must have been served before a fault, and again after it."""
-COMING_BACK: Final = 90.0
+COMING_BACK: Final = 60.0
 """Seconds after which clients that still aren't served won't be."""
-NODE_GONE: Final = 90.0
-CONTROL_PLANE_GONE: Final = 90.0
+NODE_GONE: Final = 25.0
+"""Seconds for which what pods ask may go to pods of a node that is gone: 17 until it is known
+(``components/kubeadm/config.py``), one or two until every node's rules follow, and what a busy computer adds."""
+CONTROL_PLANE_GONE: Final = 45.0
+"""The same of a control plane: it may be the one whose controller manager looks after the nodes, and another one takes
+up to 17 seconds to take that office, and begins to count then."""
 
 
 @dataclass(slots=True)

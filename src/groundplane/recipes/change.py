@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from groundplane.recipes.acts import acts
@@ -26,9 +26,14 @@ from groundplane.recipes.common import (
 from groundplane.recipes.looking import leaving, proposed
 
 if TYPE_CHECKING:
+    from groundplane.design import Design
+    from groundplane.events import Emit
+    from groundplane.machines.base import Provider
     from groundplane.rollout.apply import Applied
     from groundplane.rollout.plan import Plan
+    from groundplane.spec import ClusterSpec
     from groundplane.state.change import Done
+    from groundplane.store import Store
 
 
 async def plan(options: Options) -> Plan:
@@ -50,53 +55,74 @@ async def plan(options: Options) -> Plan:
     return replace(found, newer_defaults=tuple(map(str, newer)))
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A platform that was brought to a specification, and isn't verified yet. ``changes`` were made on machines."""
+
+    design: Design
+    provider: Provider
+    proposal: Plan
+    changes: int = 0
+
+
 async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     """Make the platform as its file says, touching only what differs, in an order that keeps it serving; verify it.
 
     ``agreed`` is the plan somebody agreed to: nothing is done where it has come to be another one since.
     """
-    from groundplane.machines.base import Tree
-    from groundplane.rollout import carry_out
-    from groundplane.rollout.apply import Applied, refuse, refuse_leaving_nobody, refuse_many_balancers
+    from groundplane.rollout.apply import Applied
     from groundplane.verify import run_checks
 
     file = validate(options.file)
     with working(options, file, "apply") as (store, emit, journal):
         require_built(store)
         spec, _ = store.settled(file)
-        edits = store.live_changes(spec)
-        design = designed(spec, store, kept_secrets(store))
-        provider = provider_for(design, store, emit)
-        former = former_machines(design, store)
-        proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
-        refuse(proposal, agreed)
-        refuse_many_balancers(design.topology, proposal, former)
-        refuse_leaving_nobody(design.steps, proposal)
-        if proposal.empty:
-            if store.intended_spec():  # somebody took back what was begun
-                store.adopt(spec)
-                remember_ground(store, design)
-            return Applied(proposal)
-        store.intend(spec)
-        remember_ground(store, design, settled=False)
-        store.set_verified(False)
-        software = None
-        if proposal.needs_material:
-            material = await material_for(design, store, options, emit, store.images())
-            provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
-        await provider.prepare()
-        made: list[Done] = []
-        going = leaving(design, provider, former=former)
-        work = acts(
-            design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
-        )
-        await carry_out(work, provider.transport, emit)
-        store.adopt(spec)
-        remember_ground(store, design)
-        report = await run_checks(design.checks, provider.transport, emit)
+        brought = await bring(spec, store, options, emit, agreed)
+        if brought.proposal.empty:
+            return Applied(brought.proposal)
+        report = await run_checks(brought.design.checks, brought.provider.transport, emit)
         store.set_verified(report.ok)
         journal.fault = report.fault
-        return Applied(proposal, len(made), report)
+        return Applied(brought.proposal, brought.changes, report)
+
+
+async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, agreed: Plan | None = None) -> Brought:
+    """Make a platform that stands as ``spec`` says, and remember it as that. Raises before anything is touched where it
+    can't follow; from then on it counts as not verified."""
+    from groundplane.machines.base import Tree
+    from groundplane.rollout import carry_out
+    from groundplane.rollout.apply import refuse, refuse_leaving_nobody, refuse_many_balancers
+
+    edits = store.live_changes(spec)
+    design = designed(spec, store, kept_secrets(store))
+    provider = provider_for(design, store, emit)
+    former = former_machines(design, store)
+    proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
+    refuse(proposal, agreed)
+    refuse_many_balancers(design.topology, proposal, former)
+    refuse_leaving_nobody(design.steps, proposal)
+    if proposal.empty:
+        if store.intended_spec():  # somebody took back what was begun
+            store.adopt(spec)
+            remember_ground(store, design)
+        return Brought(design, provider, proposal)
+    store.intend(spec)
+    remember_ground(store, design, settled=False)
+    store.set_verified(False)
+    software = None
+    if proposal.needs_material:
+        material = await material_for(design, store, options, emit, store.images())
+        provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
+    await provider.prepare()
+    made: list[Done] = []
+    going = leaving(design, provider, former=former)
+    work = acts(
+        design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
+    )
+    await carry_out(work, provider.transport, emit)
+    store.adopt(spec)
+    remember_ground(store, design)
+    return Brought(design, provider, proposal, len(made))
 
 
 async def drift(options: Options) -> Plan:

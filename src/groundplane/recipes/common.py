@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
-from groundplane.errors import GroundplaneError, MachineError, StoreError, UsageError
+from groundplane.errors import FileChanged, GroundplaneError, MachineError, StoreError, UsageError
 from groundplane.events import Emit, silent, tee
 from groundplane.software import Program, known_versions, software_of
 from groundplane.spec import ClusterSpec, InvalidCluster, load
@@ -258,6 +258,17 @@ def require_built(store: Store) -> ClusterSpec:
     if (built := store.intended_spec() or store.remembered_spec()) is None:
         raise MachineError(f"there is no platform {store.name}", hint="build it with `groundplane up`")
     return built
+
+
+def unchanged(store: Store, spec: ClusterSpec, then: str) -> None:
+    """FileChanged where the platform isn't what ``spec`` says, or is on its way to become another one; ``then`` is what
+    somebody wanted to do."""
+    if store.changes(spec) or store.intended_spec():
+        raise FileChanged(
+            "the cluster file has changed since the platform was built",
+            where=store.name,
+            hint=f"bring that about first with `groundplane apply`, then {then}",
+        )
 
 
 def existing(options: Options) -> tuple[Design, Provider]:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from groundplane.errors import ApplyError
-from groundplane.recipes.common import Options, blueprints_of, existing, gathered, provider_for, working
+from groundplane.recipes.change import bring
+from groundplane.recipes.common import (
+    Options,
+    blueprints_of,
+    existing,
+    gathered,
+    provider_for,
+    unchanged,
+    validate,
+    working,
+)
 from groundplane.recipes.looking import proposed
+from groundplane.recipes.replace import make_anew
+from groundplane.spec.addressing import grown
 
 if TYPE_CHECKING:
     from groundplane.design import Design
     from groundplane.drill import Suite
+    from groundplane.events import Emit
     from groundplane.machines.base import Provider
+    from groundplane.spec import ClusterSpec
+    from groundplane.spec.roles import Role
+    from groundplane.store import Store
 
 
 async def drill(options: Options, name: str) -> Suite:
@@ -25,8 +41,9 @@ async def drill(options: Options, name: str) -> Suite:
     with working(options, design.topology.spec, f"drill {name}") as (store, emit, journal):
         provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
         await provider.prepare()
-        offer = partial(_offered, design, provider)
-        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, offer)
+        spec, _ = store.settled(validate(options.file))
+        operator = ByRecipes(design, provider, spec, store, options, emit)
+        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, operator)
         store.set_verified(False)  # until all drills have left a whole platform behind
         suite = await run_drills(drills, refused, ground, emit)
         store.set_verified(not suite.stopped and suite.reports[-1].checks.ok)
@@ -34,18 +51,41 @@ async def drill(options: Options, name: str) -> Suite:
         return suite
 
 
-async def _offered(design: Design, provider: Provider, machine: str, path: str, content: bytes) -> str:
-    """Begin an apply in which a machine's file has another ``content``, up to where the first machine would be touched;
-    why it was refused, empty where it was not.
+@dataclass(slots=True)
+class ByRecipes:
+    """See ``drill.faults.Operator``: the recipes, as somebody would run them meanwhile."""
 
-    Of the platform only that machine is looked at: a small computer that looks at all of them keeps clients waiting.
-    """
-    from groundplane.rollout.apply import refuse
+    design: Design
+    provider: Provider
+    spec: ClusterSpec
+    store: Store
+    options: Options
+    emit: Emit
+    added: bool = False
 
-    state = next(state for state in design.states if state.machine == machine)
-    files = tuple(replace(file, content=content) if file.path == path else file for file in state.files)
-    try:
-        refuse(await proposed(replace(design, states=(replace(state, files=files),), steps=()), provider))
-    except ApplyError as error:
-        return "\n".join(filter(None, (str(error), error.detail)))
-    return ""
+    async def offer(self, machine: str, path: str, content: bytes) -> str:
+        from groundplane.rollout.apply import refuse
+
+        state = next(state for state in self.design.states if state.machine == machine)
+        files = tuple(replace(file, content=content) if file.path == path else file for file in state.files)
+        # Of the platform only that machine is looked at: a small computer that looks at all keeps clients waiting.
+        offered = replace(self.design, states=(replace(state, files=files),), steps=())
+        try:
+            refuse(await proposed(offered, self.provider))
+        except ApplyError as error:
+            return "\n".join(filter(None, (str(error), error.detail)))
+        return ""
+
+    async def make_anew(self, machine: str) -> None:
+        await make_anew(self.design, self.provider, self.store, self.options, self.emit, machine, (machine,))
+        self.store.set_replaced(self.store.replaced() - {machine})
+
+    async def add(self, roles: Sequence[Role]) -> None:
+        unchanged(self.store, self.spec, "scale it")
+        self.added = True
+        await bring(grown(self.spec, roles), self.store, self.options, self.emit)
+
+    async def take_away(self) -> None:
+        if self.added:  # else the file may have been changed, and nobody has agreed to that
+            await bring(self.spec, self.store, self.options, self.emit)
+            self.added = False

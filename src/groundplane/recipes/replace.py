@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace as with_
 from typing import TYPE_CHECKING
 
-from groundplane.errors import ApplyError, FileChanged, UsageError
+from groundplane.errors import ApplyError, UsageError
 from groundplane.recipes.acts import acts
 from groundplane.recipes.common import (
     Options,
@@ -17,6 +17,7 @@ from groundplane.recipes.common import (
     known_machine,
     provider_for,
     require_built,
+    unchanged,
     validate,
     working,
 )
@@ -44,19 +45,14 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
     with working(options, file, f"replace {' '.join(names)}") as (store, emit, journal):
         require_built(store)
         spec, _ = store.settled(file)
-        if store.changes(spec) or store.intended_spec():
-            raise FileChanged(
-                "the cluster file has changed since the platform was built",
-                where=store.name,
-                hint="bring that about first with `groundplane apply`, then replace machines",
-            )
+        unchanged(store, spec, "replace machines")
         design = designed(spec, store, kept_secrets(store))
         for name in names:
             known_machine(design.topology, name)
         provider = provider_for(design, store, emit)
         await provider.prepare()
         for name in dict.fromkeys(names):
-            await _replace(design, provider, store, options, emit, name, names)
+            await make_anew(design, provider, store, options, emit, name, names)
         report = await run_checks(design.checks, provider.transport, emit)
         store.set_verified(report.ok)
         store.set_replaced(())
@@ -64,7 +60,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
         return with_(report, changed=True)
 
 
-async def _replace(
+async def make_anew(
     design: Design, provider: Provider, store: Store, options: Options, emit: Emit, name: str, names: Sequence[str]
 ) -> None:
     """Make ``name`` anew, one of ``names`` that are to be."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from itertools import chain
+from itertools import chain, count
 from typing import Final
 
 from groundplane.errors import SpecError
@@ -46,6 +46,19 @@ def roster(spec: ClusterSpec) -> tuple[MachineEntry, ...]:
         )
     order = {role: place for place, role in enumerate(Role)}
     return tuple(sorted(spec.machines, key=lambda entry: order[entry.first]))
+
+
+def grown(spec: ClusterSpec, roles: Iterable[Role]) -> ClusterSpec:
+    """``spec`` with one machine more for each of ``roles``, named as counts would name it; all others stay as they are.
+
+    No rule is asked: there may be an even number of control planes.
+    """
+    machines = list(roster(spec))
+    for role in roles:
+        taken = {entry.name for entry in machines}
+        name = next(name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
+        machines.append(MachineEntry(name=name, role=role))
+    return spec.model_copy(update={"machines": tuple(machines)})
 
 
 def gateway_address(spec: ClusterSpec) -> IPv4Address:

@@ -16,6 +16,7 @@ from groundplane.drill.catalogue import DRILLS
 from groundplane.drill.measure import judge, measure, moments
 from groundplane.drill.model import Answer, Drill, DrillReport, FromPod, JournalLine, Sample, Timeline, Use, Write
 from groundplane.machines.base import Blueprint, MachineStatus
+from groundplane.spec.roles import Role
 from groundplane.topology.model import Topology, Traits
 from groundplane.transport.fake import FakeTransport
 from groundplane.verify.report import Report, Result
@@ -26,9 +27,24 @@ CRASH: Final = next(drill for drill in DRILLS if drill.name == "balancer-crash")
 HEALTHY: Final = Report((Result("nodes", "all nodes are ready", True, "5 of 5", 1.5),))
 
 
-async def unoffered(machine: str, path: str, content: bytes) -> str:
-    """For drills that bring no apply anything."""
-    raise AssertionError(f"nobody said what {machine} answers to another {path}")
+class Hands:
+    """An operator who only notes what he was asked in ``asked``. What is offered is refused, quoted."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self.asked = asked
+
+    async def offer(self, machine: str, path: str, content: bytes) -> str:
+        self.asked.append(f"offer {machine} {path}")
+        return f"{machine}: haproxy does not accept {path}\n{content.decode()}"
+
+    async def make_anew(self, machine: str) -> None:
+        self.asked.append(f"make {machine} anew")
+
+    async def add(self, roles: Sequence[Role]) -> None:
+        self.asked.append(f"add {' '.join(roles)}")
+
+    async def take_away(self) -> None:
+        self.asked.append("take away")
 
 
 @cache

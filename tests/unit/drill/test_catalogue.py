@@ -6,10 +6,11 @@ import asyncio
 import json
 from dataclasses import replace
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from tests.unit.components.ha import said
-from tests.unit.drill.made import Breakable, topology
+from tests.unit.drill.made import Breakable, Hands, topology
 
 from groundplane.cloudinit.seed import Seed
 from groundplane.components.etcd.views import View
@@ -28,7 +29,8 @@ WANTED = {
     "api-server-kill", "balancer-crash", "balancer-drain", "balancer-hang", "balancer-partition-all",
     "balancer-partition-peer", "balancer-partition-vote", "clock-jump", "control-plane-crash",
     "control-plane-partition", "disk-full", "etcd-leader-kill", "everything-off", "gateway-crash", "haproxy-bad-config",
-    "haproxy-crash", "worker-crash",
+    "haproxy-crash", "machine-lost-balancer", "machine-lost-control-plane", "machine-lost-gateway",
+    "machine-lost-worker", "scale", "worker-crash",
 }  # fmt: skip
 BROKEN = {
     "balancer-crash": ["stop lb1 at once"],
@@ -40,6 +42,11 @@ BROKEN = {
     "control-plane-partition": ["cut cp2 from all"],
     "worker-crash": ["stop worker1 at once"],
     "gateway-crash": ["stop gateway at once"],
+    "machine-lost-balancer": ["stop lb1 at once", "remove lb1"],
+    "machine-lost-control-plane": ["stop cp2 at once", "remove cp2"],
+    "machine-lost-gateway": ["stop gateway at once", "remove gateway"],
+    "machine-lost-worker": ["stop worker1 at once", "remove worker1"],
+    "scale": ["add control-plane worker worker"],
     "haproxy-bad-config": ["offer lb1 /etc/haproxy/haproxy.cfg", "offer lb2 /etc/haproxy/haproxy.cfg"],
     "everything-off": [f"stop {machine.name} at once" for machine in topology().machines],
 }
@@ -72,12 +79,7 @@ def scene_of(provider: Breakable, platform: Topology) -> Scene:
     """Each balancer's configuration is ``global``; offered anything else, they quote it and refuse."""
     state = [File("/etc/haproxy/haproxy.cfg", b"global\n")]
     blueprints = [Blueprint(MachineState(m.name, files=tuple(state)), Seed(b"", b"", b"")) for m in platform.balancers]
-
-    async def offer(machine: str, path: str, content: bytes) -> str:
-        provider.asked.append(f"offer {machine} {path}")
-        return f"{machine}: haproxy does not accept {path}\n{content.decode()}"
-
-    return Scene(ground_of(platform, provider, blueprints, (), offer), silent)
+    return Scene(ground_of(platform, provider, blueprints, (), Hands(provider.asked)), silent)
 
 
 def test_all_drills_are_there_and_each_says_what_it_does() -> None:
@@ -104,6 +106,41 @@ def test_a_drill_breaks_what_it_says(drill: Drill, provider: Breakable) -> None:
     told = [(call.machine, " ".join(call.argv)) for call in provider.transport.calls if call.argv[0] != "crm_mon"]
     assert provider.asked == BROKEN.get(drill.name, [])
     assert told == ([TOLD[drill.name]] if drill.name in TOLD else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "undone"),
+    [("machine-lost-control-plane", ["make cp2 anew"]), ("scale", ["take away"])],
+)
+def test_who_is_lost_is_made_anew_and_who_was_added_goes(name: str, undone: list[str], provider: Breakable) -> None:
+    async def main() -> Scene:
+        async with scene_of(provider, topology()) as scene:
+            await drill_named(name).inject(scene)
+            assert (topology().machine("cp2") in scene.running) == (name == "scale")
+        return scene
+
+    scene = asyncio.run(main())
+    assert provider.asked == BROKEN[name] + undone
+    assert len(scene.running) == len(scene.topology.machines)
+    assert scene.struck == ({"cp2"} if name != "scale" else set())
+
+
+def test_nodes_that_were_added_must_be_there_and_ready(provider: Breakable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(*ready: bool) -> tuple[bool, str]:
+        names = [machine.name for machine in topology().nodes]
+        known = dict.fromkeys(names, SimpleNamespace(ready=True))
+        known |= {f"more{number}": SimpleNamespace(ready=one) for number, one in enumerate(ready)}
+
+        async def nodes(*_: object) -> dict[str, SimpleNamespace]:
+            return known
+
+        monkeypatch.setattr(acts, "nodes", nodes)
+        (finding,) = asyncio.run(acts.being_more(scene_of(provider, topology())))
+        return finding.ok, finding.seen
+
+    assert seen(True, True, True) == (True, "there are more0, more1, more2")
+    assert seen(True, False, True) == (False, "not ready: more1")
+    assert seen(True, True) == (False, "there are more0, more1")
 
 
 def test_the_ban_of_a_drain_is_lifted(provider: Breakable) -> None:
@@ -139,7 +176,9 @@ def test_a_small_platform_lacks_what_drills_need() -> None:
     spine = topology()
     alone = replace(spine, machines=tuple(m for m in spine.machines if m.name in ("gateway", "lb1", "cp1")))
     drills, refused = chosen(ALL, alone)
-    assert {drill.name for drill in drills} == {"gateway-crash", "haproxy-bad-config", "everything-off"}
+    assert {drill.name for drill in drills} == {
+        "gateway-crash", "haproxy-bad-config", "machine-lost-gateway", "everything-off",
+    }  # fmt: skip
     assert next(entry.reason for entry in refused if entry.name == "balancer-crash") == f"it needs {Need.STANDBY}"
 
 

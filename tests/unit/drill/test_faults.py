@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.drill.made import Breakable, topology, unoffered
+from tests.unit.drill.made import Breakable, Hands, topology
 
 from groundplane.cloudinit.seed import Seed
 from groundplane.drill.faults import Scene, ground_of
@@ -24,7 +24,7 @@ def blueprints() -> tuple[Blueprint, ...]:
 
 
 def scene_of(provider: Breakable) -> Scene:
-    return Scene(ground_of(topology(), provider, blueprints(), (), unoffered), silent)
+    return Scene(ground_of(topology(), provider, blueprints(), (), Hands([])), silent)
 
 
 def test_faults_are_mended_last_first() -> None:
@@ -102,7 +102,7 @@ def test_mending_twice_mends_once_and_says_whether_anything_was() -> None:
     seen: list[Event] = []
 
     async def main() -> tuple[bool, bool]:
-        async with Scene(ground_of(topology(), provider, (), (), unoffered), seen.append) as scene:
+        async with Scene(ground_of(topology(), provider, (), (), Hands([])), seen.append) as scene:
             await scene.cut(topology().balancers[0])
             return await scene.mend(), await scene.mend()
 
@@ -142,4 +142,4 @@ def test_machines_that_are_off_are_not_among_the_running() -> None:
 
 def test_a_provider_without_faults_is_refused() -> None:
     with pytest.raises(MachineError, match="can't be broken"):
-        ground_of(topology(), Plain(), (), (), unoffered)  # type: ignore[arg-type]
+        ground_of(topology(), Plain(), (), (), Hands([]))  # type: ignore[arg-type]

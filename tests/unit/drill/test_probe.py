@@ -90,9 +90,8 @@ def seen_from_pod(transport: FakeTransport) -> PodProber:
     async def main() -> PodProber:
         prober = PodProber(transport, Pod("12-34", "worker2"), Use.DNS, TASK)
         await prober.start()
-        await asyncio.sleep(0)
-        while prober._reading is not None and not prober._reading.done():
-            await asyncio.sleep(0)
+        assert prober._reading is not None
+        await prober._reading
         await prober.stop()
         return prober
 

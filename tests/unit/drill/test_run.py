@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from tests.unit.drill.made import Breakable, topology, unoffered
+from tests.unit.drill.made import Breakable, Hands, topology
 
 from groundplane.drill import run
 from groundplane.drill.faults import Ground, Scene, ground_of
@@ -103,7 +103,7 @@ class World:
 
             return Check(name, f"{name} must hold", 0.1, "mend it", asked)
 
-        return ground_of(topology(), self.provider, (), [check(name) for name in (*WHOLE, "names")], unoffered)
+        return ground_of(topology(), self.provider, (), [check(name) for name in (*WHOLE, "names")], Hands([]))
 
 
 @pytest.fixture

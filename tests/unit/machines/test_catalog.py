@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.golden.laid_out import SECRETS
+from tests.unit.drill.made import Hands
 from tests.unit.machines.scripted import Plain, Scripted
 
 from groundplane import recipes
@@ -156,7 +157,7 @@ def test_a_provider_that_lacks_an_ability_says_so(kind: Scripted, options: recip
     assert "groundplane ssh MACHINE" in console.value.hint
     design, provider = recipes.existing(options)
     with pytest.raises(MachineError, match="can't be broken on purpose"):
-        ground_of(design.topology, provider, (), (), lambda *_: asyncio.sleep(0, ""))
+        ground_of(design.topology, provider, (), (), Hands([]))
 
 
 def test_the_status_of_a_platform_is_that_of_its_own_machines(
