@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.drill.made import report, timeline
+from tests.unit.drill.made import pods, report, timeline
 from tests.unit.machines.scripted import Scripted
 
 from groundplane.drill import DRILLS, Suite
@@ -40,6 +40,7 @@ def test_a_drill_shows_what_came_of_it(gp: Any, recipes: Any) -> None:
     assert answer.out.startswith("✓ balancer-crash: lb1: power cut; then: switch lb1 on\n")
     assert "+0.300 s  lb2: Corosync misses a token" in answer.out
     assert "clients waited 0.82 s; 40 of 250 requests failed, 0 were slow; whole after 3.5 s" in answer.out
+    assert "pods waited 0.20 s for Service; 0 of 50 requests failed, 0 were slow, the slowest took 0.01 s" in answer.out
     assert "clock-jump: not done: it needs a clock of its own" in answer.out
     assert answer.out.endswith("1 of 1 drills passed\n")
 
@@ -62,8 +63,27 @@ def test_a_drill_as_json(gp: Any, recipes: Any) -> None:
     assert document["gaps"] == [{"from": -0.015, "seconds": 0.82}]
     assert document["holders"][0] == {"from": -1.0, "until": 0.0, "machine": "lb1"}
     assert document["failures"][0] == {"what": "request", "why": "no answer within 2 s", "count": 40}
+    assert document["from_pods"][1] == {
+        "use": "DNS",
+        "nodes": ["worker2", "cp3"],
+        "requests": 100,
+        "failed_requests": 0,
+        "slow_requests": 0,
+        "gap_seconds": 0.1,
+        "longest_seconds": 0.01,
+        "failing_seconds": None,
+    }
     assert document["journal"][1]["at"] == pytest.approx(0.3)
     assert {finding["ok"] for finding in document["findings"]} == {True}
+
+
+def test_what_failed_from_pods_is_told_with_its_end(gp: Any, recipes: Any) -> None:
+    seen = replace(timeline(), pods=pods(hanging=(100.2, 100.4)))
+    recipes.suite = Suite((report(seen),))
+    answer = gp("drill", "balancer-crash")
+    assert "pods waited 0.60 s for Service; 2 of 50 requests failed, the last after 0.4 s, 0 were slow" in answer.out
+    document = json.loads(gp("drill", "balancer-crash", "--json").out)
+    assert {"what": "Service", "why": "no answer within 2 s", "count": 2} in document["failures"]
 
 
 def test_all_drills_as_json_are_one_document(gp: Any, recipes: Any) -> None:
