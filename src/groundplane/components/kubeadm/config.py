@@ -26,23 +26,25 @@ CIPHERS = (
 )
 # How soon a node that is gone is known to be: until then a share of what Services are asked goes to its pods. A kubelet
 # renews its lease every fourth of its duration (pkg/kubelet/kubelet.go); the controller manager calls a node not ready
-# whose lease it has not seen renewed for GRACE, looking every LOOK. So a death is known after 13 to 17 seconds, where
-# Kubernetes' own values (10 s, 50 s, 5 s) take 40 to 60.
+# whose lease it has not seen renewed for the grace period, and looks once a second. So a death is known after 13 to 17
+# seconds, where Kubernetes' own values (10 s, 50 s, every 5 s) take 40 to 60.
 #
 # Less would take the pods of nodes that are well out of their Services, all of them at once. A kubelet that is refused
-# tries again after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 seconds (k8s.io/component-helpers/apimachinery/lease): GRACE is more
-# than the last of these after one interval, so that no outage of the API of less than 12 seconds makes a node not
-# ready. One whose requests hang gives up after STATUS, closes its connections with the second (`OnHeartbeatFailure`),
-# and begins anew after 10 seconds. The 50 seconds are for a connection to an API server that is gone, which HTTP/2
-# finds after 45 (--node-monitor-grace-period); here HAProxy closes it after a second, or the balancer that takes over.
-# A machine that stands still for longer is taken for dead; for a pause, its pods leave their Services until it goes on,
-# and nothing is moved before five more minutes (`tolerationSeconds`).
-# What it costs: half a small write to etcd a second for each node. At 1,000 nodes take the longer values again
-# (kubespray's docs/operations/kubernetes-reliability.md weighs the same).
-LEASE = 8
-STATUS = 4
-GRACE = 15
-LOOK = 1
+# tries again after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 seconds (k8s.io/component-helpers/apimachinery/lease): the grace
+# period is more than the last of these and one interval, so that no outage of the API of less than 12 seconds makes a
+# node not ready. One whose requests hang gives up after as long as its status may take, closes its connections when
+# that happens twice (`OnHeartbeatFailure`), and begins anew after ten seconds. The 50 seconds are for a connection to
+# an API server that is gone, which HTTP/2 finds after 45 (says --node-monitor-grace-period); here HAProxy closes it
+# after a second, or the balancer that takes over. A machine that stands still for longer is taken for dead: its pods
+# leave their Services until it goes on, and nothing is moved before five more minutes (`tolerationSeconds`).
+#
+# The controller manager's own lease stays at 15 seconds: one that can't renew it for ten ends itself.
+# What it costs: half a small write to etcd a second for each node; at 1,000 nodes take the longer values again
+# (kubespray's docs/kubernetes-reliability.md weighs the same).
+NODE_LEASE = 8
+NODE_STATUS = 4
+NODE_GRACE = 15
+NODE_LOOK = 1
 MINIMUM_CPUS = 2  # kubeadm's own, for a control plane
 MINIMUM_MEMORY = 1700 * 1024 * 1024
 
@@ -105,8 +107,8 @@ def apiserver_arguments() -> Arguments:
 def controller_manager_arguments() -> Arguments:
     return (
         ("bind-address", "127.0.0.1"),
-        ("node-monitor-grace-period", f"{GRACE}s"),
-        ("node-monitor-period", f"{LOOK}s"),
+        ("node-monitor-grace-period", f"{NODE_GRACE}s"),
+        ("node-monitor-period", f"{NODE_LOOK}s"),
         ("profiling", "false"),
         ("terminated-pod-gc-threshold", "1000"),
         ("use-service-account-credentials", "true"),
@@ -208,8 +210,8 @@ def _render(name: str, topology: Topology, machine: Machine) -> bytes:
         scheduler=scheduler_arguments(),
         etcd=etcd_arguments(topology),
         taints=taints(topology, machine),
-        lease=LEASE,
-        status=STATUS,
+        lease=NODE_LEASE,
+        status=NODE_STATUS,
         ignored=ignored_checks(topology, machine),
         arguments=_argument_lines,
     )
