@@ -215,13 +215,14 @@ class Scene:
         mended = bool(self._undoes)
         failures: list[Exception] = []
         while self._undoes:
-            words, undo = self._undoes.pop()
+            words, undo = self._undoes[-1]
             try:
                 with reported(self._emit, "drill", words):
                     await undo()
                 self.acts.append(f"then: {words}")
-            except GroundplaneError as error:
+            except (GroundplaneError, ExceptionGroup) as error:
                 failures.append(error)
+            self._undoes.pop()  # not before: who is asked to stop meanwhile begins it again
         if failures:
             raise ExceptionGroup("the drill could not mend what it broke: run `groundplane up`", failures)
         return mended

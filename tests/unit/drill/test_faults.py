@@ -111,6 +111,44 @@ def test_mending_twice_mends_once_and_says_whether_anything_was() -> None:
     assert [event.step for event in seen if isinstance(event, Finished)] == ["mend the network of lb1"]
 
 
+def test_who_is_asked_to_stop_while_he_mends_still_mends() -> None:
+    provider = Breakable()
+
+    class Stopped(Hands):
+        async def make_anew(self, machine: str) -> None:
+            await super().make_anew(machine)
+            if self.asked.count(f"make {machine} anew") == 1:
+                raise asyncio.CancelledError
+
+    async def main() -> None:
+        async with Scene(ground_of(topology(), provider, (), (), Stopped(provider.asked)), silent) as scene:
+            await scene.freeze(topology().balancers[0])
+            await scene.lose(topology().machine("cp1"))
+            await scene.mend()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    lost = ["stop cp1 at once", "remove cp1"]
+    assert provider.asked == ["freeze lb1", *lost, "make cp1 anew", "make cp1 anew", "thaw lb1"]
+
+
+def test_all_that_goes_wrong_at_making_anew_is_kept_and_the_rest_mended() -> None:
+    provider = Breakable()
+
+    class Failing(Hands):
+        async def make_anew(self, machine: str) -> None:
+            raise ExceptionGroup("not everything could be carried out", [MachineError("no room", where=machine)])
+
+    async def main() -> None:
+        async with Scene(ground_of(topology(), provider, (), (), Failing([])), silent) as scene:
+            await scene.freeze(topology().balancers[0])
+            await scene.lose(topology().machine("cp1"))
+
+    with pytest.raises(ExceptionGroup, match="groundplane up"):
+        asyncio.run(main())
+    assert provider.asked[-1] == "thaw lb1"
+
+
 def test_the_fault_begins_before_it_is_made_and_only_once() -> None:
     provider = Breakable()
 
