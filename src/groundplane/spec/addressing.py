@@ -53,12 +53,21 @@ def grown(spec: ClusterSpec, roles: Iterable[Role]) -> ClusterSpec:
 
     No rule is asked: there may be an even number of control planes.
     """
-    machines = list(roster(spec))
     for role in roles:
-        taken = {entry.name for entry in machines}
-        name = next(name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
-        machines.append(MachineEntry(name=name, role=role))
-    return spec.model_copy(update={"machines": tuple(machines)})
+        taken = {entry.name for entry in roster(spec)}
+        names = (name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
+        more = (
+            spec.model_copy(update={"machines": (*roster(spec), MachineEntry(name=name, role=role))}) for name in names
+        )
+        before = _placed(spec)
+        spec = next(one for one in more if before.items() <= _placed(one).items())
+    return spec
+
+
+def _placed(spec: ClusterSpec) -> dict[str, IPv4Address]:
+    """Every machine's address, by its name."""
+    entries = roster(spec)
+    return {entry.name: address for entry, address in zip(entries, lay_out_addresses(spec).machines, strict=True)}
 
 
 def gateway_address(spec: ClusterSpec) -> IPv4Address:

@@ -28,7 +28,7 @@ def laid_out(spec: ClusterSpec) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "names"), [(COUNTS, {"cp4", "worker3", "worker4"}), (LISTED, {"cp1", "worker2", "worker3"})]
+    ("text", "names"), [(COUNTS, {"cp4", "worker3", "worker4"}), (LISTED, {"cp2", "worker2", "worker3"})]
 )
 def test_machines_that_are_added_have_names_of_their_own_and_the_others_stay(text: str, names: set[str]) -> None:
     spec = load(text.encode(), name="cluster.yaml", versions=("1.37.2",))
