@@ -9,7 +9,7 @@ from pathlib import Path
 
 from configuring.work import WORK, Work
 from groundplane.rollout.link import AgentLink
-from groundplane.state.model import Directory, File, Link, MachineState, Package, Sysctl, Unit, User
+from groundplane.state.model import Directory, File, MachineState, Package, Symlink, Sysctl, Unit, User
 from groundplane.transport.ssh import SshTransport
 from groundplane.transport.target import Target
 
@@ -28,7 +28,7 @@ def state(machine: str, work: Work) -> MachineState:
         units=tuple(Unit(name, reads=tuple(path for path in unit_files if path.endswith(name))) for name in work.units),
         sysctls=tuple(Sysctl(setting.key, setting.value) for setting in work.settings),
         users=tuple(User(account.name) for account in work.accounts),
-        links=tuple(Link(pointer.path, pointer.target) for pointer in work.pointers),
+        links=tuple(Symlink(pointer.path, pointer.target) for pointer in work.pointers),
     )
 
 

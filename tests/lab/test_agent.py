@@ -17,8 +17,8 @@ import pytest
 from groundplane.agent.runner import NOT_FOUND, TIMED_OUT, Ran, Spawner
 from groundplane.errors import CommandFailed, CommandTimeout
 from groundplane.rollout.agent import agent
-from groundplane.state.change import Change, Done, Ended, Failed
-from groundplane.state.model import Directory, File, Link, MachineState
+from groundplane.state.change import AgentFailed, Change, Done, Ended
+from groundplane.state.model import Directory, File, MachineState, Symlink
 from groundplane.state.wire import Event, event_from_line, state_to_bytes
 from groundplane.transport.nspawn import Leader, NspawnTransport
 
@@ -28,7 +28,7 @@ STATE = MachineState(
     "here",
     files=(File("/srv/etc/a", b"1\n"), File("/srv/etc/key", b"hunter2", mode=0o600, secret=True)),
     directories=(Directory("/srv/d", 0o700),),
-    links=(Link("/srv/l", "etc/a"),),
+    links=(Symlink("/srv/l", "etc/a"),),
 )
 
 _PRIVATE = 'for place in /run /srv /var/lib; do mount -t tmpfs tmpfs $place; done; exec python3 -I -S -c "$@"'
@@ -69,7 +69,7 @@ def test_it_brings_a_state_about_and_then_finds_nothing(tmp_path: Path) -> None:
 
 def test_it_refuses_what_it_does_not_understand(tmp_path: Path) -> None:
     (event,) = session(tmp_path, b'{"version": 99, "state": {}}', "observe")
-    assert isinstance(event, Failed)
+    assert isinstance(event, AgentFailed)
     assert "version 99" in event.problem
 
 

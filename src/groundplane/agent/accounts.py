@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from groundplane.agent.machine import Machine
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observed import UserSeen
-from groundplane.agent.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Accounts:
 
     def user(self, name: str) -> int:
         if name not in self.users:
-            raise Problem(f"there is no user {name}", hint="the package that makes it may have failed to install")
+            raise AgentError(f"there is no user {name}", hint="the package that makes it may have failed to install")
         return self.users[name]
 
     def group(self, name: str) -> int:
         if name not in self.groups:
-            raise Problem(f"there is no group {name}", hint="the package that makes it may have failed to install")
+            raise AgentError(f"there is no group {name}", hint="the package that makes it may have failed to install")
         return self.groups[name]
 
     def user_name(self, number: int) -> str:
@@ -37,7 +37,7 @@ class Accounts:
         return self.group_names.get(number, str(number))
 
 
-def accounts(machine: Machine) -> Accounts:
+def accounts(machine: LocalMachine) -> Accounts:
     """Read passwd(5) and group(5)."""
     people = _rows(machine, "/etc/passwd", 7)
     groups = _rows(machine, "/etc/group", 4)
@@ -57,7 +57,7 @@ def _groups_of(user: str, groups: list[list[str]]) -> tuple[str, ...]:
     return tuple(sorted(row[0] for row in groups if user in row[3].split(",")))
 
 
-def _rows(machine: Machine, path: str, columns: int) -> list[list[str]]:
+def _rows(machine: LocalMachine, path: str, columns: int) -> list[list[str]]:
     try:
         with open(machine.at(path), encoding="utf-8", errors="surrogateescape") as file:
             rows = [line.rstrip("\n").split(":") for line in file]

@@ -7,8 +7,8 @@ the next one finds what is left.
 from __future__ import annotations
 
 from groundplane.agent import ground, kernel, packages
+from groundplane.agent.error import AgentError
 from groundplane.agent.ours import write_manifest
-from groundplane.agent.problem import Problem
 from groundplane.agent.replacing import replace
 from groundplane.agent.run import Run, Stopped
 from groundplane.agent.units import retire, take_up
@@ -17,7 +17,7 @@ from groundplane.state.derived import MANIFEST, manifest_of
 
 
 def act(run: Run) -> None:
-    """Bring the machine to its state. Ends with the first Done that has a problem; a Problem concerns the whole."""
+    """Bring the machine to its state. Ends with the first Done that has a problem; an AgentError concerns the whole."""
     if not run.changes:
         return
     try:
@@ -66,4 +66,4 @@ def _sysctls(run: Run) -> None:
         if found.get(sysctl.key) != kernel.plain(sysctl.value):
             kernel.set_one(run.machine, sysctl)
             if kernel.settings(run.machine, [sysctl]).get(sysctl.key) != kernel.plain(sysctl.value):
-                raise Problem(f"the kernel doesn't keep {sysctl.key} at {sysctl.value}")
+                raise AgentError(f"the kernel doesn't keep {sysctl.key} at {sysctl.value}")

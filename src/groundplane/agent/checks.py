@@ -9,7 +9,7 @@ from contextlib import suppress
 from groundplane.agent import files
 from groundplane.agent.hiding import hidden
 from groundplane.agent.lock import RUN
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observed import Form, Observed
 from groundplane.agent.runner import NOT_FOUND
 from groundplane.state.change import Action, Change, Kind, Refused
@@ -17,7 +17,9 @@ from groundplane.state.derived import all_files
 from groundplane.state.model import File, MachineState
 
 
-def refusals(machine: Machine, state: MachineState, seen: Observed, changes: Sequence[Change]) -> Iterator[Refused]:
+def refusals(
+    machine: LocalMachine, state: MachineState, seen: Observed, changes: Sequence[Change]
+) -> Iterator[Refused]:
     """The Changes that must not be carried out, and why. Candidates lie in a private folder for a moment."""
     wanted = {file.path: file for file in all_files(state)}
     for change in changes:
@@ -61,7 +63,7 @@ def _not_ours_to_mend(state: MachineState, change: Change, seen: Observed) -> Re
 
 
 def _judged(
-    machine: Machine, state: MachineState, file: File, change: Change, changes: Sequence[Change]
+    machine: LocalMachine, state: MachineState, file: File, change: Change, changes: Sequence[Change]
 ) -> Iterator[Refused]:
     if _awaits_others(file, change, changes):
         return

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from groundplane.agent import files
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 
 MEMORY = f"{files.OURS}/digests.json"
 CHUNK = 1 << 20
@@ -26,7 +26,7 @@ Mark = tuple[int, int, int, int]
 """Inode, size in bytes, mtime and ctime in nanoseconds."""
 
 
-def digests(machine: Machine, paths: Iterable[str]) -> Mapping[str, str]:
+def digests(machine: LocalMachine, paths: Iterable[str]) -> Mapping[str, str]:
     """The sha256 of the regular files at ``paths``, as OCI writes it; what isn't there, or no file, is left out."""
     known = _remembered(machine)
     found: dict[str, str] = {}
@@ -69,7 +69,7 @@ def _mark(found: os.stat_result) -> Mark:
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _remembered(machine: Machine) -> dict[str, tuple[Mark, str]]:
+def _remembered(machine: LocalMachine) -> dict[str, tuple[Mark, str]]:
     try:
         with open(machine.at(MEMORY), "rb") as file:
             document = json.load(file)
@@ -81,7 +81,7 @@ def _remembered(machine: Machine) -> dict[str, tuple[Mark, str]]:
         return {}  # none, or no memory that we wrote
 
 
-def _remember(machine: Machine, kept: Mapping[str, tuple[Mark, str]]) -> None:
+def _remember(machine: LocalMachine, kept: Mapping[str, tuple[Mark, str]]) -> None:
     """Several may look at once: each writes a file of its own, and the last one to be renamed stays."""
     document = {"programs": {path: [*mark, digest] for path, (mark, digest) in sorted(kept.items())}}
     partial = machine.at(f"{MEMORY}.{os.getpid()}")

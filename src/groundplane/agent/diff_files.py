@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from groundplane.agent.observed import Entry, Form, Observed
+from groundplane.agent.observed import Form, Observed, PathSeen
 from groundplane.state.change import Action, Change, Kind
-from groundplane.state.derived import Manifest
+from groundplane.state.derived import MachineManifest
 from groundplane.state.model import File, MachineState
 
 CONTENT = "content differs"
@@ -68,7 +68,7 @@ def _folder(kind: Kind, path: str, rights: tuple[int, str, str], seen: Observed)
         yield Change(kind, path, Action.UPDATE, "; ".join(reasons), since=found.changed)
 
 
-def removals(wanted: Manifest, seen: Observed) -> Iterator[Change]:
+def removals(wanted: MachineManifest, seen: Observed) -> Iterator[Change]:
     """What is ours and no longer wanted. Its content is not shown: it may have been a secret."""
     for kind, ours, still in (
         (Kind.FILE, seen.manifest.files, {*wanted.files, *wanted.links}),
@@ -80,7 +80,7 @@ def removals(wanted: Manifest, seen: Observed) -> Iterator[Change]:
                 yield Change(kind, path, Action.REMOVE, "no longer wanted")
 
 
-def _rights(found: Entry, mode: int, owner: str, group: str) -> list[str]:
+def _rights(found: PathSeen, mode: int, owner: str, group: str) -> list[str]:
     """What differs of mode and owner; an empty ``owner`` or ``group`` may be anybody."""
     return [
         *([f"mode {found.mode:04o}, not {mode:04o}"] if found.mode != mode else []),

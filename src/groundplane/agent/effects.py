@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.runner import Running
 from groundplane.state.model import Unit
 
@@ -13,7 +13,7 @@ _PATIENCE = 20.0
 """Seconds a program may take to say whether an effect is there."""
 
 
-def ask(machine: Machine, units: Iterable[Unit]) -> dict[str, Running]:
+def ask(machine: LocalMachine, units: Iterable[Unit]) -> dict[str, Running]:
     """Begin asking for the effects of ``units``; ``missing`` reads what comes of it."""
     return {unit.name: machine.runner.start(unit.effect, timeout=_PATIENCE) for unit in units if unit.effect}
 

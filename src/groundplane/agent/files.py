@@ -7,9 +7,9 @@ import stat
 from contextlib import contextmanager, suppress
 
 from groundplane.agent.accounts import Accounts
-from groundplane.agent.machine import Machine
-from groundplane.agent.observed import Entry, Form
-from groundplane.agent.problem import of_os
+from groundplane.agent.error import of_os
+from groundplane.agent.machine import LocalMachine
+from groundplane.agent.observed import Form, PathSeen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ TOO_LONG = 4 << 20
 """Bytes beyond which a file that lies where a configuration should isn't read: it differs anyway."""
 
 
-def entry(machine: Machine, path: str, known: Accounts, *, read: bool = False, follow: bool = False) -> Entry | None:
+def entry(
+    machine: LocalMachine, path: str, known: Accounts, *, read: bool = False, follow: bool = False
+) -> PathSeen | None:
     """What lies at ``path``; None if nothing does. ``read``: with a regular file's content. ``follow``: where a link
     at ``path`` leads."""
     place = machine.at(path)
@@ -36,7 +38,7 @@ def entry(machine: Machine, path: str, known: Accounts, *, read: bool = False, f
     except (FileNotFoundError, NotADirectoryError):
         return None
     form = _form(found.st_mode)
-    return Entry(
+    return PathSeen(
         form=form,
         mode=stat.S_IMODE(found.st_mode),
         owner=known.user_name(found.st_uid),
@@ -72,7 +74,7 @@ def telling(what: str) -> Iterator[None]:
         raise of_os(what, error) from error
 
 
-def staged(machine: Machine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> str:
+def staged(machine: LocalMachine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> str:
     """Write the file beside its place, safely on disk, under a name of its own; return that. ``place`` moves it.
 
     ``content`` may come in pieces: a program is not held in memory.
@@ -108,25 +110,25 @@ def _write(place: str, content: Iterable[bytes], mode: int, uid: int, gid: int) 
         os.fsync(handle)
 
 
-def place(machine: Machine, temporary: str, path: str) -> None:
+def place(machine: LocalMachine, temporary: str, path: str) -> None:
     """Move a staged file to its place, whatever file or link lies there."""
     with telling(f"{path} can't be put in place"):
         os.rename(machine.at(temporary), machine.at(path))
         sync(machine, os.path.dirname(path))
 
 
-def put(machine: Machine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> None:
+def put(machine: LocalMachine, path: str, content: bytes | Iterable[bytes], mode: int, uid: int, gid: int) -> None:
     """Write a file, at once or not at all."""
     place(machine, staged(machine, path, content, mode, uid, gid), path)
 
 
-def discard(machine: Machine, path: str) -> None:
+def discard(machine: LocalMachine, path: str) -> None:
     """Remove a file that may be there."""
     with telling(f"{path} can't be removed"), suppress(FileNotFoundError):
         os.unlink(machine.at(path))
 
 
-def folders(machine: Machine, path: str) -> None:
+def folders(machine: LocalMachine, path: str) -> None:
     """Make ``path`` and what is above it, 0755 whatever the umask is, where it isn't there."""
     if os.path.isdir(machine.at(path)):
         return
@@ -135,7 +137,7 @@ def folders(machine: Machine, path: str) -> None:
     os.chmod(machine.at(path), 0o755)
 
 
-def sync(machine: Machine, folder: str) -> None:
+def sync(machine: LocalMachine, folder: str) -> None:
     """Have a folder's names on disk."""
     handle = os.open(machine.at(folder), os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -144,7 +146,7 @@ def sync(machine: Machine, folder: str) -> None:
         os.close(handle)
 
 
-def keep(machine: Machine, path: str) -> bool:
+def keep(machine: LocalMachine, path: str) -> bool:
     """Copy what lies at ``path``, with its owner and mode, to where it can be had back; False if nothing lies there."""
     with telling(f"{path} can't be kept"):
         if not os.path.lexists(machine.at(path)):
@@ -157,7 +159,7 @@ def keep(machine: Machine, path: str) -> bool:
         return _copied(machine, path, KEPT + path)
 
 
-def put_back(machine: Machine, path: str, kept: bool) -> None:
+def put_back(machine: LocalMachine, path: str, kept: bool) -> None:
     """Have ``path`` as it was before: what was kept of it, or nothing."""
     if kept:
         with telling(f"{path} can't be put back"):
@@ -166,7 +168,7 @@ def put_back(machine: Machine, path: str, kept: bool) -> None:
         discard(machine, path)
 
 
-def forget_kept(machine: Machine, path: str) -> None:
+def forget_kept(machine: LocalMachine, path: str) -> None:
     """Drop the kept file and the folders that held nothing else."""
     discard(machine, KEPT + path)
     folder = os.path.dirname(KEPT + path)
@@ -176,7 +178,7 @@ def forget_kept(machine: Machine, path: str) -> None:
             folder = os.path.dirname(folder)
 
 
-def _copied(machine: Machine, source: str, target: str) -> bool:
+def _copied(machine: LocalMachine, source: str, target: str) -> bool:
     try:
         found = os.lstat(machine.at(source))
     except FileNotFoundError:
@@ -190,7 +192,7 @@ def _copied(machine: Machine, source: str, target: str) -> bool:
     return True
 
 
-def link(machine: Machine, path: str, target: str) -> None:
+def link(machine: LocalMachine, path: str, target: str) -> None:
     """Have a symbolic link at ``path``, whatever file or link lies there."""
     temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)[:200]}.groundplane"
     with telling(f"{path} can't be made a link"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from groundplane.agent import files, kernel, systemd
 from groundplane.agent.accounts import accounts
-from groundplane.agent.problem import Problem
+from groundplane.agent.error import AgentError
 from groundplane.agent.run import Run
 from groundplane.state.change import Action, Change, Kind
 from groundplane.state.derived import all_mounts, mount_content, mount_file, mount_unit
@@ -58,7 +58,7 @@ def _mount(run: Run, change: Change) -> None:
         systemd.demand(run.machine, "daemon-reload")
         systemd.demand(run.machine, "enable", unit)
         systemd.demand(run.machine, "restart", unit)
-    except Problem:
+    except AgentError:
         files.put_back(run.machine, path, kept)
         systemd.act(run.machine, "daemon-reload")
         raise
@@ -102,7 +102,7 @@ def _address(run: Run, change: Change) -> None:
     end = run.machine.monotonic() + _LEASE
     while missing := _missing(run, wanted):
         if run.machine.monotonic() > end:
-            raise Problem(
+            raise AgentError(
                 f"{change.key} does not get {missing}",
                 hint="see `networkctl status` on the machine, and `journalctl -u dnsmasq` on the gateway",
             )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from groundplane.agent import contents, files
-from groundplane.agent.machine import Machine
-from groundplane.agent.problem import Problem
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.state.change import Change, Wanted
 from groundplane.state.model import MachineState
 
@@ -24,7 +24,7 @@ def place_of(digest: str) -> str:
     return f"{INCOMING}/{digest.replace(':', '-')}"
 
 
-def lacking(machine: Machine, state: MachineState, changes: Iterable[Change]) -> tuple[Wanted, ...]:
+def lacking(machine: LocalMachine, state: MachineState, changes: Iterable[Change]) -> tuple[Wanted, ...]:
     """What has yet to be delivered before ``changes`` can be carried out."""
     contents_of = {artifact.path: artifact for artifact in state.artifacts}
     wanted = [contents_of[change.key] for change in changes if change.content]
@@ -35,32 +35,34 @@ def lacking(machine: Machine, state: MachineState, changes: Iterable[Change]) ->
     )
 
 
-def staged(machine: Machine, path: str, digest: str) -> str:
+def staged(machine: LocalMachine, path: str, digest: str) -> str:
     """Write the program of that digest beside ``path``, as ``files.staged`` does; what waits is checked before."""
     place = machine.at(place_of(digest))
     with files.telling(f"{path} can't be had from {place_of(digest)}"):
         if contents.digest_of(place) != digest:
             os.unlink(place)
-            raise Problem(f"what was delivered for {path} is not what it should be", hint="run the same command again")
+            raise AgentError(
+                f"what was delivered for {path} is not what it should be", hint="run the same command again"
+            )
         with open(place, "rb") as file:
             return files.staged(machine, path, files.pieces(file), 0o755, os.geteuid(), os.getegid())
 
 
-def clear(machine: Machine) -> None:
+def clear(machine: LocalMachine) -> None:
     """Drop all that waits: everything is in its place, or another attempt will bring it again."""
     with suppress(FileNotFoundError), files.telling(f"{INCOMING} can't be cleared"):
         for name in _names(machine):
             os.unlink(machine.at(f"{INCOMING}/{name}"))
 
 
-def _names(machine: Machine) -> Sequence[str]:
+def _names(machine: LocalMachine) -> Sequence[str]:
     try:
         return os.listdir(machine.at(INCOMING))
     except FileNotFoundError:
         return ()
 
 
-def _size(machine: Machine, path: str) -> int:
+def _size(machine: LocalMachine, path: str) -> int:
     try:
         return os.stat(machine.at(path)).st_size
     except FileNotFoundError:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable
 
 from groundplane.agent.files import telling
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observed import MountSeen
 from groundplane.state.model import Sysctl
 
 
-def settings(machine: Machine, wanted: Iterable[Sysctl]) -> dict[str, str]:
+def settings(machine: LocalMachine, wanted: Iterable[Sysctl]) -> dict[str, str]:
     """The present values of ``wanted``; a setting this kernel doesn't have is left out."""
     found = {}
     for sysctl in wanted:
@@ -30,7 +30,7 @@ def plain(value: str) -> str:
     return " ".join(value.split())
 
 
-def set_one(machine: Machine, sysctl: Sysctl) -> None:
+def set_one(machine: LocalMachine, sysctl: Sysctl) -> None:
     path = _path(sysctl.key)
     with telling(f"{sysctl.key} can't be set to {sysctl.value}"), open(machine.at(path), "w", encoding="utf-8") as file:
         file.write(sysctl.value)
@@ -41,7 +41,7 @@ def _path(key: str) -> str:
     return "/proc/sys/" + key.translate(str.maketrans("./", "/."))
 
 
-def mounts(machine: Machine) -> dict[str, MountSeen]:
+def mounts(machine: LocalMachine) -> dict[str, MountSeen]:
     """What is mounted where, the uppermost of each place; proc_pid_mountinfo(5)."""
     found = {}
     with telling("what is mounted can't be read"), open(machine.at("/proc/self/mountinfo"), encoding="utf-8") as file:
@@ -58,7 +58,7 @@ def _unescaped(text: str) -> str:
     return text
 
 
-def addresses(machine: Machine) -> frozenset[str]:
+def addresses(machine: LocalMachine) -> frozenset[str]:
     """The machine's own IPv4 addresses, on whatever card: the leaves that /proc/net/fib_trie calls ``host LOCAL``."""
     found, leaf = set(), ""
     with telling("the addresses can't be read"), open(machine.at("/proc/net/fib_trie"), encoding="ascii") as file:
@@ -71,7 +71,7 @@ def addresses(machine: Machine) -> frozenset[str]:
     return frozenset(found)
 
 
-def routers(machine: Machine) -> frozenset[tuple[str, str]]:
+def routers(machine: LocalMachine) -> frozenset[tuple[str, str]]:
     """The card and the router of each IPv4 default route. /proc/net/route has addresses as the numbers they are on this
     processor (proc_pid_net(5))."""
     found = set()
@@ -84,7 +84,7 @@ def routers(machine: Machine) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def host_name(machine: Machine) -> str:
+def host_name(machine: LocalMachine) -> str:
     with (
         telling("the host name can't be read"),
         open(machine.at("/proc/sys/kernel/hostname"), encoding="utf-8") as file,

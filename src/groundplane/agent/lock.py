@@ -7,8 +7,8 @@ import os
 from contextlib import contextmanager
 
 from groundplane.agent import files
-from groundplane.agent.machine import Machine
-from groundplane.agent.problem import Problem
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ LOCK = f"{RUN}/agent.lock"
 
 
 @contextmanager
-def held(machine: Machine, *, alone: bool) -> Iterator[None]:
-    """Hold the machine's lock in the block, ``alone`` or beside others that only look; Problem if it is taken.
+def held(machine: LocalMachine, *, alone: bool) -> Iterator[None]:
+    """Hold the machine's lock in the block, ``alone`` or beside others that only look; AgentError if it is taken.
 
     The kernel drops it with the process, however that ends.
     """
@@ -31,7 +31,7 @@ def held(machine: Machine, *, alone: bool) -> Iterator[None]:
         try:
             fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError as taken:
-            raise Problem(
+            raise AgentError(
                 f"somebody else's groundplane works on this machine{_holder(handle)}",
                 hint="wait until it has ended, then run the same command again",
             ) from taken

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from groundplane.agent.runner import Runner, Spawner
+from groundplane.agent.runner import ProgramRunner, Spawner
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LocalMachine:
     """``root`` is empty on a real machine, and a folder in tests. ``pause`` waits some seconds."""
 
     root: str = ""
-    runner: Runner = field(default_factory=Spawner)
+    runner: ProgramRunner = field(default_factory=Spawner)
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep

@@ -7,12 +7,12 @@ import sys
 
 from groundplane.agent.checks import refusals
 from groundplane.agent.diff import diff
+from groundplane.agent.error import AgentError, of_os
 from groundplane.agent.lock import held
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observe import observe
 from groundplane.agent.observed import Observed
-from groundplane.agent.problem import Problem, of_os
-from groundplane.state.change import Change, Ended, Failed
+from groundplane.state.change import AgentFailed, Change, Ended
 from groundplane.state.model import MachineState
 from groundplane.state.wire import Event, WireError, event_to_line, state_from_bytes
 
@@ -32,18 +32,18 @@ def main(mode: str) -> int:
         signal(SIGHUP, SIG_IGN)  # an operator who hangs up leaves no half-done work behind
     try:
         state = state_from_bytes(sys.stdin.buffer.read())
-        work(Machine(), state, say, alone=mode == "apply")
-    except Problem as problem:
-        say(Failed(problem.what, problem.hint, problem.detail))
+        work(LocalMachine(), state, say, alone=mode == "apply")
+    except AgentError as problem:
+        say(AgentFailed(problem.what, problem.hint, problem.detail))
     except WireError as error:
-        say(Failed(f"the agent doesn't understand what it was sent: {error}", hint="report this: it is a defect"))
+        say(AgentFailed(f"the agent doesn't understand what it was sent: {error}", hint="report this: it is a defect"))
     except OSError as error:
         foreign = of_os(str(error.filename or "the agent failed"), error)
-        say(Failed(foreign.what, foreign.hint))
+        say(AgentFailed(foreign.what, foreign.hint))
     return 0
 
 
-def work(machine: Machine, state: MachineState, say: Say, *, alone: bool) -> None:
+def work(machine: LocalMachine, state: MachineState, say: Say, *, alone: bool) -> None:
     """Say every Change, then every refusal; ``alone`` then carries them out, unless one is refused or something has to
     be delivered first. Ended is last."""
     with held(machine, alone=alone):
@@ -59,7 +59,9 @@ def work(machine: Machine, state: MachineState, say: Say, *, alone: bool) -> Non
         say(Ended(len(changes)))
 
 
-def carry_out(machine: Machine, state: MachineState, seen: Observed, changes: tuple[Change, ...], say: Say) -> None:
+def carry_out(
+    machine: LocalMachine, state: MachineState, seen: Observed, changes: tuple[Change, ...], say: Say
+) -> None:
     """Carry ``changes`` out, or say what has to be delivered before."""
     from groundplane.agent import incoming  # most runs find nothing to do
     from groundplane.agent.act import act

@@ -11,14 +11,14 @@ from dataclasses import replace
 from groundplane.agent import contents, effects, kernel, packages, systemd
 from groundplane.agent.accounts import Accounts, accounts
 from groundplane.agent.files import entry
-from groundplane.agent.machine import Machine
-from groundplane.agent.observed import Entry, MountSeen, Observed, VolumeSeen
+from groundplane.agent.machine import LocalMachine
+from groundplane.agent.observed import MountSeen, Observed, PathSeen, VolumeSeen
 from groundplane.agent.ours import read_manifest, read_pending
-from groundplane.state.derived import MANIFEST, Manifest, all_files, all_mounts, all_units
+from groundplane.state.derived import MANIFEST, MachineManifest, all_files, all_mounts, all_units
 from groundplane.state.model import MachineState
 
 
-def observe(machine: Machine, state: MachineState) -> Observed:
+def observe(machine: LocalMachine, state: MachineState) -> Observed:
     """The machine as it is; Problem where it can't be known."""
     manifest, pending = read_manifest(machine), read_pending(machine)
     names = sorted({*(unit.name for unit in all_units(state)), *manifest.units, *manifest.masked})
@@ -44,7 +44,9 @@ def observe(machine: Machine, state: MachineState) -> Observed:
     )
 
 
-def _entries(machine: Machine, state: MachineState, manifest: Manifest, known: Accounts) -> Mapping[str, Entry]:
+def _entries(
+    machine: LocalMachine, state: MachineState, manifest: MachineManifest, known: Accounts
+) -> Mapping[str, PathSeen]:
     looked_at = {
         **dict.fromkeys(_others(state, manifest), False),
         **{file.path: not file.initial for file in all_files(state)},
@@ -56,7 +58,9 @@ def _entries(machine: Machine, state: MachineState, manifest: Manifest, known: A
     return {path: each for path, each in found if each is not None}
 
 
-def _with_digests(machine: Machine, state: MachineState, entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
+def _with_digests(
+    machine: LocalMachine, state: MachineState, entries: Mapping[str, PathSeen]
+) -> Mapping[str, PathSeen]:
     """Of programs that must hold something particular, what they hold; one of another size holds something else."""
     sizes = {artifact.path: artifact.size for artifact in state.artifacts if artifact.digest}
     alike = [path for path, size in sizes.items() if path in entries and entries[path].size == size]
@@ -66,7 +70,7 @@ def _with_digests(machine: Machine, state: MachineState, entries: Mapping[str, E
     return {**entries, **{path: replace(entries[path], digest=digest) for path, digest in found.items()}}
 
 
-def _others(state: MachineState, manifest: Manifest) -> Iterable[str]:
+def _others(state: MachineState, manifest: MachineManifest) -> Iterable[str]:
     """Paths that matter by what lies there, not by its content."""
     yield from manifest.files
     yield from manifest.links
@@ -76,11 +80,11 @@ def _others(state: MachineState, manifest: Manifest) -> Iterable[str]:
         yield artifact.path
 
 
-def _mounts(machine: Machine, state: MachineState) -> Mapping[str, MountSeen]:
+def _mounts(machine: LocalMachine, state: MachineState) -> Mapping[str, MountSeen]:
     return kernel.mounts(machine) if all_mounts(state) else {}
 
 
-def _volumes(machine: Machine, state: MachineState) -> Mapping[str, VolumeSeen]:
+def _volumes(machine: LocalMachine, state: MachineState) -> Mapping[str, VolumeSeen]:
     if not state.volumes:
         return {}
     from groundplane.agent import volumes  # most machines have none

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from groundplane.agent.pending import Pending
-from groundplane.state.derived import Manifest
+from groundplane.state.derived import MachineManifest
 
 
 class Form(str, Enum):  # noqa: UP042  # StrEnum is Python 3.11's
@@ -18,7 +18,7 @@ class Form(str, Enum):  # noqa: UP042  # StrEnum is Python 3.11's
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PathSeen:
     """What lies at a path; links are not followed. ``owner`` and ``group`` are numbers where nobody bears them.
 
     ``content`` is read for files that are wanted there, and None for one far too long to be one of them. ``changed``
@@ -92,7 +92,7 @@ class Observed:
     ``ineffective`` are the units whose effect is gone, with what its program said.
     """
 
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, PathSeen] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
     units: Mapping[str, UnitSeen] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -103,5 +103,5 @@ class Observed:
     routers: frozenset[tuple[str, str]] = frozenset()
     host_name: str = ""
     ineffective: Mapping[str, str] = field(default_factory=dict)
-    manifest: Manifest = field(default_factory=Manifest)
+    manifest: MachineManifest = field(default_factory=MachineManifest)
     pending: Pending = field(default_factory=Pending)

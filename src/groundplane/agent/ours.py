@@ -6,28 +6,28 @@ import json
 import os
 
 from groundplane.agent import files
-from groundplane.agent.machine import Machine
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.pending import Pending, Replaced
-from groundplane.agent.problem import Problem
-from groundplane.state.derived import MANIFEST, MANIFEST_VERSION, Manifest, manifest_content
+from groundplane.state.derived import MANIFEST, MANIFEST_VERSION, MachineManifest, manifest_content
 
 PENDING = f"{files.OURS}/pending.json"
 PENDING_VERSION = 1
 
 
-def read_manifest(machine: Machine) -> Manifest:
+def read_manifest(machine: LocalMachine) -> MachineManifest:
     """The manifest; an empty one where there is none: then nothing counts as ours, and nothing is removed."""
     document = _document(machine, MANIFEST, MANIFEST_VERSION)
     if document is None:
-        return Manifest()
-    return Manifest(*(_words(MANIFEST, document, key) for key in ("files", "links", "units", "masked")))
+        return MachineManifest()
+    return MachineManifest(*(_words(MANIFEST, document, key) for key in ("files", "links", "units", "masked")))
 
 
-def write_manifest(machine: Machine, manifest: Manifest) -> None:
+def write_manifest(machine: LocalMachine, manifest: MachineManifest) -> None:
     files.put(machine, MANIFEST, manifest_content(manifest), 0o644, *_self())
 
 
-def read_pending(machine: Machine) -> Pending:
+def read_pending(machine: LocalMachine) -> Pending:
     document = _document(machine, PENDING, PENDING_VERSION)
     if document is None:
         return Pending()
@@ -40,7 +40,7 @@ def read_pending(machine: Machine) -> Pending:
     )
 
 
-def write_pending(machine: Machine, pending: Pending) -> None:
+def write_pending(machine: LocalMachine, pending: Pending) -> None:
     """Remember, or with nothing to remember forget."""
     if pending == Pending():
         files.discard(machine, PENDING)
@@ -60,11 +60,11 @@ def _self() -> tuple[int, int]:
     return os.geteuid(), os.getegid()
 
 
-def _document(machine: Machine, path: str, version: int) -> dict[str, object] | None:
+def _document(machine: LocalMachine, path: str, version: int) -> dict[str, object] | None:
     try:
         with files.telling(f"{path} can't be read"), open(machine.at(path), "rb") as file:
             found = json.load(file)
-    except Problem as problem:
+    except AgentError as problem:
         if isinstance(problem.__cause__, FileNotFoundError):
             return None
         raise
@@ -73,7 +73,7 @@ def _document(machine: Machine, path: str, version: int) -> dict[str, object] | 
     if not isinstance(found, dict) or not isinstance(found.get("version"), int):
         raise _damaged(path)
     if found["version"] > version:
-        raise Problem(
+        raise AgentError(
             f"{path} is of version {found['version']}; this groundplane knows only {version}",
             hint="a newer groundplane has worked on this machine: use that one, or a newer one still",
         )
@@ -87,5 +87,5 @@ def _words(path: str, document: dict[str, object], key: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _damaged(path: str) -> Problem:
-    return Problem(f"{path} is damaged", hint="move it away on the machine, then run the same command again")
+def _damaged(path: str) -> AgentError:
+    return AgentError(f"{path} is damaged", hint="move it away on the machine, then run the same command again")

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 
 from groundplane.agent import files
-from groundplane.agent.machine import Machine
-from groundplane.agent.problem import Problem
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.runner import Ran, Running
 
 TYPE_CHECKING = False
@@ -30,19 +30,19 @@ _NOTHING_STARTS = (
 _LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
 
 
-def ask(machine: Machine, names: Sequence[str]) -> Running:
+def ask(machine: LocalMachine, names: Sequence[str]) -> Running:
     return machine.runner.start(("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Abbrev}\\n", *names))
 
 
 def answer(ran: Ran) -> frozenset[str]:
     """Those installed and configured. dpkg-query ends with 1 when it doesn't know one of them."""
     if ran.status not in (0, 1):
-        raise Problem("dpkg can't be asked what is installed", detail=ran.words)
+        raise AgentError("dpkg can't be asked what is installed", detail=ran.words)
     rows = (line.split() for line in ran.stdout.splitlines())
     return frozenset(row[0] for row in rows if len(row) > 1 and row[1][1:2] == "i")
 
 
-def install(machine: Machine, names: Sequence[str]) -> None:
+def install(machine: LocalMachine, names: Sequence[str]) -> None:
     """Have ``names`` installed, and nothing that they merely recommend. Their files of ours stay as they are."""
     argv = (
         *("apt-get", "install", "--yes", "--no-install-recommends", "--quiet"),
@@ -61,7 +61,7 @@ def install(machine: Machine, names: Sequence[str]) -> None:
         raise _explained(machine, names, ran)
 
 
-def _let_services_start(machine: Machine) -> None:
+def _let_services_start(machine: LocalMachine) -> None:
     """Remove our policy (README.policy-rc.d of init-system-helpers), no other one."""
     try:
         with open(machine.at(_POLICY), "rb") as file:
@@ -72,9 +72,9 @@ def _let_services_start(machine: Machine) -> None:
         files.discard(machine, _POLICY)
 
 
-def _explained(machine: Machine, names: Sequence[str], ran: Ran) -> Problem:
+def _explained(machine: LocalMachine, names: Sequence[str], ran: Ran) -> AgentError:
     if "Could not get lock" in ran.stderr or "Unable to acquire the dpkg" in ran.stderr:
-        return Problem(
+        return AgentError(
             f"packages can't be installed: for {LOCK_WAIT} s {_holder(machine)} has held apt's lock",
             hint="wait until it has ended, then run the same command again",
             detail=ran.words,
@@ -83,10 +83,10 @@ def _explained(machine: Machine, names: Sequence[str], ran: Ran) -> Problem:
         hint = "the machine's package sources don't have it: check them, run `apt-get update` there, then this again"
     else:
         hint = "see what apt says below; `dpkg --configure -a` on the machine finishes what was interrupted"
-    return Problem(f"apt-get couldn't install {', '.join(names)}", hint=hint, detail=ran.words)
+    return AgentError(f"apt-get couldn't install {', '.join(names)}", hint=hint, detail=ran.words)
 
 
-def _holder(machine: Machine) -> str:
+def _holder(machine: LocalMachine) -> str:
     """Who holds apt's lock, by /proc/locks (proc_locks(5)); somebody, where it can't be seen."""
     nodes = []
     for lock in _LOCKS:

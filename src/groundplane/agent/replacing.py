@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from groundplane.agent import files, incoming
 from groundplane.agent.accounts import accounts
 from groundplane.agent.diff_units import concerns
+from groundplane.agent.error import AgentError
 from groundplane.agent.ours import write_pending
 from groundplane.agent.pending import Pending, Replaced
-from groundplane.agent.problem import Problem
 from groundplane.agent.run import Run, Stopped
 from groundplane.state.change import Action, Change, Done, Kind
 from groundplane.state.derived import MANIFEST, all_files
@@ -57,7 +57,7 @@ def _staged(run: Run, changes: tuple[Change, ...]) -> dict[str, str]:
                 file = wanted[change.key]
                 owner = (known.user(file.owner), known.group(file.group))
                 temporaries[file.path] = files.staged(run.machine, file.path, file.content, file.mode, *owner)
-        except Problem as problem:
+        except AgentError as problem:
             _abandoned(run, temporaries)
             run.failed(change, 0.0, problem)
             raise Stopped from problem
@@ -83,7 +83,7 @@ def _prepared(run: Run, changes: tuple[Change, ...], temporaries: dict[str, str]
             reload=_names(run, Action.RELOAD),
         )
         write_pending(run.machine, pending)
-    except Problem:
+    except AgentError:
         _abandoned(run, temporaries)
         raise
     return pending
@@ -115,7 +115,7 @@ def _placed(run: Run, changes: tuple[Change, ...], temporaries: dict[str, str]) 
                 files.discard(run.machine, change.key)
             else:
                 files.place(run.machine, temporaries[change.key], change.key)
-        except Problem as problem:
+        except AgentError as problem:
             _abandoned(run, temporaries)
             run.failed(change, run.machine.monotonic() - begin, problem)
             raise Stopped from problem

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from groundplane.agent.error import AgentError
 from groundplane.agent.hiding import hidden
-from groundplane.agent.machine import Machine
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observed import Observed
-from groundplane.agent.problem import Problem
 from groundplane.state.change import Change, Done, Kind
 from groundplane.state.model import MachineState, Unit
 
@@ -26,7 +26,7 @@ class Stopped(Exception):
 class Run:
     """``tell`` is given every Done as it happens."""
 
-    machine: Machine
+    machine: LocalMachine
     state: MachineState
     seen: Observed
     changes: tuple[Change, ...]
@@ -38,7 +38,7 @@ class Run:
     def units(self) -> dict[str, Unit]:
         return {unit.name: unit for unit in self.state.units}
 
-    def failed(self, change: Change, seconds: float, problem: Problem) -> None:
+    def failed(self, change: Change, seconds: float, problem: AgentError) -> None:
         detail = hidden(self.state, problem.detail)
         self.tell(Done(change, seconds, problem.what, problem.hint, detail))
 
@@ -48,7 +48,7 @@ class Run:
         begin = self.machine.monotonic()
         try:
             yield
-        except Problem as problem:
+        except AgentError as problem:
             for change in changes:
                 self.failed(change, (self.machine.monotonic() - begin) / len(changes), problem)
             raise Stopped from problem

@@ -40,7 +40,7 @@ class Running(Protocol):
     def wait(self) -> Ran: ...
 
 
-class Runner(Protocol):
+class ProgramRunner(Protocol):
     """Starts programs; ``start`` gives back at once, ``run`` waits for the end. ``extra`` adds to the environment."""
 
     def start(self, argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] = ...) -> Running: ...
@@ -49,7 +49,7 @@ class Runner(Protocol):
 
 
 class Spawner:
-    """The Runner that really runs them, without input. What they say goes to memory, not to a pipe that could fill."""
+    """The ProgramRunner that runs them, without input. What they say goes to memory, not to a pipe that could fill."""
 
     def start(self, argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] = ENVIRONMENT) -> Running:
         out, err = os.memfd_create("stdout"), os.memfd_create("stderr")

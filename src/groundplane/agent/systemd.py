@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from groundplane.agent.machine import Machine
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.observed import UnitSeen
-from groundplane.agent.problem import Problem
 from groundplane.agent.runner import NOT_FOUND, Ran, Running
 
 _PROPERTIES = (
@@ -31,24 +31,24 @@ LINES = 15
 """Lines of a unit's journal that an error shows."""
 
 
-def ask(machine: Machine, names: Sequence[str]) -> Running:
+def ask(machine: LocalMachine, names: Sequence[str]) -> Running:
     """Begin asking for ``names``; ``answer`` reads it."""
     return machine.runner.start(("systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", *names))
 
 
-def answer(machine: Machine, names: Sequence[str], ran: Ran) -> dict[str, UnitSeen]:
+def answer(machine: LocalMachine, names: Sequence[str], ran: Ran) -> dict[str, UnitSeen]:
     """The units of ``names`` that systemd knows, or could know."""
     if ran.status != 0:
-        raise Problem("systemd doesn't answer", hint=_hint(ran), detail=ran.words)
+        raise AgentError("systemd doesn't answer", hint=_hint(ran), detail=ran.words)
     # A block per unit, in the order asked for: its own Id may be another name of it.
     blocks = [_block(block) for block in ran.stdout.strip("\n").split("\n\n")]
     if len(blocks) != len(names):
-        raise Problem(f"systemd was asked for {len(names)} units and told of {len(blocks)}", detail=ran.words)
+        raise AgentError(f"systemd was asked for {len(names)} units and told of {len(blocks)}", detail=ran.words)
     boot = machine.now() - machine.monotonic()
     return {name: _unit(block, boot) for name, block in zip(names, blocks)}  # noqa: B905  # counted above
 
 
-def seen(machine: Machine, names: Sequence[str]) -> dict[str, UnitSeen]:
+def seen(machine: LocalMachine, names: Sequence[str]) -> dict[str, UnitSeen]:
     return answer(machine, names, ask(machine, names).wait()) if names else {}
 
 
@@ -83,26 +83,26 @@ def _hint(ran: Ran) -> str:
     return "see `systemctl status` on the machine: it may be starting, or going down"
 
 
-def act(machine: Machine, *words: str) -> Ran:
+def act(machine: LocalMachine, *words: str) -> Ran:
     """``systemctl`` with ``words``; whether the units then are as they should be is seen by looking at them."""
     return machine.runner.run(("systemctl", *words), timeout=LONGEST)
 
 
-def demand(machine: Machine, *words: str) -> None:
+def demand(machine: LocalMachine, *words: str) -> None:
     """``systemctl`` with ``words``, which must end well."""
     ran = act(machine, *words)
     if ran.status != 0:
-        raise Problem(f"systemctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
+        raise AgentError(f"systemctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
 
 
-def network(machine: Machine, *words: str) -> None:
+def network(machine: LocalMachine, *words: str) -> None:
     """``networkctl`` with ``words``, which must end well."""
     ran = machine.runner.run(("networkctl", *words), timeout=LONGEST)
     if ran.status != 0:
-        raise Problem(f"networkctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
+        raise AgentError(f"networkctl {' '.join(words)} ended with status {ran.status}", detail=ran.words)
 
 
-def settled(machine: Machine, names: Sequence[str]) -> dict[str, UnitSeen]:
+def settled(machine: LocalMachine, names: Sequence[str]) -> dict[str, UnitSeen]:
     """The units a while after they were started: one whose program dies at once has then been seen to."""
     found = seen(machine, names)
     first = {name: unit.restarts for name, unit in found.items()}
@@ -119,7 +119,7 @@ def settled(machine: Machine, names: Sequence[str]) -> dict[str, UnitSeen]:
     }
 
 
-def journal(machine: Machine, name: str, since: float) -> str:
+def journal(machine: LocalMachine, name: str, since: float) -> str:
     """The unit's last lines in the journal from a time on (seconds since 1970), for an error."""
     argv = ("journalctl", f"--unit={name}", f"--since=@{int(since)}", f"--lines={LINES}", "--no-pager", "--quiet")
     ran = machine.runner.run(argv)

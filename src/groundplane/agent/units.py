@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from groundplane.agent import effects, files, systemd
 from groundplane.agent.diff_units import concerns
+from groundplane.agent.error import AgentError
 from groundplane.agent.observed import UnitSeen
 from groundplane.agent.ours import write_pending
 from groundplane.agent.pending import Pending, Replaced
-from groundplane.agent.problem import Problem
 from groundplane.agent.replacing import TAKING_UP, Replacement
 from groundplane.agent.run import Run, Stopped
 from groundplane.state.change import Action, Change, Done, Kind
@@ -78,8 +78,8 @@ def _cleared(run: Run, changes: Sequence[Change]) -> None:
             systemd.demand(run.machine, "reset-failed", *(change.key for change in chosen))
 
 
-def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
-    """Start and restart; the Changes that failed. The others are told."""
+def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, AgentError]:
+    """Start and restart. Returns the Changes that failed; of the others it tells."""
     chosen = [change for change in changes if change.action in (Action.START, Action.RESTART)]
     if not chosen:
         return {}
@@ -101,12 +101,12 @@ def _restarted(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
         else:
             state = f"{unit.active} ({unit.sub})" if not unit.runs else lacking or "still as it was"
             detail = systemd.journal(run.machine, change.key, since) or ran.words
-            problems[change] = Problem(f"{change.key} did not {change.action.value}: it is {state}", detail=detail)
+            problems[change] = AgentError(f"{change.key} did not {change.action.value}: it is {state}", detail=detail)
     return problems
 
 
-def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
-    """Reload, one by one: the status of a call for several doesn't say which of them failed."""
+def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, AgentError]:
+    """Reload, one by one: a call for several doesn't say which of them failed. Returns as ``_restarted`` does."""
     problems = {}
     for change in changes:
         if change.action is not Action.RELOAD:
@@ -121,7 +121,7 @@ def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, Problem]:
         else:
             state = lacking or f"it is {unit.active}"
             detail = systemd.journal(run.machine, change.key, since) or ran.words
-            problems[change] = Problem(f"{change.key} did not take up what it reads: {state}", detail=detail)
+            problems[change] = AgentError(f"{change.key} did not take up what it reads: {state}", detail=detail)
     return problems
 
 
@@ -130,8 +130,9 @@ def _lacking(run: Run, name: str) -> str:
     return effects.missing(effects.ask(run.machine, [run.units()[name]])).get(name, "")
 
 
-def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed: Mapping[Change, Problem]) -> None:
-    """Put back what the failed units read, have those that took it up take up the old, and tell what came of it."""
+def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed: Mapping[Change, AgentError]) -> None:
+    """Put back the files that the failed units read, have every unit that runs with the new ones take up the old, and
+    tell how each Change ended."""
     named = run.units()
     culprits = [named[change.key] for change in failed]
     back = [file for file in replacement.pending.files if _blamed(run, file, culprits)]
@@ -140,7 +141,7 @@ def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed:
     took_up = [named[change.key] for change in changes if change.action in TAKING_UP]
     running = _again(run, took_up, back) if back else {}
     for change, problem in failed.items():
-        run.failed(change, 0.0, Problem(problem.what, hint=_hint(change, back, running), detail=problem.detail))
+        run.failed(change, 0.0, AgentError(problem.what, hint=_hint(change, back, running), detail=problem.detail))
     paths = {file.path for file in back}
     for done in replacement.untold:
         undone = "put back as it was: a unit that reads it failed with it" if done.change.key in paths else ""
@@ -149,7 +150,7 @@ def _undo(run: Run, replacement: Replacement, changes: Sequence[Change], failed:
 
 
 def _settle(run: Run, pending: Pending) -> None:
-    """Nothing is pending any more, whatever came of it."""
+    """Forget what was pending: it was taken up, or put back."""
     for file in pending.files:
         files.forget_kept(run.machine, file.path)
     write_pending(run.machine, Pending())

@@ -43,7 +43,7 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ListedPart:
     """A line of the bundle's listing. ``source`` says where it came from, ``size`` counts each blob once."""
 
     name: str
@@ -72,7 +72,7 @@ class Bundle:
     digest: str
     images: tuple[BundledImage, ...]
     binaries: tuple[Binary, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[ListedPart, ...]
     records: tuple[PartRecord, ...]
     bill: Descriptor
 
@@ -224,9 +224,9 @@ def _binaries(blobs: BlobStore, record: PartRecord) -> Iterator[Binary]:
             )
 
 
-def _part(blobs: BlobStore, record: PartRecord) -> Part:
+def _part(blobs: BlobStore, record: PartRecord) -> ListedPart:
     sizes = {blob.digest: blob.size for one in record.descriptors for blob in _below(blobs, one)}
-    return Part(
+    return ListedPart(
         name=record.part.annotation(PART_NAME),
         version=record.part.annotation(VERSION),
         licence=record.part.annotation(LICENCE),

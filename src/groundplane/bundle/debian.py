@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.bundle.apt import deb_lines, keyring
-from groundplane.bundle.record import Component
-from groundplane.bundle.runner import Runner, Watch
+from groundplane.bundle.record import SbomComponent
+from groundplane.bundle.runner import Runner, Watcher
 from groundplane.bundle.versions import PartSpec
 from groundplane.errors import BundleError
 from groundplane.oci.layer import EPOCH
@@ -27,7 +27,7 @@ _WITHOUT: Final = (
 )
 
 
-def build_layer(runner: Runner, part: PartSpec, out: Path, *, mirror: str, trust: Path | None, watch: Watch) -> Path:
+def build_layer(runner: Runner, part: PartSpec, out: Path, *, mirror: str, trust: Path | None, watch: Watcher) -> Path:
     """The tar of an essential Debian plus the part's packages, in the folder ``out``.
 
     Without a ``mirror`` and a keyring to ``trust``, this machine's own are taken; where its apt knows no Debian
@@ -60,7 +60,7 @@ def build_layer(runner: Runner, part: PartSpec, out: Path, *, mirror: str, trust
     return tar
 
 
-def packages(tar: Path) -> tuple[Component, ...]:
+def packages(tar: Path) -> tuple[SbomComponent, ...]:
     """The Debian packages in a root tree's tar, from dpkg's status file in it."""
     with tarfile.open(tar) as tree:
         for member in tree:
@@ -71,10 +71,10 @@ def packages(tar: Path) -> tuple[Component, ...]:
     raise BundleError("not a Debian root tree: it has no dpkg status", where=str(tar))
 
 
-def parse_status(text: str) -> Iterator[Component]:
+def parse_status(text: str) -> Iterator[SbomComponent]:
     """The packages of a dpkg status file, in its order."""
     for stanza in text.strip().split("\n\n"):
         pairs = (line.partition(": ")[::2] for line in stanza.splitlines() if line[:1] not in {" ", ""})
         fields = dict(pairs)
         name, version, arch = fields["Package"], fields["Version"], fields["Architecture"]
-        yield Component(name, version, f"pkg:deb/debian/{name}@{version}?arch={arch}&distro=debian")
+        yield SbomComponent(name, version, f"pkg:deb/debian/{name}@{version}?arch={arch}&distro=debian")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from groundplane.bundle.runner import Runner, Watch
+from groundplane.bundle.runner import Runner, Watcher
 from groundplane.bundle.versions import PartSpec
 from groundplane.errors import BundleError
 
@@ -57,11 +57,11 @@ class Go:
         told = json.loads(self._run("env", "-json", "GOVERSION", "GOARCH", "GOMODCACHE"))
         return Toolchain(told["GOVERSION"], told["GOARCH"], Path(told["GOMODCACHE"]))
 
-    def download(self, watch: Watch) -> int:
+    def download(self, watch: Watcher) -> int:
         """Fetch and check every module the build needs, and no other; the number of packages it compiles."""
         return len(self._run("list", *self._tags(), "-deps", *self._part.packages, watch=watch).split())
 
-    def build(self, out: Path, watch: Watch) -> dict[str, Path]:
+    def build(self, out: Path, watch: Watcher) -> dict[str, Path]:
         """Compile the part's programs into ``out``: program name → file."""
         flags = ("-v", "-trimpath", "-buildvcs=false", *self._tags(), "-ldflags", " ".join(self._ldflags()))
         self._run("build", *flags, "-o", f"{out}/", *self._part.packages, watch=watch)
@@ -82,7 +82,7 @@ class Go:
         # No symbol tables, the part's version stamps, and one static file even with cgo.
         return ("-s -w", *self._part.ldflags, *(_STATIC_CGO if self._part.cgo else ()))
 
-    def _run(self, *argv: str, watch: Watch | None = None) -> str:
+    def _run(self, *argv: str, watch: Watcher | None = None) -> str:
         try:
             return self._runner(("go", *argv), cwd=self._part.folder, env=self._env, watch=watch)
         except BundleError as error:

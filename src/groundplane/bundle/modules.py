@@ -13,7 +13,7 @@ from typing import Final
 from groundplane.bundle.debian import build_layer, packages
 from groundplane.bundle.golang import Go, Module, Toolchain, module_folder
 from groundplane.bundle.licences import licence_entries, licence_files, recognised
-from groundplane.bundle.record import Component, PartRecord, base_layer, inputs_digest, pack
+from groundplane.bundle.record import PartRecord, SbomComponent, base_layer, inputs_digest, pack
 from groundplane.bundle.runner import Runner
 from groundplane.bundle.versions import ImageSpec, PartSpec
 from groundplane.errors import BundleError
@@ -170,15 +170,15 @@ def _by_path(module: Module) -> tuple[str, str]:
     return module.path, module.version
 
 
-def _inventory(toolchain: Toolchain, modules: Sequence[Module]) -> tuple[tuple[Component, ...], tuple[Entry, ...]]:
+def _inventory(toolchain: Toolchain, modules: Sequence[Module]) -> tuple[tuple[SbomComponent, ...], tuple[Entry, ...]]:
     """What was linked in: Go's own library and the modules, each with its licence as found in its files."""
     go = toolchain.version.removeprefix("go")
-    components = [Component("std", go, f"pkg:golang/std@{go}", "BSD-3-Clause")]
+    components = [SbomComponent("std", go, f"pkg:golang/std@{go}", "BSD-3-Clause")]
     licences: list[Entry] = []
     for module in modules:
         files = licence_files(module_folder(toolchain.module_cache, module))
         texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
         purl = f"pkg:golang/{module.path}@{module.version}"
-        components.append(Component(module.path, module.version, purl, recognised(texts), module.sum))
+        components.append(SbomComponent(module.path, module.version, purl, recognised(texts), module.sum))
         licences.extend(licence_entries(f"{module.path}@{module.version}", files))
     return tuple(components), tuple(licences)

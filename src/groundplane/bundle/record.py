@@ -36,7 +36,7 @@ _FORMAT: Final = "1"  # part of every key: raise it when the same inputs come to
 
 
 @dataclass(frozen=True, slots=True)
-class Component:
+class SbomComponent:
     """Something a part contains: a Go module, a Debian package. ``hash`` is as its ecosystem writes it."""
 
     name: str
@@ -75,7 +75,7 @@ def pack(
     outputs: Mapping[str, Path],
     images: Sequence[Descriptor] = (),
     base: Descriptor | None = None,
-    components: Sequence[Component] = (),
+    components: Sequence[SbomComponent] = (),
     licences: Sequence[Entry] = (),
 ) -> PartRecord:
     """Store a part's pieces and the manifest listing them. ``outputs`` are what it built, by name."""

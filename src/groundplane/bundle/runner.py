@@ -22,7 +22,7 @@ LAST_WORDS: Final = 40  # lines of stderr kept for an error's detail
 PATIENCE: Final = 20.0  # seconds a command has to end after SIGTERM; mmdebstrap has mounts to undo
 
 
-class Watch(Protocol):
+class Watcher(Protocol):
     """Who is told about a running command."""
 
     def line(self, text: str) -> None:
@@ -33,7 +33,7 @@ class Watch(Protocol):
 
 
 class Unwatched:
-    """A Watch for commands nobody needs to hear about."""
+    """A Watcher for commands nobody needs to hear about."""
 
     def line(self, text: str) -> None:
         """Dropped."""
@@ -46,7 +46,7 @@ class Runner(Protocol):
     """Runs a command and returns its stdout; raises BundleError when it fails."""
 
     def __call__(
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watch | None = None
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watcher | None = None
     ) -> str: ...
 
 
@@ -67,7 +67,7 @@ class ProcessRunner:
         self._leash = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
         self._path = os.pathsep.join((os.environ.get("PATH", os.defpath), *PLACES))
 
-    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watch | None = None) -> str:
+    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watcher | None = None) -> str:
         if shutil.which(argv[0], path=self._path) is None:
             raise BundleError(f"{argv[0]} isn't installed", hint=f"install {argv[0]}, or import a bundle file")
         # stdout goes to a file, so that only one pipe needs watching and none can fill up.
@@ -99,7 +99,7 @@ class ProcessRunner:
             out.seek(0)
             return out.read().decode(errors="replace")
 
-    def _follow(self, stderr: IO[bytes], watch: Watch) -> Sequence[str]:
+    def _follow(self, stderr: IO[bytes], watch: Watcher) -> Sequence[str]:
         """Hand on stderr line by line until it closes."""
         words: deque[str] = deque(maxlen=LAST_WORDS)
         rest = b""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from groundplane.bundle.media import COMPONENTS, PART_NAME
-from groundplane.bundle.record import Component, PartRecord
+from groundplane.bundle.record import PartRecord, SbomComponent
 from groundplane.errors import BundleError
 from groundplane.oci.layout import LICENCE, VERSION, BlobStore, Manifest, canonical
 
@@ -27,13 +27,13 @@ def make_sbom(blobs: BlobStore, kubernetes: str, records: Iterable[PartRecord]) 
     )
 
 
-def components_of(blobs: BlobStore, record: PartRecord) -> tuple[Component, ...]:
+def components_of(blobs: BlobStore, record: PartRecord) -> tuple[SbomComponent, ...]:
     """What a part says it's made of; empty for parts that came ready-made."""
     manifest = Manifest.parse(blobs.read(record.part))
     for layer in manifest.layers:
         if layer.media_type == COMPONENTS:
             try:
-                return tuple(Component(**raw) for raw in json.loads(blobs.read(layer)))
+                return tuple(SbomComponent(**raw) for raw in json.loads(blobs.read(layer)))
             except (TypeError, ValueError) as error:
                 raise BundleError("a part's component list can't be read", where=layer.digest) from error
     return ()
@@ -51,7 +51,7 @@ def _part(blobs: BlobStore, record: PartRecord) -> dict[str, object]:
     }
 
 
-def _component(part: str, component: Component) -> dict[str, object]:
+def _component(part: str, component: SbomComponent) -> dict[str, object]:
     plain: dict[str, object] = {
         "type": "library",
         "bom-ref": f"{part}:{component.purl}",

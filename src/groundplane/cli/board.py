@@ -11,7 +11,7 @@ CANCELLED = "CancelledError"
 
 
 @dataclass(slots=True)
-class Running:
+class RunningStep:
     """A step under way. ``begin`` is monotonic seconds. ``loose``: nobody started it; it is what its subject is busy
     with, and ends with its subject's steps at the latest."""
 
@@ -40,20 +40,20 @@ class Row:
     subject: str
     begin: float
     last: float
-    running: dict[str, Running] = field(default_factory=dict)
+    running: dict[str, RunningStep] = field(default_factory=dict)
     held: int = 0
     changed: int = 0
     stopped: int = 0
     failures: list[str] = field(default_factory=list)
 
     @property
-    def told(self) -> tuple[Running, ...]:
+    def told(self) -> tuple[RunningStep, ...]:
         """The steps worth telling of: one that says nothing of itself gives way to what its subject is busy with."""
         busy = any(step.loose for step in self.running.values())
         return tuple(step for step in self.running.values() if step.loose or step.note or not busy)
 
     @property
-    def current(self) -> Running | None:
+    def current(self) -> RunningStep | None:
         """The step begun last, of those worth telling of."""
         return self.told[-1] if self.told else None
 
@@ -108,9 +108,9 @@ class Board:
         row.last = event.at
         match event:
             case Started():
-                row.running[event.step] = Running(event.step, event.at)
+                row.running[event.step] = RunningStep(event.step, event.at)
             case Progress():
-                step = row.running.setdefault(event.step, Running(event.step, event.at, loose=True))
+                step = row.running.setdefault(event.step, RunningStep(event.step, event.at, loose=True))
                 step.note, step.done, step.total = event.note, event.done, event.total
             case Over():
                 row.running.pop(event.step, None)

@@ -10,7 +10,7 @@ from groundplane.cli.output import Channel, columns, duration
 from groundplane.cli.session import Session, command, with_common
 
 if TYPE_CHECKING:
-    from groundplane.store import Entry, Run
+    from groundplane.store import JournalEntry, RunRecord
 
 STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": "hint"}
 
@@ -70,7 +70,7 @@ def show(
         session.out.say(line)
 
 
-def _tells(entry: Entry, entries: tuple[Entry, ...]) -> bool:
+def _tells(entry: JournalEntry, entries: tuple[JournalEntry, ...]) -> bool:
     """Whether the entry says something that a later one doesn't: a start does where no end followed."""
     if entry.kind != "started":
         return True
@@ -78,7 +78,7 @@ def _tells(entry: Entry, entries: tuple[Entry, ...]) -> bool:
     return not any((other.subject, other.step) == key and other.at >= entry.at for other in entries if other != entry)
 
 
-def _row(entry: Entry, channel: Channel) -> tuple[str, ...]:
+def _row(entry: JournalEntry, channel: Channel) -> tuple[str, ...]:
     took = "" if entry.seconds is None else duration(entry.seconds)
     match entry.kind:
         case "failed":
@@ -90,13 +90,13 @@ def _row(entry: Entry, channel: Channel) -> tuple[str, ...]:
     return f"+{duration(entry.at)}", entry.subject, entry.step, word, took, entry.note
 
 
-def _local(run: Run) -> str:
+def _local(run: RunRecord) -> str:
     return run.started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _outcome(run: Run, channel: Channel) -> str:
+def _outcome(run: RunRecord, channel: Channel) -> str:
     return channel.style(run.outcome.value, STYLES[run.outcome.value])
 
 
-def _took(run: Run) -> str:
+def _took(run: RunRecord) -> str:
     return "" if run.ended is None else duration((run.ended - run.started).total_seconds())

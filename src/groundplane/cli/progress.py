@@ -10,7 +10,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from groundplane.cli.board import CANCELLED, Board, Running
+from groundplane.cli.board import CANCELLED, Board, RunningStep
 from groundplane.cli.output import Output, duration
 from groundplane.events import Emit, Event, Failed, Finished, Noticed, Progress, Started, silent
 
@@ -97,7 +97,7 @@ class Lines:
                         self._announce((subject, step.step), step)
             self._report()
 
-    def _announce(self, key: tuple[str, str], step: Running | None = None) -> None:
+    def _announce(self, key: tuple[str, str], step: RunningStep | None = None) -> None:
         subject, name = key
         text = step.text if step else name
         self._said[key] = (self._clock(), text)

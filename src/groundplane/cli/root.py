@@ -12,10 +12,10 @@ from groundplane.cli.session import Session
 from groundplane.errors import HostError
 
 if TYPE_CHECKING:
-    from groundplane.spec.model import Provider
+    from groundplane.spec.model import ProviderName
 
 
-def need_root(session: Session, provider: Provider, why: str) -> None:
+def need_root(session: Session, provider: ProviderName, why: str) -> None:
     """Return as root, and where work on the provider's machines needs none; HostError with the command to run instead
     otherwise."""
     from groundplane.machines.catalog import kind_of

@@ -17,7 +17,7 @@ from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError
 
 if TYPE_CHECKING:
-    from groundplane.spec.model import Provider
+    from groundplane.spec.model import ProviderName
 
 PANEL = "The cluster file"
 ABOUT = "About groundplane and this computer"
@@ -198,7 +198,7 @@ def completion(
         session.out.say(get_completion_script(prog_name=program, complete_var=variable, shell=shell))
 
 
-def _provider(session: Session) -> Provider:
+def _provider(session: Session) -> ProviderName:
     """The provider the file names. A file that can't be read is told of, and no hindrance."""
     from groundplane.spec.providers import DEFAULT
 

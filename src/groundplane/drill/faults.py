@@ -153,7 +153,7 @@ class Scene:
     # ---- breaking -----------------------------------------------------------------------------------------------
 
     def begin(self, words: str) -> None:
-        """Say what is being broken from this moment on, or only tried, as something that has to be refused."""
+        """Say what is broken from this moment on, or what is tried from then on and must be refused."""
         self.acts.append(words)
         if self.began is None:
             self.began = monotonic()

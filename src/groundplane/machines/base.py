@@ -84,7 +84,7 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HostFinding:
     """One thing looked at on this computer. ``remedy`` says what to do where it isn't ``fine``."""
 
     name: str
@@ -205,7 +205,7 @@ class ProviderKind(Protocol):
         whichever computer they are looked at.
         """
 
-    def examine(self, state: Path) -> tuple[Finding, ...]:
+    def examine(self, state: Path) -> tuple[HostFinding, ...]:
         """What this computer has and lacks for it, nothing changed. ``state`` is where platforms are kept."""
 
     def provider(self, topology: Topology, material: Material | None, folder: Path, emit: Emit) -> Provider:

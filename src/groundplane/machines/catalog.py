@@ -9,11 +9,11 @@ from typing import Final
 from groundplane.machines.base import ProviderKind
 from groundplane.machines.lab.kind import LabKind
 from groundplane.spec.exhaustive import exhaustive
-from groundplane.spec.model import Provider
+from groundplane.spec.model import ProviderName
 
-KINDS: Final[Mapping[Provider, ProviderKind]] = exhaustive(Provider, {Provider.LAB: LabKind()})
+KINDS: Final[Mapping[ProviderName, ProviderKind]] = exhaustive(ProviderName, {ProviderName.LAB: LabKind()})
 
 
-def kind_of(provider: Provider) -> ProviderKind:
+def kind_of(provider: ProviderName) -> ProviderKind:
     """The kind that a file's ``provider:`` names."""
     return KINDS[provider]

@@ -23,7 +23,7 @@ from typing import Final
 
 from groundplane.errors import MachineError, Unreachable
 from groundplane.events import Emit
-from groundplane.machines.base import Blueprint, Finding, Identity, MachineStatus, Material, Power, Tree
+from groundplane.machines.base import Blueprint, HostFinding, Identity, MachineStatus, Material, Power, Tree
 from groundplane.state.change import Action, Change, Done, Ended, Kind
 from groundplane.state.compose import key_of
 from groundplane.state.model import MachineState, Resource, Unit
@@ -91,7 +91,7 @@ class FakeGround:
     def traits(self) -> Traits:
         return Traits()
 
-    def examine(self, state: Path) -> tuple[Finding, ...]:
+    def examine(self, state: Path) -> tuple[HostFinding, ...]:
         return ()
 
     def provider(self, topology: Topology, material: Material | None, folder: Path, emit: Emit) -> FakeProvider:

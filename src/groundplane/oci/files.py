@@ -17,7 +17,7 @@ CHUNK: Final = 1 << 20
 
 
 @dataclass(slots=True)
-class Pending:
+class NewFile:
     """A file that isn't there yet; ``target`` is the name it gets when its block ends well."""
 
     file: BinaryIO
@@ -25,11 +25,11 @@ class Pending:
 
 
 @contextmanager
-def atomic_file(folder: Path) -> Iterator[Pending]:
-    """A file in ``folder`` that appears whole under ``Pending.target`` or not at all."""
+def atomic_file(folder: Path) -> Iterator[NewFile]:
+    """A file in ``folder`` that appears whole under ``NewFile.target`` or not at all."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".pending-", delete=False) as file:
         temporary = Path(file.name)
-        pending = Pending(cast(BinaryIO, file))
+        pending = NewFile(cast(BinaryIO, file))
         try:
             yield pending
             file.flush()

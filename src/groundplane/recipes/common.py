@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.design import Design
     from groundplane.machines.base import Blueprint, Material, Provider, Tree
-    from groundplane.spec.model import Provider as ProviderName
+    from groundplane.spec.model import ProviderName
     from groundplane.store import Home, Recorder, Store
     from groundplane.topology.model import Machine, Secrets, Topology
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from groundplane.errors import ApplyError, CommandFailed
 from groundplane.rollout.agent import OLDEST_PYTHON, TOO_OLD, agent
-from groundplane.state.change import Change, Done, Ended, Failed, Findings, Refused, Wanted
+from groundplane.state.change import AgentFailed, Change, Done, Ended, Findings, Refused, Wanted
 from groundplane.state.model import MachineState
 from groundplane.state.wire import Event, WireError, event_from_line, state_to_bytes
 from groundplane.transport.base import Transport
@@ -126,7 +126,7 @@ class AgentLink:
             ) as lines:
                 async for line in lines:
                     event = event_from_line(line)
-                    if isinstance(event, Failed):
+                    if isinstance(event, AgentFailed):
                         raise ApplyError(event.problem, where=state.machine, hint=event.hint, detail=event.detail)
                     ended = isinstance(event, Ended)
                     yield event

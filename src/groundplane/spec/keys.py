@@ -17,18 +17,18 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from groundplane.spec.document import plain_scalar
-from groundplane.spec.model import ClusterSpec, Kind, Stanza
+from groundplane.spec.model import ClusterSpec, Stanza, ValueKind
 from groundplane.spec.problem import Path
 
-_KINDS: dict[object, Kind] = {
-    IPv4Address: Kind("an IPv4 address", "10.80.0.10"),
-    IPv4Interface: Kind("an IPv4 address with its prefix", "192.0.2.2/24"),
-    IPv4Network: Kind("an IPv4 range", "10.80.0.0/24"),
-    IPv6Network: Kind("an IPv6 range", "fd00:80::/64"),
-    str: Kind("text", "text"),
-    int: Kind("a whole number", "3"),
-    float: Kind("a number", "2"),
-    bool: Kind("true or false", "true"),
+_KINDS: dict[object, ValueKind] = {
+    IPv4Address: ValueKind("an IPv4 address", "10.80.0.10"),
+    IPv4Interface: ValueKind("an IPv4 address with its prefix", "192.0.2.2/24"),
+    IPv4Network: ValueKind("an IPv4 range", "10.80.0.0/24"),
+    IPv6Network: ValueKind("an IPv6 range", "fd00:80::/64"),
+    str: ValueKind("text", "text"),
+    int: ValueKind("a whole number", "3"),
+    float: ValueKind("a number", "2"),
+    bool: ValueKind("true or false", "true"),
 }
 
 
@@ -41,8 +41,8 @@ class Key:
     required: bool
     default: str
     description: str
-    kind: Kind
-    item: Kind | None = None
+    kind: ValueKind
+    item: ValueKind | None = None
 
     @property
     def name(self) -> str:
@@ -65,10 +65,10 @@ def _by_path() -> dict[str, Key]:
     return {key.path: key for key in all_keys()}
 
 
-def kind_at(path: Path) -> Kind:
+def kind_at(path: Path) -> ValueKind:
     """What belongs at a place of the file that the model knows."""
     if path and isinstance(path[-1], int):
-        return _by_path()[general(path[:-1])].item or Kind("text", "text")
+        return _by_path()[general(path[:-1])].item or ValueKind("text", "text")
     return _by_path()[general(path)].kind
 
 
@@ -197,13 +197,13 @@ class _Shape:
     """What a value may be: its kind, the kind of its entries where it is a list, and the stanzas it may hold, each
     with ``[]`` where it is a list of them."""
 
-    kind: Kind
-    item: Kind | None = None
+    kind: ValueKind
+    item: ValueKind | None = None
     parts: tuple[tuple[str, type[Stanza]], ...] = ()
 
 
 def _shape(field: FieldInfo) -> _Shape:
-    stated = [item for item in field.metadata if isinstance(item, Kind)]
+    stated = [item for item in field.metadata if isinstance(item, ValueKind)]
     shape = _shape_of(field.annotation)
     if stated:
         return replace(shape, kind=stated[-1])
@@ -215,30 +215,30 @@ def _shape(field: FieldInfo) -> _Shape:
     }
     if bounds:
         low = f"{bounds['ge']} to " if "ge" in bounds else f"above {bounds['gt']}, at most " if "gt" in bounds else ""
-        return replace(shape, kind=Kind(f"{shape.kind.words} ({low}{bounds.get('le', '')})", shape.kind.example))
+        return replace(shape, kind=ValueKind(f"{shape.kind.words} ({low}{bounds.get('le', '')})", shape.kind.example))
     return shape
 
 
 def _shape_of(annotation: object) -> _Shape:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        stated = [item for item in arguments[1:] if isinstance(item, Kind)]
+        stated = [item for item in arguments[1:] if isinstance(item, ValueKind)]
         return _Shape(stated[-1]) if stated else _shape_of(arguments[0])
     if origin in (Union, UnionType):
         return _joined([_shape_of(argument) for argument in arguments if argument is not NoneType])
     if origin is Literal:
-        return _Shape(Kind(" or ".join(str(argument) for argument in arguments), str(arguments[0])))
+        return _Shape(ValueKind(" or ".join(str(argument) for argument in arguments), str(arguments[0])))
     if origin is tuple:
         entry = _shape_of(arguments[0])
         what = "machines" if entry.parts else f"{entry.kind.words.removeprefix('an ').removeprefix('a ')}es"
-        item = Kind("a machine", "{name: worker1, role: worker}") if entry.parts else entry.kind
+        item = ValueKind("a machine", "{name: worker1, role: worker}") if entry.parts else entry.kind
         return _Shape(
-            Kind(f"a list of {what}", f"[{item.example}]"), item, tuple(("[]", part) for _, part in entry.parts)
+            ValueKind(f"a list of {what}", f"[{item.example}]"), item, tuple(("[]", part) for _, part in entry.parts)
         )
     if isinstance(annotation, type) and issubclass(annotation, Stanza):
-        return _Shape(Kind("a stanza of keys", "`key: value` lines below it"), parts=(("", annotation),))
+        return _Shape(ValueKind("a stanza of keys", "`key: value` lines below it"), parts=(("", annotation),))
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        return _Shape(Kind(" or ".join(annotation), next(iter(annotation))))
+        return _Shape(ValueKind(" or ".join(annotation), next(iter(annotation))))
     return _Shape(_KINDS[annotation])
 
 
@@ -246,7 +246,7 @@ def _joined(choices: list[_Shape]) -> _Shape:
     words = " or ".join(choice.kind.words for choice in choices)
     item = next((choice.item for choice in choices if choice.item is not None), None)
     return _Shape(
-        Kind(words, choices[0].kind.example), item, tuple(part for choice in choices for part in choice.parts)
+        ValueKind(words, choices[0].kind.example), item, tuple(part for choice in choices for part in choice.parts)
     )
 
 

@@ -1,7 +1,7 @@
 """The cluster file's types, one per stanza. Frozen: nothing changes a specification after loading.
 
 Keys of the file are kebab-case (``floating-address``); the attributes are their snake_case twins.
-Every field has a description, which ``groundplane explain`` and the JSON Schema show; ``Kind`` adds the words
+Every field has a description, which ``groundplane explain`` and the JSON Schema show; ``ValueKind`` adds the words
 and the example with which a problem of the file is explained.
 Rules that need more than one field live in ``rules/``; nothing here knows about lines.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
@@ -22,7 +22,7 @@ from groundplane.spec.roles import Role as Role  # part of the file's language, 
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """What a value is, in a user's words: ``words`` follows "is not", ``example`` is right as it stands, ``choices``
     are all there are, where they are few and the type allows more."""
 
@@ -35,42 +35,42 @@ HostName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
     Field(description="one label of a host name: lower-case letters, digits and inner hyphens, at most 63"),
-    Kind("a host name (lower-case letters, digits and inner hyphens, at most 63 characters)", "worker1"),
+    ValueKind("a host name (lower-case letters, digits and inner hyphens, at most 63 characters)", "worker1"),
 ]
-PlatformName = Annotated[HostName, Kind("a platform's name (formed like a host name)", "lab")]
+PlatformName = Annotated[HostName, ValueKind("a platform's name (formed like a host name)", "lab")]
 DomainName = Annotated[
     str,
     StringConstraints(
         max_length=253,
         pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$",
     ),
-    Kind("a DNS domain (lower-case host names joined by dots)", "groundplane.internal"),
+    ValueKind("a DNS domain (lower-case host names joined by dots)", "groundplane.internal"),
 ]
 MacAddress = Annotated[
     str,
     StringConstraints(to_lower=True, pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$"),
-    Kind("a MAC address (six pairs of hexadecimal digits with colons)", "52:54:00:12:34:56"),
+    ValueKind("a MAC address (six pairs of hexadecimal digits with colons)", "52:54:00:12:34:56"),
 ]
 Memory = Annotated[
     str,
     StringConstraints(pattern=r"^[1-9][0-9]{0,6}(MiB|GiB)$"),
     Field(description="an amount of memory, such as 512MiB or 2GiB"),
-    Kind("an amount of memory (a whole number with MiB or GiB)", "2GiB"),
+    ValueKind("an amount of memory (a whole number with MiB or GiB)", "2GiB"),
 ]
-Processors = Annotated[float, Field(gt=0, le=1024), Kind("a number (above 0, at most 1024)", "2")]
+Processors = Annotated[float, Field(gt=0, le=1024), ValueKind("a number (above 0, at most 1024)", "2")]
 ReleaseName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]+$"), Kind("a release's code name (lower-case letters)", "trixie")
+    str, StringConstraints(pattern=r"^[a-z]+$"), ValueKind("a release's code name (lower-case letters)", "trixie")
 ]
 Mirror = Annotated[
     str,
     # Printable ASCII without blanks, brackets and backslashes: the text becomes a field of apt's source list.
     StringConstraints(pattern=r"^(https?://|file:/|copy:/)[!-Z^-~]+$", max_length=1000),
-    Kind("the address of a package archive (http, https, file or copy)", "http://mirror.example/debian"),
+    ValueKind("the address of a package archive (http, https, file or copy)", "http://mirror.example/debian"),
 ]
 KubernetesVersion = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9A-Za-z.+-]*$", max_length=32),
-    Kind("a Kubernetes version (three numbers with dots)", DEFAULT_VERSION),
+    ValueKind("a Kubernetes version (three numbers with dots)", DEFAULT_VERSION),
 ]
 
 
@@ -81,7 +81,7 @@ def _without_scope(network: IPv6Network) -> IPv6Network:
     return network
 
 
-PlainIPv6Network = Annotated[IPv6Network, AfterValidator(_without_scope), Kind("an IPv6 range", "fd00:80::/64")]
+PlainIPv6Network = Annotated[IPv6Network, AfterValidator(_without_scope), ValueKind("an IPv6 range", "fd00:80::/64")]
 
 
 class Stanza(BaseModel):
@@ -99,7 +99,7 @@ class Stanza(BaseModel):
 OddNumber = Annotated[
     int,
     Field(json_schema_extra={"enum": [1, 3, 5, 7, 9]}),  # a rule says why the others won't do
-    Kind("a whole number (1, 3, 5, 7 or 9)", "3", ("1", "3", "5", "7", "9")),
+    ValueKind("a whole number (1, 3, 5, 7 or 9)", "3", ("1", "3", "5", "7", "9")),
 ]
 
 
@@ -107,10 +107,10 @@ class Uplink(Stanza):
     """The gateway's way out. Without this stanza the platform has none."""
 
     address: IPv4Interface = Field(description="the gateway's outer address with its prefix, as 192.0.2.2/24")
-    router: Annotated[IPv4Address, Kind("an IPv4 address", "192.0.2.1")] = Field(
+    router: Annotated[IPv4Address, ValueKind("an IPv4 address", "192.0.2.1")] = Field(
         description="the next hop towards the outside"
     )
-    nameservers: tuple[Annotated[IPv4Address, Kind("an IPv4 address", "192.0.2.53")], ...] = Field(
+    nameservers: tuple[Annotated[IPv4Address, ValueKind("an IPv4 address", "192.0.2.53")], ...] = Field(
         default=(),
         max_length=16,
         description="where names outside the domain are asked; none: they aren't answered",
@@ -120,10 +120,12 @@ class Uplink(Stanza):
 class DhcpPool(Stanza):
     """The addresses strangers get; machines of the file have their own."""
 
-    first: Annotated[IPv4Address, Kind("an IPv4 address", "10.80.0.192")] = Field(
+    first: Annotated[IPv4Address, ValueKind("an IPv4 address", "10.80.0.192")] = Field(
         description="first address of the pool"
     )
-    last: Annotated[IPv4Address, Kind("an IPv4 address", "10.80.0.254")] = Field(description="last address of the pool")
+    last: Annotated[IPv4Address, ValueKind("an IPv4 address", "10.80.0.254")] = Field(
+        description="last address of the pool"
+    )
 
 
 class Network(Stanza):
@@ -245,15 +247,18 @@ class OwnSize(Stanza):
         return Needs(cpus=self.cpus or usual.cpus, memory=memory_in_bytes(self.memory) if self.memory else usual.memory)
 
 
+A_LIST_OF_ROLES: Final = ValueKind("a list of roles", "[balancer, control-plane, worker]")
+
+
 class MachineEntry(Stanza):
     """One machine of an explicit list."""
 
     name: HostName = Field(description="its host name")
     # Exactly one of the next two: ``draft.py`` and a rule see to it.
-    role: Annotated[Role | None, Kind(" or ".join(Role), "worker")] = Field(
+    role: Annotated[Role | None, ValueKind(" or ".join(Role), "worker")] = Field(
         default=None, description="what it is for; a machine for several things has `roles` instead"
     )
-    roles: Annotated[tuple[Role, ...] | None, Kind("a list of roles", "[balancer, control-plane, worker]")] = Field(
+    roles: Annotated[tuple[Role, ...] | None, A_LIST_OF_ROLES] = Field(
         default=None,
         min_length=1,
         description="all that it is for, where that is more than one thing: it is named, and placed in the LAN, by the "
@@ -261,7 +266,7 @@ class MachineEntry(Stanza):
         json_schema_extra={"uniqueItems": True},
     )
     mac: MacAddress | None = Field(default=None, description="its LAN card; default: made from its name")
-    address: Annotated[IPv4Address | None, Kind("an IPv4 address", "10.80.0.61")] = Field(
+    address: Annotated[IPv4Address | None, ValueKind("an IPv4 address", "10.80.0.61")] = Field(
         default=None, description="its address; default: by role and order"
     )
     size: OwnSize | None = Field(
@@ -327,7 +332,7 @@ if any(Sizes().of(role) != ROLES[role].usual for role in Role):
     raise LookupError("a default size isn't what its role's row says")
 
 
-class Provider(StrEnum):
+class ProviderName(StrEnum):
     """Where machines come from."""
 
     LAB = "lab"
@@ -352,7 +357,7 @@ class ClusterSpec(Stanza):
     """A whole cluster file."""
 
     name: PlatformName = Field(description="the platform's name; several can live side by side")
-    provider: Provider = Field(default=Provider.LAB, description="where machines come from")
+    provider: ProviderName = Field(default=ProviderName.LAB, description="where machines come from")
     network: Network = Field(default=Network(), description="the LAN all machines share")
     image: Image = Field(default=Image(), description="the base image every machine starts from")
     balancers: Balancers = Field(default=Balancers(), description="what stands in front of the API servers")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from groundplane.spec.exhaustive import exhaustive
-from groundplane.spec.model import ClusterSpec, Provider
+from groundplane.spec.model import ClusterSpec, ProviderName
 
-DEFAULT: Final[Provider] = ClusterSpec.model_fields["provider"].default
+DEFAULT: Final[ProviderName] = ClusterSpec.model_fields["provider"].default
 """The provider of a file that names none."""
 
-OPERATOR_ON_LAN: Final[Mapping[Provider, bool]] = exhaustive(Provider, {Provider.LAB: True})
+OPERATOR_ON_LAN: Final[Mapping[ProviderName, bool]] = exhaustive(ProviderName, {ProviderName.LAB: True})
 """Whether the computer groundplane runs on takes an address of its own on the machines' LAN."""

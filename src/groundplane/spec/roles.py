@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RoleRow:
     """One role.
 
     ``prefix`` begins the names that counts give; ``place`` is None for a role whose address the LAN itself decides, and
@@ -90,13 +90,15 @@ _LITTLE: Final = Needs(cpus=0.1, memory=256 * MIB)
 ROLES: Final = by_role(
     {
         # All others lean on it: what it serves must be right before they are touched.
-        Role.GATEWAY: Row(prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, turn=0),
+        Role.GATEWAY: RoleRow(
+            prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, turn=0
+        ),
         # Last: by then all that it balances has proven itself.
-        Role.BALANCER: Row(
+        Role.BALANCER: RoleRow(
             prefix="lb", place=Place(11, 3, 3), least=_LITTLE, usual=SERVICE, node=False, prompt=True, turn=3
         ),
         # One by one, or etcd could lose its majority.
-        Role.CONTROL_PLANE: Row(
+        Role.CONTROL_PLANE: RoleRow(
             prefix="cp",
             place=Place(21, 5, 5),
             least=Needs(cpus=0.5, memory=1536 * MIB),
@@ -105,7 +107,7 @@ ROLES: Final = by_role(
             prompt=False,
             turn=2,
         ),
-        Role.WORKER: Row(
+        Role.WORKER: RoleRow(
             prefix="worker",
             place=Place(51, 14, 8),
             least=Needs(cpus=0.25, memory=768 * MIB),

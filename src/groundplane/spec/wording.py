@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from groundplane.spec import keys
 from groundplane.spec.document import plain_scalar
-from groundplane.spec.model import Kind
+from groundplane.spec.model import ValueKind
 from groundplane.spec.problem import Path, dotted, shown, unexpected
 from groundplane.spec.remedy import Absent, Remedy, value_at, write
 
@@ -64,7 +64,7 @@ def worded(path: Path, detail: ErrorDetails, raw: str | None, document: Document
     return _word(path, detail, written, kind, value)
 
 
-def _word(path: Path, detail: ErrorDetails, written: str, kind: Kind, value: object) -> Said:
+def _word(path: Path, detail: ErrorDetails, written: str, kind: ValueKind, value: object) -> Said:
     """What is wrong with a word, a number or a text."""
     text = shown(written)
     if _is_host_name(kind) and text.isdecimal():
@@ -89,7 +89,7 @@ def _better(path: Path, word: str) -> Remedy:
     return write(path, plain_scalar(word), f"write {word}")
 
 
-def _example(path: Path, message: str, kind: Kind, begin: str = "", lead: str = "") -> Said:
+def _example(path: Path, message: str, kind: ValueKind, begin: str = "", lead: str = "") -> Said:
     """The kind's words, with its example where that would be right in this file; choices are their own example."""
     if kind.words.startswith("a stanza"):
         return Said(message, f"{begin}write {kind.example}")
@@ -102,7 +102,7 @@ def _example(path: Path, message: str, kind: Kind, begin: str = "", lead: str = 
     return Said(message, begin + lead, (write(path, plain_scalar(kind.example), words),))
 
 
-def _added(path: Path, name: str, kind: Kind) -> tuple[Remedy, ...]:
+def _added(path: Path, name: str, kind: ValueKind) -> tuple[Remedy, ...]:
     return (write(path, plain_scalar(kind.example), f"add `{name}: {kind.example}`"),)
 
 
@@ -138,13 +138,13 @@ def meant_by(document: Document, path: Path) -> set[Path]:
     return {tuple(place.split(".")) for place in homes if "[]" not in place}
 
 
-def _odd(path: Path, text: str, written: str, odd: str, kind: Kind) -> Said:
+def _odd(path: Path, text: str, written: str, odd: str, kind: ValueKind) -> Said:
     """A character that looks like another, or can't be seen, is named."""
     said = _example(path, f"`{text}` is not {kind.words}: it has {odd} in it", kind)
     return Said(said.message, f"{said.instead}, in letters of ASCII", said.remedies)
 
 
-def _not_text(path: Path, text: str, value: object, kind: Kind) -> Said:
+def _not_text(path: Path, text: str, value: object, kind: ValueKind) -> Said:
     what = "true or false" if isinstance(value, bool) else "a number"
     if kind.words.startswith("an amount of memory"):
         # Guessed only where the other unit makes no sense: too few MiB for any role, more GiB than a lab has.
@@ -161,11 +161,11 @@ def _not_text(path: Path, text: str, value: object, kind: Kind) -> Said:
     return Said(message, said.instead, (write(path, text, f"put it in quotes ('{text}') or write another"),))
 
 
-def _is_host_name(kind: Kind) -> bool:
+def _is_host_name(kind: ValueKind) -> bool:
     return kind.words.startswith(("a host name", "a platform's name"))
 
 
-def _choice(path: Path, kind: Kind, text: str) -> Said:
+def _choice(path: Path, kind: ValueKind, text: str) -> Said:
     """For a misspelt choice (``controlplane``, ``Worker``, ``control_plane``)."""
     choices = kind.words.split(" or ")
     message = f"`{text}` is none of {', '.join(choices)}"
@@ -233,7 +233,7 @@ def _version_of_ip(text: str) -> Mended | None:
 
 
 # (which kinds it is for, what it makes of the text); the first that has something to say is used.
-_REPAIRS: tuple[tuple[Callable[[Kind, str], bool], Callable[[str], Mended | None]], ...] = (
+_REPAIRS: tuple[tuple[Callable[[ValueKind, str], bool], Callable[[str], Mended | None]], ...] = (
     (lambda kind, text: "IPv4" in kind.words and ":" in text, _version_of_ip),
     (lambda kind, text: "range" in kind.words and ("IPv6" in kind.words) == (":" in text) and "/" in text, _range),
     (lambda kind, _: kind.words.startswith("a whole number"), _whole_number),

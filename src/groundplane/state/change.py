@@ -114,7 +114,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class AgentFailed:
     """The agent could not do its work at all; ``problem``, ``hint`` and ``detail`` as in ``Done``."""
 
     problem: str

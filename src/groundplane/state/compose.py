@@ -17,11 +17,11 @@ from groundplane.state.model import (
     File,
     Fragment,
     HostName,
-    Link,
     MachineState,
     Mount,
     Package,
     Resource,
+    Symlink,
     Sysctl,
     Unit,
     User,
@@ -47,7 +47,7 @@ def compose(machine: str, fragments: Iterable[Fragment], programs: Iterable[Prog
         data_folders=_unique(machine, entries, DataFolder),
         mounts=_unique(machine, entries, Mount),
         users=_unique(machine, entries, User),
-        links=_unique(machine, entries, Link),
+        links=_unique(machine, entries, Symlink),
         volumes=_unique(machine, entries, Volume),
         addresses=_unique(machine, entries, Address),
         host_names=_unique(machine, entries, HostName),
@@ -60,7 +60,7 @@ def _filled(artifact: Artifact, contents: Mapping[str, Program]) -> Artifact:
 
 
 R = TypeVar(
-    "R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, Address, HostName
+    "R", File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Symlink, Volume, Address, HostName
 )
 
 

@@ -23,7 +23,7 @@ UNIT_FOLDER = "/etc/systemd/system"
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class MachineManifest:
     """What is ours on a machine, each tuple sorted. A file that is ours and no longer wanted is removed; one that is
     not ours is never touched.
 
@@ -36,8 +36,8 @@ class Manifest:
     units: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
 
-    def joined(self, other: Manifest) -> Manifest:
-        return Manifest(
+    def joined(self, other: MachineManifest) -> MachineManifest:
+        return MachineManifest(
             files=_sorted((*self.files, *other.files)),
             links=_sorted((*self.links, *other.links)),
             units=_sorted((*self.units, *other.units)),
@@ -45,10 +45,10 @@ class Manifest:
         )
 
 
-def manifest_of(state: MachineState) -> Manifest:
+def manifest_of(state: MachineState) -> MachineManifest:
     """The manifest of a machine that is as ``state`` says."""
     units = all_units(state)
-    return Manifest(
+    return MachineManifest(
         files=_sorted(file.path for file in all_files(state) if not file.initial),
         links=_sorted(link.path for link in state.links),
         units=_sorted(unit.name for unit in units if not unit.masked and (unit.enabled or unit.active)),
@@ -56,7 +56,7 @@ def manifest_of(state: MachineState) -> Manifest:
     )
 
 
-def manifest_content(manifest: Manifest) -> bytes:
+def manifest_content(manifest: MachineManifest) -> bytes:
     """The bytes of the manifest's file."""
     document = {
         "version": MANIFEST_VERSION,

@@ -124,7 +124,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Symlink:
     """A symbolic link at ``path`` whose text is ``target``."""
 
     path: str
@@ -178,7 +178,7 @@ Resource = (
     | DataFolder
     | Mount
     | User
-    | Link
+    | Symlink
     | Volume
     | Address
     | HostName
@@ -207,7 +207,7 @@ class MachineState:
     data_folders: tuple[DataFolder, ...] = ()
     mounts: tuple[Mount, ...] = ()
     users: tuple[User, ...] = ()
-    links: tuple[Link, ...] = ()
+    links: tuple[Symlink, ...] = ()
     volumes: tuple[Volume, ...] = ()
     addresses: tuple[Address, ...] = ()
     host_names: tuple[HostName, ...] = ()

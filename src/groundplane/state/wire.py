@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-Event = change.Change | change.Refused | change.Wanted | change.Done | change.Failed | change.Ended
+Event = change.Change | change.Refused | change.Wanted | change.Done | change.AgentFailed | change.Ended
 
 
 class WireError(ValueError):
@@ -159,7 +159,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
             model.Directory,
             model.File,
             model.HostName,
-            model.Link,
+            model.Symlink,
             model.Mount,
             model.Package,
             model.Sysctl,
@@ -175,6 +175,6 @@ _EVENTS: Final[Mapping[str, Callable[[object], Event]]] = {
     "Refused": _of(change.Refused),
     "Wanted": _of(change.Wanted),
     "Done": _of(change.Done),
-    "Failed": _of(change.Failed),
+    "Failed": _of(change.AgentFailed),
     "Ended": _of(change.Ended),
 }

@@ -8,7 +8,7 @@ with store.lock("up"), recorded(home, spec.name, "up", digest) as journal:
 """
 
 from groundplane.store.files import private_folder, put_private, put_tree, read_private, write_private
-from groundplane.store.history import Entry, Outcome, Run, runs, show
+from groundplane.store.history import JournalEntry, RunOutcome, RunRecord, runs, show
 from groundplane.store.home import Home
 from groundplane.store.journal import Recorder, recorded
 from groundplane.store.lock import Holder, locked, read_holder
@@ -16,12 +16,12 @@ from groundplane.store.platform import Store
 from groundplane.store.who import Who, alive
 
 __all__ = [
-    "Entry",
     "Holder",
     "Home",
-    "Outcome",
+    "JournalEntry",
     "Recorder",
-    "Run",
+    "RunOutcome",
+    "RunRecord",
     "Store",
     "Who",
     "alive",

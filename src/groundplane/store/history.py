@@ -15,7 +15,7 @@ from groundplane.store.journal import connect, damaged
 from groundplane.store.who import Alive, alive
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How a run ended. A run without an end whose process is gone was interrupted."""
 
     RUNNING = "running"
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunRecord:
     """One command that worked on a platform. ``ended`` is None while it runs, or where it was killed."""
 
     id: int
@@ -33,7 +33,7 @@ class Run:
     command: str
     started: datetime
     ended: datetime | None
-    outcome: Outcome
+    outcome: RunOutcome
     error: str
     user: str
     host: str
@@ -42,7 +42,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One event of a run: ``at`` seconds after its start; ``kind`` is started, finished or failed."""
 
     at: float
@@ -54,7 +54,7 @@ class Entry:
     note: str
 
 
-def runs(home: Home, *, platform: str = "", limit: int = 20, is_alive: Alive = alive) -> tuple[Run, ...]:
+def runs(home: Home, *, platform: str = "", limit: int = 20, is_alive: Alive = alive) -> tuple[RunRecord, ...]:
     """The newest ``limit`` runs, newest first; of one platform where it is named."""
     with _reading(home) as connection:
         if connection is None:
@@ -65,7 +65,7 @@ def runs(home: Home, *, platform: str = "", limit: int = 20, is_alive: Alive = a
         return tuple(_run(row, is_alive) for row in rows)
 
 
-def show(home: Home, run: int, *, is_alive: Alive = alive) -> tuple[Run, tuple[Entry, ...]]:
+def show(home: Home, run: int, *, is_alive: Alive = alive) -> tuple[RunRecord, tuple[JournalEntry, ...]]:
     """One run and its entries in order; StoreError where there is no such run."""
     with _reading(home) as connection:
         row = connection and connection.execute(f"SELECT {RUN} FROM runs WHERE id = ?", (run,)).fetchone()
@@ -75,7 +75,7 @@ def show(home: Home, run: int, *, is_alive: Alive = alive) -> tuple[Run, tuple[E
             "SELECT at, subject, step, kind, seconds, changed, note FROM entries WHERE run = ? ORDER BY id", (run,)
         )
         return _run(row, is_alive), tuple(
-            Entry(at, subject, step, kind, seconds, None if changed is None else bool(changed), note)
+            JournalEntry(at, subject, step, kind, seconds, None if changed is None else bool(changed), note)
             for at, subject, step, kind, seconds, changed, note in entries
         )
 
@@ -100,17 +100,17 @@ def _reading(home: Home) -> Iterator[sqlite3.Connection | None]:
         connection.close()
 
 
-def _run(row: _Row, is_alive: Alive) -> Run:
+def _run(row: _Row, is_alive: Alive) -> RunRecord:
     number, platform, command, started, ended, outcome, error, user, host, digest, version, process = row
     if outcome is None:
-        outcome = Outcome.RUNNING if is_alive(process) else Outcome.INTERRUPTED
-    return Run(
+        outcome = RunOutcome.RUNNING if is_alive(process) else RunOutcome.INTERRUPTED
+    return RunRecord(
         id=number,
         platform=platform,
         command=command,
         started=datetime.fromtimestamp(started, UTC),
         ended=None if ended is None else datetime.fromtimestamp(ended, UTC),
-        outcome=Outcome(outcome),
+        outcome=RunOutcome(outcome),
         error=error,
         user=user,
         host=host,

@@ -1,7 +1,7 @@
 """Files to and from machines, as streams of bytes that are checked by their digest.
 
 What the transports have in common: the two scripts at the far end, and what is said to them. A transport brings a
-``Channel``, a command whose input and output are streams. At both ends a file is written beside its place, checked,
+``Streams``, a command whose input and output are streams. At both ends a file is written beside its place, checked,
 had on disk and only then renamed: whatever is interrupted, the old file stays.
 """
 
@@ -64,7 +64,7 @@ exec cat <&3
 """Says the file's digest on a line, then its content; both are of the one file that was opened."""
 
 
-class Channel(Protocol):
+class Streams(Protocol):
     """A command that runs, with its input and output as streams."""
 
     async def write(self, data: bytes) -> None:
@@ -94,7 +94,7 @@ def getting(path: str) -> tuple[str, ...]:
     return ("sh", "-c", _GET, "groundplane-get", path)
 
 
-async def send(channel: Channel, source: Path, told: Told) -> tuple[Completed, str]:
+async def send(channel: Streams, source: Path, told: Told) -> tuple[Completed, str]:
     """Feed ``source`` to a command that is ``putting`` it; how that ended, and the digest of what ``source`` held."""
     digest, count = sha256(), 0
     with _readable(source) as file:
@@ -120,7 +120,7 @@ def judge_sent(machine: str, path: str, source: Path, digest: str, done: Complet
         raise failed(machine, ("put", path), done)
 
 
-async def receive(channel: Channel, machine: str, path: str, target: Path, digest: str, told: Told) -> str:
+async def receive(channel: Streams, machine: str, path: str, target: Path, digest: str, told: Told) -> str:
     """Take what a command that is ``getting`` ``path`` says, to ``target``, mode 0600; return its digest.
 
     Raises TransportError where it is not there, differs from ``digest`` (empty: any will do) or was cut off.

@@ -164,7 +164,7 @@ class NspawnTransport:
     @asynccontextmanager
     async def _opened(
         self, machine: str, leader: Leader, argv: Sequence[str], timeout: float
-    ) -> AsyncIterator[content.Channel]:
+    ) -> AsyncIterator[content.Streams]:
         """The command begun, its input and output open; however the block is left, it has ended by then."""
         process = await self._start(machine, leader, argv, fed=True)
         streams = _Streams(process)
@@ -239,7 +239,7 @@ class NspawnTransport:
 
 
 class _Streams:
-    """A process as a ``content.Channel``. Its stderr is read meanwhile, so that it never waits for us to do so."""
+    """A process as a ``content.Streams``. Its stderr is read meanwhile, so that it never waits for us to do so."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None  # pipes were asked for

@@ -28,7 +28,7 @@ from groundplane.transport.base import silent
 from groundplane.transport.content import LONGEST, Told
 from groundplane.transport.ssh_connections import Connections
 from groundplane.transport.ssh_errors import explained, foreign, late
-from groundplane.transport.ssh_library import Gone, Open, Process, Reader, open_connection
+from groundplane.transport.ssh_library import Gone, Open, Reader, RemoteProcess, open_connection
 from groundplane.transport.ssh_stopping import marked, stop
 from groundplane.transport.target import Target
 from groundplane.transport.words import failed, shown, too_late
@@ -161,7 +161,7 @@ class SshTransport:
         return openssh.sit(machine, self._connections.target(machine), argv)
 
     @asynccontextmanager
-    async def _opened(self, machine: str, argv: Sequence[str], timeout: float) -> AsyncIterator[content.Channel]:
+    async def _opened(self, machine: str, argv: Sequence[str], timeout: float) -> AsyncIterator[content.Streams]:
         """The command begun, its input and output open; see ``_started``."""
         async with self._started(machine, argv, None, timeout) as process, asyncio.timeout(timeout):
             complaints = asyncio.create_task(_end_of(process.stderr))
@@ -174,7 +174,7 @@ class SshTransport:
     @asynccontextmanager
     async def _started(
         self, machine: str, argv: Sequence[str], stdin: bytes | None, timeout: float
-    ) -> AsyncIterator[Process]:
+    ) -> AsyncIterator[RemoteProcess]:
         """The command begun, and fed unless ``stdin`` is None. However the block is left before the command has ended,
         it is ended there.
 
@@ -198,7 +198,7 @@ class SshTransport:
                 await self._stop(machine, process, mark)
                 raise
 
-    async def _stop(self, machine: str, process: Process, mark: str) -> bool:
+    async def _stop(self, machine: str, process: RemoteProcess, mark: str) -> bool:
         """End the command at the far end; return whether it is known to have ended."""
         if process.returncode is not None:
             return True
@@ -216,7 +216,7 @@ class SshTransport:
         finally:
             process.close()
 
-    async def _start(self, machine: str, target: Target, command: str) -> Process:
+    async def _start(self, machine: str, target: Target, command: str) -> RemoteProcess:
         """Begin ``command``, on a new connection where the old one turns out to be gone."""
         for last in (False, True):
             connection = await self._connections.to(machine)
@@ -235,9 +235,11 @@ class SshTransport:
 
 
 class _Streams:
-    """A process as a ``content.Channel``; ``complaints`` reads its stderr meanwhile."""
+    """A process as a ``content.Streams``; ``complaints`` reads its stderr meanwhile."""
 
-    def __init__(self, machine: str, argv: Sequence[str], process: Process, complaints: asyncio.Task[bytes]) -> None:
+    def __init__(
+        self, machine: str, argv: Sequence[str], process: RemoteProcess, complaints: asyncio.Task[bytes]
+    ) -> None:
         self._machine, self._argv = machine, argv
         self._process = process
         self._complaints = complaints
@@ -277,7 +279,7 @@ async def _until(deadline: float, work: Awaitable[T]) -> T:
         return await work
 
 
-def _status(machine: str, argv: Sequence[str], process: Process) -> int:
+def _status(machine: str, argv: Sequence[str], process: RemoteProcess) -> int:
     """How the command ended; negative: by that signal, as subprocess has it."""
     if process.returncode is None:
         raise Unreachable(

@@ -35,7 +35,7 @@ class Writer(Protocol):
     async def drain(self) -> None: ...
 
 
-class Process(Protocol):
+class RemoteProcess(Protocol):
     """A command at the far end. ``returncode`` is None until it has ended, and for ever if its end was never told."""
 
     @property
@@ -53,7 +53,7 @@ class Process(Protocol):
 class Connection(Protocol):
     """An open, authenticated connection. ``start`` raises ``Gone`` where the connection ended before the command."""
 
-    async def start(self, command: str) -> Process: ...
+    async def start(self, command: str) -> RemoteProcess: ...
     def is_closed(self) -> bool: ...
     def close(self) -> None: ...
     async def wait_closed(self) -> None: ...
@@ -125,7 +125,7 @@ class _Asyncssh:
     def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
         self._connection = connection
 
-    async def start(self, command: str) -> Process:
+    async def start(self, command: str) -> RemoteProcess:
         import asyncssh
 
         try:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from groundplane.agent.diff import diff
-from groundplane.agent.observed import Entry, Form, MountSeen, Observed, UnitSeen, UserSeen, VolumeSeen
+from groundplane.agent.observed import Form, MountSeen, Observed, PathSeen, UnitSeen, UserSeen, VolumeSeen
 from groundplane.agent.pending import Pending
 from groundplane.state.change import Action, Change, Kind
-from groundplane.state.derived import HOST_NAME_FILE, MANIFEST, Manifest, manifest_content, manifest_of
+from groundplane.state.derived import HOST_NAME_FILE, MANIFEST, MachineManifest, manifest_content, manifest_of
 from groundplane.state.model import (
     Address,
     Artifact,
@@ -18,10 +18,10 @@ from groundplane.state.model import (
     Directory,
     File,
     HostName,
-    Link,
     MachineState,
     Mount,
     Package,
+    Symlink,
     Sysctl,
     Unit,
     User,
@@ -33,14 +33,14 @@ UNIT = Unit("x.service", reads=("/etc/x.conf", "/etc/x.d"))
 RUNS = UnitSeen("loaded", "active", "running", "enabled")
 
 
-def there(file: File) -> Entry:
-    return Entry(Form.FILE, file.mode, file.owner, file.group, file.content, changed=7.0)
+def there(file: File) -> PathSeen:
+    return PathSeen(Form.FILE, file.mode, file.owner, file.group, file.content, changed=7.0)
 
 
 def seen(state: MachineState) -> Observed:
     """A machine that is as ``state`` says of files and units."""
     manifest = manifest_of(state)
-    account = Entry(Form.FILE, 0o644, content=manifest_content(manifest))
+    account = PathSeen(Form.FILE, 0o644, content=manifest_content(manifest))
     entries = {MANIFEST: account, **{file.path: there(file) for file in state.files}}
     return Observed(entries=entries, units={unit.name: RUNS for unit in state.units}, manifest=manifest)
 
@@ -110,9 +110,9 @@ def test_an_initial_file_is_written_once_and_belongs_to_its_component() -> None:
 
 
 def test_what_is_ours_and_no_longer_wanted_goes_and_nothing_else() -> None:
-    before = MachineState("m", files=(CONF,), units=(UNIT,), links=(Link("/l", "/t"),))
+    before = MachineState("m", files=(CONF,), units=(UNIT,), links=(Symlink("/l", "/t"),))
     now = seen(before)
-    entries = {**now.entries, "/l": Entry(Form.LINK, target="/t"), "/etc/foreign": there(CONF)}
+    entries = {**now.entries, "/l": PathSeen(Form.LINK, target="/t"), "/etc/foreign": there(CONF)}
     changes = diff(MachineState("m"), replace(now, entries=entries))
     assert short(changes) == [
         ("x.service", "stop"),
@@ -125,8 +125,8 @@ def test_what_is_ours_and_no_longer_wanted_goes_and_nothing_else() -> None:
 
 def test_the_account_alone_is_a_change_too() -> None:
     state = MachineState("m", files=(CONF,))
-    now = replace(seen(state), manifest=Manifest(files=("/gone",)))
-    stale = Entry(Form.FILE, content=manifest_content(now.manifest))
+    now = replace(seen(state), manifest=MachineManifest(files=("/gone",)))
+    stale = PathSeen(Form.FILE, content=manifest_content(now.manifest))
     (change,) = diff(state, replace(now, entries={**now.entries, MANIFEST: stale}))
     assert (change.kind, change.key) == (Kind.FILE, MANIFEST)
 
@@ -244,7 +244,7 @@ def test_every_other_kind_of_resource() -> None:
         users=(User("u", groups=("adm", "disk")), User("v")),
         volumes=(Volume("vg", "a", 10), Volume("vg", "b", 10), Volume("vg", "c", 10), Volume("vg", "d", 10)),
         mounts=(Mount("/dev/x", "/mnt", "ext4"),),
-        links=(Link("/l", "/t"),),
+        links=(Symlink("/l", "/t"),),
         directories=(Directory("/d", 0o700),),
         data_folders=(DataFolder("/f"),),
         artifacts=(Artifact("a", "/a"), Artifact("b", "/b")),
@@ -256,11 +256,13 @@ def test_every_other_kind_of_resource() -> None:
         volumes={"vg/a": VolumeSeen(5, "ext4"), "vg/b": VolumeSeen(10, ""), "vg/d": VolumeSeen(99, "ext4")},
         mounts={"/mnt": MountSeen("/dev/x", "xfs")},
         entries={
-            "/l": Entry(Form.LINK, target="/other"),
-            "/d": Entry(Form.FOLDER, 0o755),
-            "/f": Entry(Form.FOLDER, 0o755, owner="anybody"),
-            "/a": Entry(Form.FILE, 0o644),
-            "/etc/sysctl.d/60-groundplane.conf": Entry(Form.FILE, 0o644, content=b"net.core.x = 4 5\nnet.core.y = 1\n"),
+            "/l": PathSeen(Form.LINK, target="/other"),
+            "/d": PathSeen(Form.FOLDER, 0o755),
+            "/f": PathSeen(Form.FOLDER, 0o755, owner="anybody"),
+            "/a": PathSeen(Form.FILE, 0o644),
+            "/etc/sysctl.d/60-groundplane.conf": PathSeen(
+                Form.FILE, 0o644, content=b"net.core.x = 4 5\nnet.core.y = 1\n"
+            ),
         },
         sysctls={"net.core.x": "4 5", "net.core.y": "0"},
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from groundplane.agent import systemd
-from groundplane.agent.machine import Machine
-from groundplane.agent.problem import Problem
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.runner import NOT_FOUND, Ran, Running
 
 
@@ -32,8 +32,8 @@ class Shows:
         self.clock += seconds
 
     @property
-    def machine(self) -> Machine:
-        return Machine("", self, now=lambda: 1000.0 + self.clock, monotonic=lambda: self.clock, pause=self.pause)
+    def machine(self) -> LocalMachine:
+        return LocalMachine("", self, now=lambda: 1000.0 + self.clock, monotonic=lambda: self.clock, pause=self.pause)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def test_units_are_read_in_the_order_they_were_asked_for() -> None:
     ],
 )
 def test_an_answer_that_is_none_is_a_problem(ran: Ran, words: str) -> None:
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(AgentError, match=words):
         systemd.seen(Shows([ran]).machine, ["a.service", "b.service"])
 
 

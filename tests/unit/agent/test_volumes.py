@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from groundplane.agent.machine import Machine
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.main import work
-from groundplane.agent.problem import Problem
 from groundplane.agent.runner import NOT_FOUND, Ran, Running
 from groundplane.state.change import Done, Refused
 from groundplane.state.model import MachineState, Volume
@@ -52,7 +52,7 @@ def brought(root: Path, lvm: Lvm, *volumes: Volume) -> list[Event]:
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc/passwd").write_text(f"root:x:{os.geteuid()}:0:root:/root:/bin/sh\n")
     said: list[Event] = []
-    work(Machine(str(root), lvm), MachineState("m", volumes=volumes), said.append, alone=True)
+    work(LocalMachine(str(root), lvm), MachineState("m", volumes=volumes), said.append, alone=True)
     return said
 
 
@@ -120,5 +120,5 @@ def test_a_machine_without_lvm_says_so(tmp_path: Path) -> None:
         def run(self, argv: Sequence[str], timeout: float = 60, extra: Mapping[str, str] | None = None) -> Ran:
             return Ran(NOT_FOUND)
 
-    with pytest.raises(Problem, match="no LVM"):
+    with pytest.raises(AgentError, match="no LVM"):
         brought(tmp_path, Bare(), Volume("vg", "data", GIB))

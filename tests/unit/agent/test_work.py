@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from groundplane.agent import contents, files, kernel, lock
-from groundplane.agent.machine import Machine
+from groundplane.agent.error import AgentError
+from groundplane.agent.machine import LocalMachine
 from groundplane.agent.main import work
-from groundplane.agent.problem import Problem
 from groundplane.agent.runner import NOT_FOUND, Ran, Running
 from groundplane.state.change import Change, Done, Ended, Refused, Wanted
 from groundplane.state.derived import MANIFEST
@@ -27,9 +27,9 @@ from groundplane.state.model import (
     DataFolder,
     Directory,
     File,
-    Link,
     MachineState,
     Package,
+    Symlink,
     Sysctl,
     Unit,
     User,
@@ -124,8 +124,8 @@ class Ground:
     said: list[Event] = field(default_factory=list)
 
     @property
-    def machine(self) -> Machine:
-        return Machine(str(self.root), self.systemd, now=lambda: 1000.0, monotonic=lambda: 100.0)
+    def machine(self) -> LocalMachine:
+        return LocalMachine(str(self.root), self.systemd, now=lambda: 1000.0, monotonic=lambda: 100.0)
 
     def apply(self, state: MachineState) -> list[Event]:
         return self._work(state, alone=True)
@@ -355,7 +355,7 @@ def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
 
 
 def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(ground: Ground) -> None:
-    ground.apply(replace(STATE, links=(Link("/etc/l", "/etc/x.conf"),)))
+    ground.apply(replace(STATE, links=(Symlink("/etc/l", "/etc/x.conf"),)))
     ground.write("/etc/foreign.conf", b"mine")
     ground.apply(MachineState("m", files=(KEY,)))
     assert [ground.exists(path) for path in (CONF.path, "/etc/l", KEY.path, "/etc/foreign.conf")] == [
@@ -383,7 +383,7 @@ def test_folders_links_and_kernel_settings(ground: Ground) -> None:
         "m",
         directories=(Directory("/srv/a/b", 0o750),),
         data_folders=(DataFolder("/var/lib/data", 0o700),),
-        links=(Link("/etc/l", "there"),),
+        links=(Symlink("/etc/l", "there"),),
         sysctls=(Sysctl("net.ipv4.conf.eth0/1.x", "1 2"), Sysctl("net.ipv4.ip_forward", "1")),
     )
     ground.apply(state)
@@ -439,16 +439,16 @@ def test_what_a_newer_version_or_a_broken_disk_left_is_refused(ground: Ground, p
     ground.apply(STATE)
     for content, words in ((b'{"version": 99}', "of version 99"), (b"{", "damaged"), (b'{"version": 1}', "damaged")):
         ground.write(path, content)
-        with pytest.raises(Problem, match=words):
+        with pytest.raises(AgentError, match=words):
             ground.apply(STATE)
 
 
 def test_two_cannot_change_a_machine_at_once_but_two_may_look(ground: Ground) -> None:
     with lock.held(ground.machine, alone=False):
         assert ground.look(STATE)
-        with pytest.raises(Problem, match="somebody else's groundplane"):
+        with pytest.raises(AgentError, match="somebody else's groundplane"):
             ground.apply(STATE)
-    with lock.held(ground.machine, alone=True), pytest.raises(Problem, match=f"process {os.getpid()} there"):
+    with lock.held(ground.machine, alone=True), pytest.raises(AgentError, match=f"process {os.getpid()} there"):
         ground.look(STATE)
 
 

@@ -12,7 +12,7 @@ from groundplane.bundle.bundle import Bundle
 from groundplane.bundle.golang import program_name
 from groundplane.bundle.modules import ModulesSource
 from groundplane.bundle.obtain import assemble
-from groundplane.bundle.runner import Watch
+from groundplane.bundle.runner import Watcher
 from groundplane.bundle.versions import BinarySpec, ImageSpec, PartSpec, Versions
 from groundplane.errors import BundleError
 from groundplane.events import silent
@@ -42,7 +42,7 @@ class FakeRunner:
         self.broken = list(broken)
         self.calls: list[tuple[str, ...]] = []
 
-    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watch | None = None) -> str:
+    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], watch: Watcher | None = None) -> str:
         self.calls.append(tuple(argv))
         if any(word in " ".join(argv) for word in self.broken):
             raise BundleError(f"{argv[0]} ended with status 1", detail="as scripted")

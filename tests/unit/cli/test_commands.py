@@ -405,12 +405,15 @@ def test_words_are_completed(gp: Any, monkeypatch: pytest.MonkeyPatch, line: str
 
 
 def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from groundplane.machines.base import Finding
+    from groundplane.machines.base import HostFinding
 
-    findings = [Finding("overlay", True, "known"), Finding("mmdebstrap", False, "not installed", "apt-get install it")]
+    findings = [
+        HostFinding("overlay", True, "known"),
+        HostFinding("mmdebstrap", False, "not installed", "apt-get install it"),
+    ]
     asked: list[Path] = []
 
-    def examine(state: Path) -> tuple[Finding, ...]:
+    def examine(state: Path) -> tuple[HostFinding, ...]:
         asked.append(state)
         return tuple(findings)
 
@@ -422,7 +425,7 @@ def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeyp
         "✗  mmdebstrap  not installed",
         "    next: apt-get install it",
     ]
-    findings.append(Finding("ip", False, "not installed", "apt-get install it"))
+    findings.append(HostFinding("ip", False, "not installed", "apt-get install it"))
     assert gp("doctor").out.splitlines()[1:] == [
         "✗  mmdebstrap  not installed",
         "✗  ip          not installed",
@@ -430,7 +433,7 @@ def test_doctor_says_how_to_get_what_is_missing(gp: Any, tmp_path: Path, monkeyp
     ]
     del findings[1:]
     assert gp("doctor").code == 0
-    findings[0] = Finding("overlay", True, "known", "modprobe overlay")
+    findings[0] = HostFinding("overlay", True, "known", "modprobe overlay")
     document = json.loads(gp("doctor", "--json").out)
     assert document["findings"] == [{"name": "overlay", "ok": True, "seen": "known", "remedy": ""}]
 

@@ -13,7 +13,7 @@ from tests.golden.laid_out import cases
 from groundplane.cloudinit import HIDDEN, render_seed, render_tree
 from groundplane.cloudinit.user_data import FIRST_BOOT_DONE
 from groundplane.image.inputs import TREE
-from groundplane.state import DataFolder, Directory, File, Link, MachineState, Sysctl, Unit, User, Volume
+from groundplane.state import DataFolder, Directory, File, MachineState, Symlink, Sysctl, Unit, User, Volume
 from groundplane.state.derived import MANIFEST, manifest_content, manifest_of
 from groundplane.topology import Topology
 
@@ -187,7 +187,7 @@ def test_accounts_volumes_mounts_and_links_come_before_what_needs_them() -> None
         STATE,
         users=(User("etcd", groups=("adm",)),),
         volumes=(Volume("vg", "data", 1 << 30, "xfs", "/srv"),),
-        links=(Link("/etc/l", "/etc/hosts"),),
+        links=(Symlink("/etc/l", "/etc/hosts"),),
     )
     _, user, _ = seed(state=state)
     commands = user["runcmd"]

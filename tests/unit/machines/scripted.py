@@ -7,7 +7,7 @@ from pathlib import Path
 
 from groundplane.errors import Unreachable
 from groundplane.events import Emit
-from groundplane.machines.base import Blueprint, Finding, MachineStatus, Material, Power, Provider, Tree
+from groundplane.machines.base import Blueprint, HostFinding, MachineStatus, Material, Power, Provider, Tree
 from groundplane.topology.model import Topology, Traits
 from groundplane.transport.fake import FakeTransport
 
@@ -62,14 +62,14 @@ class Scripted:
     needs_root: bool = False
     expendable: bool = False
     material: frozenset[Tree] = frozenset()
-    findings: tuple[Finding, ...] = (Finding("a way there", True, "a road"),)
+    findings: tuple[HostFinding, ...] = (HostFinding("a way there", True, "a road"),)
     strangers: tuple[MachineStatus, ...] = ()
     told: list[tuple[str, Material | None]] = field(default_factory=list)
 
     def traits(self) -> Traits:
         return self.found
 
-    def examine(self, state: Path) -> tuple[Finding, ...]:
+    def examine(self, state: Path) -> tuple[HostFinding, ...]:
         return self.findings
 
     def provider(self, topology: Topology, material: Material | None, folder: Path, emit: Emit) -> Provider:

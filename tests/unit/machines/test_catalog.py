@@ -29,7 +29,7 @@ from groundplane.recipes import common, looking
 from groundplane.rollout.plan import Removal
 from groundplane.software import Program
 from groundplane.spec.exhaustive import exhaustive
-from groundplane.spec.model import Provider
+from groundplane.spec.model import ProviderName
 from groundplane.spec.providers import DEFAULT, OPERATOR_ON_LAN
 from groundplane.store import Store
 from groundplane.topology.model import Topology, Traits
@@ -53,7 +53,7 @@ def test_what_the_rules_know_of_the_lab_is_what_it_can_do(
     make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:
     lab = LabProvider(make_topology(), None, tmp_path, silent)
-    assert isinstance(lab, OnLan) is OPERATOR_ON_LAN[Provider.LAB]
+    assert isinstance(lab, OnLan) is OPERATOR_ON_LAN[ProviderName.LAB]
     assert all(isinstance(lab, ability) for ability in (PowerSwitch, Console, Faults))
 
 

@@ -15,8 +15,8 @@ from groundplane.machines.lab import network as network_module
 from groundplane.machines.lab.names import Names, bridge_mac, mounted
 from groundplane.machines.lab.network import (
     Cabling,
+    LabNetwork,
     Link,
-    Network,
     bridge_commands,
     cable_commands,
     cards,
@@ -137,7 +137,7 @@ class Bridged:
         self._ports = ports
         monkeypatch.setattr(network_module, "mounted", lambda path, _: path == folder / "gp-demo")
         monkeypatch.setattr(network_module, "read_mounts", lambda: "")
-        self.network = Network(topology, runner=self._run, folder=folder)
+        self.network = LabNetwork(topology, runner=self._run, folder=folder)
 
     async def _run(self, argv: Sequence[str], *, stdin: str = "") -> str:
         if "-batch" in argv:
@@ -250,7 +250,7 @@ def test_the_hosts_own_network_is_never_named(make_topology: MakeTopology, tmp_p
         return ""
 
     async def build() -> None:
-        network = Network(topology, runner=runner, folder=tmp_path)
+        network = LabNetwork(topology, runner=runner, folder=tmp_path)
         await network.prepare()
         assert await network.plug(topology.gateway)
 
@@ -277,7 +277,7 @@ def test_a_machine_is_unplugged_before_its_namespace_goes(
         return json.dumps([{"ifname": name, "flags": ["UP"]} for name in ("lan", "wan", "l-cp1", "l-cp2")])
 
     monkeypatch.setattr(network_module, "mounted", lambda path, mountinfo: path in mounts)
-    asyncio.run(Network(make_topology(), runner=runner, folder=tmp_path).unplug("cp1"))
+    asyncio.run(LabNetwork(make_topology(), runner=runner, folder=tmp_path).unplug("cp1"))
     assert done == ["link del l-cp1", f"umount {tmp_path}/gp-demo.cp1"]
 
 
@@ -288,7 +288,7 @@ def test_namespaces_of_machines_the_topology_forgot_are_found(make_topology: Mak
     async def runner(argv: Sequence[str], *, stdin: str = "") -> str:
         raise AssertionError(argv)
 
-    network = Network(make_topology(), runner=runner, folder=tmp_path)
+    network = LabNetwork(make_topology(), runner=runner, folder=tmp_path)
     assert network.machines() == ("cp1", "old")
     asyncio.run(network.remove())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gp-demo-two.cp1", "mine"]
@@ -333,10 +333,10 @@ class Table:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         os.unlink(path)
 
-    def network(self, topology: Topology, monkeypatch: pytest.MonkeyPatch) -> Network:
+    def network(self, topology: Topology, monkeypatch: pytest.MonkeyPatch) -> LabNetwork:
         monkeypatch.setattr(network_module, "read_mounts", self.text)
         monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: self.unlink(path))
-        return Network(topology, runner=self.run, folder=self.folder)
+        return LabNetwork(topology, runner=self.run, folder=self.folder)
 
 
 def test_ip_netns_beside_a_lab_covers_nothing_of_it(
@@ -388,7 +388,7 @@ def test_a_namespace_out_of_reach_keeps_no_lab_from_going(
 
         return unlink
 
-    network = Network(make_topology(), folder=tmp_path)
+    network = LabNetwork(make_topology(), folder=tmp_path)
     monkeypatch.setattr(Path, "unlink", refuse(errno.EBUSY))
     asyncio.run(network.remove())
     monkeypatch.setattr(Path, "unlink", refuse(errno.EROFS))

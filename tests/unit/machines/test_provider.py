@@ -19,7 +19,7 @@ from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.containers import Containers
 from groundplane.machines.lab.identity import write_identity
 from groundplane.machines.lab.names import Folders
-from groundplane.machines.lab.network import Network
+from groundplane.machines.lab.network import LabNetwork
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.spec.roles import Role
 from groundplane.state.model import MachineState
@@ -70,7 +70,7 @@ def alone(
     host = make_host(2)
     monkeypatch.setattr(provider, "detect", lambda: detect(host))
     monkeypatch.setattr(kernel, "holder", lambda name, state: None)
-    monkeypatch.setattr(provider, "Network", lambda topology: Network(topology, folder=tmp_path / "netns"))
+    monkeypatch.setattr(provider, "LabNetwork", lambda topology: LabNetwork(topology, folder=tmp_path / "netns"))
     return LabProvider(make_topology(), None, tmp_path / "b", silent)
 
 
@@ -168,7 +168,7 @@ def test_a_machine_that_the_file_no_longer_has_is_stopped_and_removed(
     for word in ("shut_down", "kill"):
         monkeypatch.setattr(Containers, word, noted(word))
     for word in ("silence", "unplug"):
-        monkeypatch.setattr(Network, word, noted(word))
+        monkeypatch.setattr(LabNetwork, word, noted(word))
     machine_file(tmp_path, "w9", "made").touch()
     asyncio.run(alone.stop("w9"))
     assert done == [(word, "w9") for word in ("shut_down", "silence", "kill", "unplug")]

@@ -29,7 +29,7 @@ from groundplane.machines.fake import FakeGround, FakeMachine
 from groundplane.rollout.plan import Plan
 from groundplane.spec import ClusterSpec, load
 from groundplane.spec.addressing import roster
-from groundplane.spec.model import Provider
+from groundplane.spec.model import ProviderName
 from groundplane.spec.roles import Role
 from groundplane.state.model import File, Fragment, Unit
 from groundplane.state.step import Completed, Reach, Step
@@ -341,7 +341,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     found = World(tmp_path)
     found.write(SMALL)
     monkeypatch.setattr("groundplane.design.COMPONENTS", found.components())
-    monkeypatch.setattr("groundplane.machines.catalog.KINDS", {Provider.LAB: found.ground})
+    monkeypatch.setattr("groundplane.machines.catalog.KINDS", {ProviderName.LAB: found.ground})
     monkeypatch.setattr("groundplane.topology.pki.make_secrets", lambda _: SECRETS)
     monkeypatch.setattr("groundplane.recipes.common.load", lambda file, **others: _read(file.read_bytes(), **others))
     _outlast_nothing(monkeypatch)

@@ -18,7 +18,7 @@ from groundplane.errors import ApplyError, CommandFailed, GroundplaneError, Unre
 from groundplane.rollout.agent import INSTALL, OLDEST_PYTHON, TOO_OLD, agent
 from groundplane.rollout.link import AgentLink
 from groundplane.rollout.plan import MachinePlan, Plan
-from groundplane.state.change import Action, Change, Done, Ended, Failed, Findings, Kind, Refused, Wanted
+from groundplane.state.change import Action, AgentFailed, Change, Done, Ended, Findings, Kind, Refused, Wanted
 from groundplane.state.model import File, MachineState
 from groundplane.state.step import Completed
 from groundplane.state.wire import Event, event_to_line, state_from_bytes
@@ -116,7 +116,7 @@ def test_a_refusal_is_an_error_when_bringing() -> None:
     [
         (said(CHANGE), "cut off before it came to its end", "again"),
         (said(CHANGE, status=-9), "ended with status -9", "again"),
-        (said(Failed("a lock is held", "wait")), "a lock is held", "wait"),
+        (said(AgentFailed("a lock is held", "wait")), "a lock is held", "wait"),
         (Completed(0, b"Traceback\n", b""), "can't be understood", ""),
         (Completed(127, b"", b"python3: not found"), "there is no Python on the machine", "3.10 or newer"),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from groundplane.state.derived import (
     SYSCTL_FILE,
-    Manifest,
+    MachineManifest,
     all_files,
     all_units,
     manifest_content,
@@ -14,7 +14,7 @@ from groundplane.state.derived import (
     mount_content,
     mount_unit,
 )
-from groundplane.state.model import File, Link, MachineState, Mount, Sysctl, Unit, Volume
+from groundplane.state.model import File, MachineState, Mount, Symlink, Sysctl, Unit, Volume
 
 STATE = MachineState(
     "m",
@@ -26,14 +26,14 @@ STATE = MachineState(
         Unit("d.service", active=None),
     ),
     sysctls=(Sysctl("net.ipv4.ip_forward", "1"),),
-    links=(Link("/l", "/z"),),
+    links=(Symlink("/l", "/z"),),
     mounts=(Mount("server:/v", "/srv/vol", "glusterfs", ("_netdev", "log-level=W%")),),
     volumes=(Volume("vg", "data", 1, "xfs", "/srv"), Volume("vg", "raw", 1)),
 )
 
 
 def test_the_manifest_names_what_is_ours() -> None:
-    assert manifest_of(STATE) == Manifest(
+    assert manifest_of(STATE) == MachineManifest(
         files=(SYSCTL_FILE, "/etc/systemd/system/srv-vol.mount", "/etc/systemd/system/srv.mount", "/z"),
         links=("/l",),
         units=("a.service", "d.service", "srv-vol.mount", "srv.mount"),
@@ -42,7 +42,7 @@ def test_the_manifest_names_what_is_ours() -> None:
 
 
 def test_the_manifests_bytes_are_versioned_json() -> None:
-    assert json.loads(manifest_content(Manifest(files=("/a",)))) == {
+    assert json.loads(manifest_content(MachineManifest(files=("/a",)))) == {
         "version": 1,
         "files": ["/a"],
         "links": [],
@@ -52,8 +52,8 @@ def test_the_manifests_bytes_are_versioned_json() -> None:
 
 
 def test_joining_loses_nothing_and_keeps_order() -> None:
-    joined = Manifest(files=("/b",), units=("x",)).joined(Manifest(files=("/a", "/b"), masked=("y",)))
-    assert joined == Manifest(files=("/a", "/b"), units=("x",), masked=("y",))
+    joined = MachineManifest(files=("/b",), units=("x",)).joined(MachineManifest(files=("/a", "/b"), masked=("y",)))
+    assert joined == MachineManifest(files=("/a", "/b"), units=("x",), masked=("y",))
 
 
 def test_resources_become_the_files_and_units_that_carry_them() -> None:

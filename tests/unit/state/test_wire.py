@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from groundplane.state.change import Action, Change, Done, Ended, Failed, Kind, Refused
+from groundplane.state.change import Action, AgentFailed, Change, Done, Ended, Kind, Refused
 from groundplane.state.model import (
     Address,
     Artifact,
@@ -17,10 +17,10 @@ from groundplane.state.model import (
     Directory,
     File,
     HostName,
-    Link,
     MachineState,
     Mount,
     Package,
+    Symlink,
     Sysctl,
     Unit,
     User,
@@ -30,7 +30,7 @@ from groundplane.state.wire import Event, WireError, event_from_line, event_to_l
 
 steady = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
-KINDS = (Address, File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Link, Volume, HostName)
+KINDS = (Address, File, Directory, Package, Unit, Sysctl, Artifact, DataFolder, Mount, User, Symlink, Volume, HostName)
 
 states = some.builds(
     MachineState,
@@ -46,7 +46,7 @@ states = some.builds(
     data_folders=some.lists(some.from_type(DataFolder), max_size=3).map(tuple),
     mounts=some.lists(some.from_type(Mount), max_size=3).map(tuple),
     users=some.lists(some.from_type(User), max_size=3).map(tuple),
-    links=some.lists(some.from_type(Link), max_size=3).map(tuple),
+    links=some.lists(some.from_type(Symlink), max_size=3).map(tuple),
     volumes=some.lists(some.from_type(Volume), max_size=3).map(tuple),
 )
 finite = some.floats(allow_nan=False, allow_infinity=False)
@@ -63,7 +63,7 @@ events = some.one_of(
     change,
     some.builds(Refused, change=change, problem=some.text(), hint=some.text(), detail=some.text()),
     some.builds(Done, change=change, seconds=finite, problem=some.text(), hint=some.text(), detail=some.text()),
-    some.builds(Failed, problem=some.text(), hint=some.text(), detail=some.text()),
+    some.builds(AgentFailed, problem=some.text(), hint=some.text(), detail=some.text()),
     some.builds(Ended, changes=some.integers()),
 )
 

@@ -11,7 +11,7 @@ import pytest
 
 from groundplane.errors import GroundplaneError, Interrupted, StoreError
 from groundplane.events import Failed, Finished, Progress, Started, reported, tee
-from groundplane.store import Home, Outcome, Recorder, alive, recorded, runs, show
+from groundplane.store import Home, Recorder, RunOutcome, alive, recorded, runs, show
 from groundplane.store.journal import connect
 from groundplane.store.who import identity
 
@@ -31,11 +31,11 @@ def test_a_run_is_kept_with_its_events(home: Home) -> None:
         with pytest.raises(GroundplaneError), reported(emit, "cp1", "join"):
             raise GroundplaneError("no quorum")
         (during,) = runs(home)
-        assert during.outcome is Outcome.RUNNING
+        assert during.outcome is RunOutcome.RUNNING
         assert during.ended is None
     assert len(seen) == 5
     run, entries = show(home, journal.run)
-    assert (run.platform, run.command, run.digest, run.outcome, run.error) == ("demo", "up", "abc", Outcome.DONE, "")
+    assert (run.platform, run.command, run.digest, run.outcome, run.error) == ("demo", "up", "abc", RunOutcome.DONE, "")
     assert run.ended is not None
     assert [(entry.subject, entry.step, entry.kind, entry.changed, entry.note) for entry in entries] == [
         ("cp1", "boot", "started", None, ""),
@@ -49,19 +49,19 @@ def test_a_run_is_kept_with_its_events(home: Home) -> None:
 @pytest.mark.parametrize(
     ("error", "outcome", "words"),
     [
-        (GroundplaneError("it broke", where="cp1"), Outcome.FAILED, "cp1: it broke"),
-        (ValueError("secret value"), Outcome.FAILED, "ValueError"),
+        (GroundplaneError("it broke", where="cp1"), RunOutcome.FAILED, "cp1: it broke"),
+        (ValueError("secret value"), RunOutcome.FAILED, "ValueError"),
         (
             ExceptionGroup("", [GroundplaneError("a"), ExceptionGroup("", [GroundplaneError("b"), OSError()])]),
-            Outcome.FAILED,
+            RunOutcome.FAILED,
             "a; b; OSError",
         ),
-        (Interrupted("stop"), Outcome.INTERRUPTED, ""),
-        (KeyboardInterrupt(), Outcome.INTERRUPTED, ""),
-        (asyncio.CancelledError(), Outcome.INTERRUPTED, ""),
+        (Interrupted("stop"), RunOutcome.INTERRUPTED, ""),
+        (KeyboardInterrupt(), RunOutcome.INTERRUPTED, ""),
+        (asyncio.CancelledError(), RunOutcome.INTERRUPTED, ""),
     ],
 )
-def test_how_a_run_ended(home: Home, error: BaseException, outcome: Outcome, words: str) -> None:
+def test_how_a_run_ended(home: Home, error: BaseException, outcome: RunOutcome, words: str) -> None:
     with pytest.raises(type(error)), recorded(home, "demo", "up"):
         raise error
     (run,) = runs(home)
@@ -77,9 +77,9 @@ def test_a_killed_run_is_shown_as_interrupted(home: Home) -> None:
     )
     # Neither closed nor checkpointed: what kill -9 leaves. Another connection reads it from the log.
     (run,) = runs(home)
-    assert run.outcome is Outcome.INTERRUPTED
+    assert run.outcome is RunOutcome.INTERRUPTED
     (run,) = runs(home, is_alive=lambda process: process == "boot/1/2")
-    assert run.outcome is Outcome.RUNNING
+    assert run.outcome is RunOutcome.RUNNING
     connection.close()
 
 

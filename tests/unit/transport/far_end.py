@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from groundplane.transport.ssh_library import Gone, Process
+from groundplane.transport.ssh_library import Gone, RemoteProcess
 from groundplane.transport.ssh_stopping import MARK
 from groundplane.transport.target import Target
 
@@ -113,7 +113,7 @@ class FarConnection:
         self.end = end
         self.closed = False
 
-    async def start(self, command: str) -> Process:
+    async def start(self, command: str) -> RemoteProcess:
         if self.end.starts and (problem := self.end.starts.pop(0)) is not None:
             self.closed = isinstance(problem, Gone)
             raise problem

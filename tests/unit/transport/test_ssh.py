@@ -13,7 +13,7 @@ from tests.unit.transport.far_end import Command, FarConnection, FarEnd
 from groundplane.errors import CommandFailed, CommandTimeout, TransportError, Unreachable
 from groundplane.transport.base import Transport
 from groundplane.transport.ssh import SESSIONS, SshTransport
-from groundplane.transport.ssh_library import Gone, Process
+from groundplane.transport.ssh_library import Gone, RemoteProcess
 from groundplane.transport.target import Target
 
 MACHINES = ("cp1", "cp2", "cp3")
@@ -90,7 +90,7 @@ def test_a_command_may_end_before_its_input_comes() -> None:
             return HastyConnection(self)
 
     class HastyConnection(FarConnection):
-        async def start(self, command: str) -> Process:
+        async def start(self, command: str) -> RemoteProcess:
             begun = await super().start(command)
             await asyncio.sleep(0)
             await asyncio.sleep(0)

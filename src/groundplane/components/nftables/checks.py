@@ -128,7 +128,7 @@ def _no_way_out(topology: Topology) -> Check:
 
 
 async def _address_refused(reach: Reach, machine: Machine) -> None:
-    """nc says how it failed: refused in whatever way is right, an answer or silence is not."""
+    """NotYet unless the machine is turned away at once, in whatever way: an answer is wrong, and so is silence."""
     argv = ["nc", "-v", "-n", "-z", "-w", "3", OUTSIDE, "443"]
     answer = await reach.run(machine.name, argv, timeout=10, check=False)
     said = answer.stderr.decode(errors="replace").strip()

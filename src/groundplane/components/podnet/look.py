@@ -42,7 +42,7 @@ _SCRIPT = (Path(__file__).parent / "remote" / "reach_pods.py").read_text()
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class ProbePod:
     """A probe pod: its name (which it answers with), UID, node and address; the node's port that leads to it."""
 
     name: str
@@ -56,7 +56,7 @@ class Pod:
 class Look:
     """Everything one look at the cluster from pods found."""
 
-    pods: tuple[Pod, ...]
+    pods: tuple[ProbePod, ...]
     answers: tuple[Answer, ...]
     encrypted: bool
 
@@ -128,7 +128,7 @@ async def _look(reach: Reach, topology: Topology, machine: str, namespace: str) 
     )
 
 
-async def _ready(reach: Reach, topology: Topology, machine: str, namespace: str) -> tuple[tuple[Pod, ...], str]:
+async def _ready(reach: Reach, topology: Topology, machine: str, namespace: str) -> tuple[tuple[ProbePod, ...], str]:
     """Wait for the pods; return them and the Service's address. NotYet with the reason where a node has none."""
     wanted = [node.name for node in topology.nodes]
     scope = f"--namespace={namespace}"
@@ -146,9 +146,9 @@ async def _ready(reach: Reach, topology: Topology, machine: str, namespace: str)
     return tuple(sorted(found, key=lambda pod: pod.node)), service
 
 
-def _pod(item: dict[str, Any]) -> Pod:
+def _pod(item: dict[str, Any]) -> ProbePod:
     (port,) = item["spec"]["containers"][0]["ports"]
-    return Pod(
+    return ProbePod(
         item["metadata"]["name"],
         item["metadata"]["uid"],
         item["spec"]["nodeName"],
@@ -179,7 +179,7 @@ def _serves(pod: dict[str, Any]) -> bool:
 
 
 def _wanted(
-    topology: Topology, pods: Sequence[Pod], service: str, names: Sequence[dict[str, str]]
+    topology: Topology, pods: Sequence[ProbePod], service: str, names: Sequence[dict[str, str]]
 ) -> dict[str, object]:
     """What every node is told to ask."""
     addresses = {node.name: str(node.address) for node in topology.nodes}
@@ -198,7 +198,7 @@ def _wanted(
     }
 
 
-async def _reachable(reach: Reach, pod: Pod, wanted: dict[str, object]) -> tuple[Answer, ...]:
+async def _reachable(reach: Reach, pod: ProbePod, wanted: dict[str, object]) -> tuple[Answer, ...]:
     """Ask pods, Services and names from one pod's network, Services and nodes' ports from its node."""
     told = json.dumps({**wanted, "uid": pod.uid}).encode()
     try:
@@ -208,7 +208,7 @@ async def _reachable(reach: Reach, pod: Pod, wanted: dict[str, object]) -> tuple
     return parse_answers(pod.node, answer.text)
 
 
-async def _names(reach: Reach, machine: str, namespace: str, pods: Sequence[Pod]) -> tuple[Answer, ...]:
+async def _names(reach: Reach, machine: str, namespace: str, pods: Sequence[ProbePod]) -> tuple[Answer, ...]:
     """Resolve a Service's name in every pod, by the pod's own resolver: through `kubectl exec`, so that the API
     server's way to every kubelet is walked too."""
     script = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.errors import HostError, MachineError
-from groundplane.machines.lab.command import Runner, run
+from groundplane.machines.lab.command import HostTool, run
 
 MODULE: Final = "br_netfilter"
 SWITCHES: Final = ("bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables")
@@ -29,7 +29,7 @@ def loadable(root: Path = Path("/")) -> bool:
     return any(modules.glob(f"kernel/net/bridge/{MODULE}.ko*"))
 
 
-async def filter_bridges(*, runner: Runner = run, root: Path = Path("/")) -> None:
+async def filter_bridges(*, runner: HostTool = run, root: Path = Path("/")) -> None:
     """Load the filter where it isn't there; HostError where the kernel has none.
 
     This computer's own bridges go on unfiltered, as they were: each network namespace has switches of its own

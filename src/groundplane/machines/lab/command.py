@@ -13,14 +13,14 @@ PATIENCE: Final = 30.0
 """Seconds a tool may take; each asks the kernel for something that takes milliseconds."""
 
 
-class Runner(Protocol):
+class HostTool(Protocol):
     """Runs a tool of the host and returns what it wrote; MachineError when it ends badly."""
 
     async def __call__(self, argv: Sequence[str], *, stdin: str = "") -> str: ...
 
 
 async def run(argv: Sequence[str], *, stdin: str = "") -> str:
-    """The real Runner."""
+    """The real HostTool."""
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,

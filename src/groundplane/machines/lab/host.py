@@ -13,7 +13,7 @@ from typing import Final
 from groundplane.bundle.apt import host_mirrors, keyring
 from groundplane.errors import HostError
 from groundplane.image.removal import MOUNTS, read_mounts, unescape
-from groundplane.machines.base import Finding
+from groundplane.machines.base import HostFinding
 from groundplane.machines.lab.bridging import MODULE, filters, loadable
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.kernel import differences
@@ -55,13 +55,14 @@ _FEATURES: Final = (
 
 def missing_tools(
     which: Callable[[str], str | None] = shutil.which, besides: Collection[str] = ()
-) -> tuple[Finding, ...]:
+) -> tuple[HostFinding, ...]:
     """A finding per program; the remedy of each names the one command that installs all that are missing, and the
     packages ``besides``."""
     lacking = [(tool, package) for tool, package in TOOLS if which(tool) is None]
     remedy = install_command((*(package for _, package in lacking), *besides)) if lacking else ""
     return tuple(
-        Finding(tool, (tool, package) not in lacking, which(tool) or "not installed", remedy) for tool, package in TOOLS
+        HostFinding(tool, (tool, package) not in lacking, which(tool) or "not installed", remedy)
+        for tool, package in TOOLS
     )
 
 
@@ -99,14 +100,14 @@ def _require(tools: Collection[str]) -> None:
         )
 
 
-def examine(state: Path) -> tuple[Finding, ...]:
+def examine(state: Path) -> tuple[HostFinding, ...]:
     """Everything ``doctor`` shows about this computer, nothing changed. ``state`` is where platforms are kept."""
     keys = archive()
     tools = missing_tools(besides=() if keys.fine else (KEYS,))
     # One command brings all that is missing.
     command = next((tool.remedy for tool in tools if not tool.fine), install_command((KEYS,)))
     return (
-        Finding("root", os.geteuid() == 0, f"user id {os.geteuid()}", AS_ROOT),
+        HostFinding("root", os.geteuid() == 0, f"user id {os.geteuid()}", AS_ROOT),
         *tools,
         overlay(),
         upper_layer(state),
@@ -121,18 +122,18 @@ def examine(state: Path) -> tuple[Finding, ...]:
     )
 
 
-def overlay(filesystems: Path = Path("/proc/filesystems")) -> Finding:
+def overlay(filesystems: Path = Path("/proc/filesystems")) -> HostFinding:
     known = "overlay" in filesystems.read_text(encoding="ascii").split()
     loadable = any(Path("/lib/modules").glob(f"{os.uname().release}/kernel/fs/overlayfs/overlay.ko*"))
-    return Finding(
+    return HostFinding(
         "overlayfs", known or loadable, "present" if known or loadable else "not in this kernel", "modprobe overlay"
     )
 
 
-def upper_layer(state: Path, mountinfo: Path = MOUNTS) -> Finding:
+def upper_layer(state: Path, mountinfo: Path = MOUNTS) -> HostFinding:
     """Whether the state folder's file system can hold machines' own layers."""
     point, kind = file_system(state, read_mounts(mountinfo))
-    return Finding(
+    return HostFinding(
         "state folder",
         kind.partition(".")[0] not in NO_UPPER,
         f"{kind} at {point}",
@@ -152,74 +153,74 @@ def file_system(path: Path, mountinfo: str) -> tuple[Path, str]:
     return best
 
 
-def fuse(device: Path = Path("/dev/fuse")) -> Finding:
-    return Finding("fuse", device.exists(), str(device) if device.exists() else "missing", "modprobe fuse")
+def fuse(device: Path = Path("/dev/fuse")) -> HostFinding:
+    return HostFinding("fuse", device.exists(), str(device) if device.exists() else "missing", "modprobe fuse")
 
 
-def control_groups(root: Path = Path("/")) -> Finding:
+def control_groups(root: Path = Path("/")) -> HostFinding:
     try:
-        return Finding("control groups", True, f"version {detect(root).version}")
+        return HostFinding("control groups", True, f"version {detect(root).version}")
     except HostError as error:
-        return Finding("control groups", False, error.what, error.hint)
+        return HostFinding("control groups", False, error.what, error.hint)
 
 
-def kernel_settings(root: Path = Path("/")) -> Finding:
+def kernel_settings(root: Path = Path("/")) -> HostFinding:
     """Not a fault: what a lab changes for the whole computer while it stands."""
     changed = [f"{entry.setting.key} {entry.present} → {entry.setting.value}" for entry in differences(root)]
-    return Finding(
+    return HostFinding(
         "kernel settings",
         True,
         f"a lab changes, until its removal: {', '.join(changed)}" if changed else "as a lab needs them",
     )
 
 
-def archive() -> Finding:
+def archive() -> HostFinding:
     """Whether the default image can be built from where this computer's apt gets its packages."""
     try:
         mirrors, key = host_mirrors("debian"), keyring("debian")
     except HostError as error:
-        return Finding("Debian archive", False, error.what, error.hint)
-    return Finding(
+        return HostFinding("Debian archive", False, error.what, error.hint)
+    return HostFinding(
         "Debian archive",
         True,
         f"{mirrors[0] if mirrors else 'the default mirror of mmdebstrap'}, checked with {key}",
     )
 
 
-def network_features(run: Callable[[Sequence[str]], str] | None = None) -> tuple[Finding, ...]:
+def network_features(run: Callable[[Sequence[str]], str] | None = None) -> tuple[HostFinding, ...]:
     """Make each kind of link in a namespace that vanishes at once: the only question whose answer is certain."""
     if os.geteuid() != 0:
-        return tuple(Finding(name, False, "only root can tell", AS_ROOT) for name, _ in _FEATURES)
+        return tuple(HostFinding(name, False, "only root can tell", AS_ROOT) for name, _ in _FEATURES)
     ask = run or _complaint
     found = []
     for name, command in _FEATURES:
         complaint = ask(("unshare", "--net", *command.split()))
-        found.append(Finding(name, not complaint, complaint or "present", f"modprobe {name}"))
+        found.append(HostFinding(name, not complaint, complaint or "present", f"modprobe {name}"))
     return tuple(found)
 
 
-def bridge_filter(root: Path = Path("/")) -> Finding:
+def bridge_filter(root: Path = Path("/")) -> HostFinding:
     """Whether neighbours on a node will reach each other through a Service."""
     present = filters(root)
     seen = "present" if present else "a lab loads it" if loadable(root) else "not in this kernel"
-    return Finding("bridge filter", present or loadable(root), seen, f"modprobe {MODULE}")
+    return HostFinding("bridge filter", present or loadable(root), seen, f"modprobe {MODULE}")
 
 
-def memory(meminfo: Path = Path("/proc/meminfo"), needed: int = 4 << 30) -> Finding:
+def memory(meminfo: Path = Path("/proc/meminfo"), needed: int = 4 << 30) -> HostFinding:
     """Whether there is memory for a default lab, idle."""
     kibibytes = {
         line.partition(":")[0]: int(line.split()[1]) for line in meminfo.read_text(encoding="ascii").splitlines()
     }
     available = kibibytes.get("MemAvailable", 0) << 10
-    return Finding(
+    return HostFinding(
         "memory", available >= needed, f"{available / (1 << 30):.1f} GiB available", "fewer or smaller machines"
     )
 
 
-def space(folder: Path, needed: int = SPACE) -> Finding:
+def space(folder: Path, needed: int = SPACE) -> HostFinding:
     present = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(present).free
-    return Finding("disk space", free >= needed, f"{free / (1 << 30):.1f} GiB free at {present}", "make room there")
+    return HostFinding("disk space", free >= needed, f"{free / (1 << 30):.1f} GiB free at {present}", "make room there")
 
 
 def _complaint(argv: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from groundplane.machines.base import Finding, Material, Tree
+from groundplane.machines.base import HostFinding, Material, Tree
 from groundplane.topology.model import Topology, Traits
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class LabKind:
 
         return traits()
 
-    def examine(self, state: Path) -> tuple[Finding, ...]:
+    def examine(self, state: Path) -> tuple[HostFinding, ...]:
         from groundplane.machines.lab.host import examine
 
         return examine(state)

@@ -64,7 +64,7 @@ def outer_mac(lab: str, machine: str) -> str:
 
 
 def bridge_mac(lab: str, bridge: str) -> str:
-    """The same for a bridge, which takes one of its ports' otherwise, and another one when that port goes."""
+    """The same for a bridge. Left alone, it has one of its ports' addresses, and another when that port goes."""
     return _mac(f"{lab}.{bridge}")
 
 

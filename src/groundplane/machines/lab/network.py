@@ -19,7 +19,7 @@ from pathlib import Path
 
 from groundplane.errors import MachineError
 from groundplane.image.removal import read_mounts
-from groundplane.machines.lab.command import Runner, run
+from groundplane.machines.lab.command import HostTool, run
 from groundplane.machines.lab.names import (
     LAN,
     NAMESPACES,
@@ -174,10 +174,10 @@ def parse_links(text: str) -> dict[str, Link]:
     return found
 
 
-class Network:
+class LabNetwork:
     """The effects: makes and removes the namespaces and links of one lab."""
 
-    def __init__(self, topology: Topology, *, runner: Runner = run, folder: Path = NAMESPACES) -> None:
+    def __init__(self, topology: Topology, *, runner: HostTool = run, folder: Path = NAMESPACES) -> None:
         self._topology = topology
         self._names = Names(topology.name)
         self._run = runner

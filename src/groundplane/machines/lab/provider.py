@@ -37,7 +37,7 @@ from groundplane.machines.lab.hierarchy import Limits
 from groundplane.machines.lab.host import require_lab
 from groundplane.machines.lab.identity import read_identity
 from groundplane.machines.lab.names import FORWARDER, NAMESPACES, Folders, Names, machine_id
-from groundplane.machines.lab.network import Network, operator_address
+from groundplane.machines.lab.network import LabNetwork, operator_address
 from groundplane.machines.lab.nspawn import Container
 from groundplane.machines.lab.readiness import wait_ready
 from groundplane.spec.roles import ROLES
@@ -64,7 +64,7 @@ class LabProvider:
         self._names = Names(topology.name)
         self._folders = Folders(self._state)
         self._cgroups = detect()
-        self._network = Network(topology)
+        self._network = LabNetwork(topology)
         self._containers = Containers(self._names, self._folders, self._cgroups)
         self._forwarder = Forwarder(self._names, self._folders, self._cgroups, topology.lan.floating)
         self._transport = NspawnTransport(self._leader)

@@ -10,7 +10,7 @@ from typing import Final
 
 from groundplane.image.removal import remove_tree
 from groundplane.machines.base import Blueprint, Material, Tree
-from groundplane.machines.lab.command import Runner, run
+from groundplane.machines.lab.command import HostTool, run
 from groundplane.machines.lab.identity import identity_of, read_identity, write_identity
 from groundplane.machines.lab.names import Folders, machine_id
 from groundplane.machines.lab.nspawn import Bind
@@ -77,7 +77,7 @@ def stand_on(folders: Folders, machine: str, trees: Trees, layer: Path) -> None:
 
 
 async def binds(
-    folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], trees: Trees, *, runner: Runner = run
+    folders: Folders, machine: Machine, wanted: tuple[DataFolder, ...], trees: Trees, *, runner: HostTool = run
 ) -> tuple[Bind, ...]:
     """What of this computer appears in the machine; its data folders are made where they are missing."""
     found = []

@@ -1,4 +1,4 @@
-"""What must hold between the values of a cluster file. Each rule is a pure function from a ``Draft`` to findings."""
+"""What must hold between the values of a cluster file. Each rule is a pure function from a ``Draft`` to Violations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from groundplane.spec.draft import Draft
 from groundplane.spec.problem import Problem, dotted
 from groundplane.spec.remedy import Fault
 from groundplane.spec.rules import machines, network, software
-from groundplane.spec.rules.finding import Finding
+from groundplane.spec.rules.violation import Violation
 
-Rule = Callable[[Draft], Iterator[Finding]]
+Rule = Callable[[Draft], Iterator[Violation]]
 
 RANGE_RULES: tuple[Rule, ...] = (network.ranges_are_usable, network.ranges_have_sensible_sizes)
 

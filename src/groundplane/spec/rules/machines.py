@@ -15,8 +15,8 @@ from groundplane.spec.problem import Path
 from groundplane.spec.providers import OPERATOR_ON_LAN
 from groundplane.spec.remedy import Edit, Edits, Remedy, write
 from groundplane.spec.roles import MIB, ROLES, Needs, Role, in_order, least, words
-from groundplane.spec.rules.finding import Finding
 from groundplane.spec.rules.network import FLOATING, LAN, POOL, WIDEST, free_address, in_pool, not_a_host_of
+from groundplane.spec.rules.violation import Violation
 
 MACHINES: Path = ("machines",)
 
@@ -29,7 +29,7 @@ _LEASE_TIME = re.compile(r"[0-9]+[smhdw]|infinite|ignore")
 _SMALLER_POOL = "state a smaller network.dhcp-pool"
 
 
-def names_are_host_names(draft: Draft) -> Iterator[Finding]:
+def names_are_host_names(draft: Draft) -> Iterator[Violation]:
     named: list[tuple[Path, str, str]] = [(("name",), draft.spec.name, "lab")]
     if not isinstance(draft.spec.machines, Counts):
         examples = {role: _unused(draft, role) for role in Role}
@@ -38,7 +38,7 @@ def names_are_host_names(draft: Draft) -> Iterator[Finding]:
         if not draft.knows(path):
             continue
         if name.isdecimal():
-            yield Finding(
+            yield Violation(
                 path,
                 f"`{name}` is all digits: it would be taken for an address",
                 "write a name with a letter in it",
@@ -46,11 +46,11 @@ def names_are_host_names(draft: Draft) -> Iterator[Finding]:
             )
         elif name in RESERVED and path != ("name",):
             message = f"`{name}` is a name the platform itself uses"
-            yield Finding(path, message, "write another", remedies=_another(path, example))
+            yield Violation(path, message, "write another", remedies=_another(path, example))
         elif _LEASE_TIME.fullmatch(name) and path != ("name",):
             # dnsmasq(8), dhcp-host: words like these are how long a lease lasts, or that none is given.
             message = f"`{name}` is no name to dnsmasq, which gives machines theirs: it has a meaning of its own there"
-            yield Finding(path, message, "write another", remedies=_another(path, example))
+            yield Violation(path, message, "write another", remedies=_another(path, example))
 
 
 def _repeated(values: Iterable[tuple[Path, Hashable]]) -> Iterator[tuple[Path, Hashable, Path]]:
@@ -63,33 +63,33 @@ def _repeated(values: Iterable[tuple[Path, Hashable]]) -> Iterator[tuple[Path, H
             first[value] = path
 
 
-def names_are_unique(draft: Draft) -> Iterator[Finding]:
+def names_are_unique(draft: Draft) -> Iterator[Violation]:
     if isinstance(draft.spec.machines, Counts):
         return
     names = (((*path, "name"), entry.name) for path, entry in draft.machines() if draft.knows((*path, "name")))
     for path, taken, first in _repeated(names):
         line = draft.document.place(first)[0]
-        yield Finding(
+        yield Violation(
             path, f"the name {taken} is taken by the machine in line {line}", "give each machine its own name"
         )
 
 
-def macs_are_unique(draft: Draft) -> Iterator[Finding]:
+def macs_are_unique(draft: Draft) -> Iterator[Violation]:
     macs = [((*path, "mac"), entry.mac) for path, entry in draft.machines() if entry.mac is not None]
     for path, mac in macs:
         if int(mac[:2], 16) & 1:
             meant = f"{int(mac[:2], 16) & 0xFE:02x}{mac[2:]}"
             remedies = (write(path, meant, f"make its first byte even: {meant}"),)
             message = f"{mac} is a multicast address, no card's"
-            yield Finding(path, message, "make its first byte even", remedies=remedies)
+            yield Violation(path, message, "make its first byte even", remedies=remedies)
         elif mac == "00:00:00:00:00:00":
-            yield Finding(path, f"{mac} is no card's address", "write the card's own, or leave it to the default")
+            yield Violation(path, f"{mac} is no card's address", "write the card's own, or leave it to the default")
     for path, taken, first in _repeated(macs):
         line = draft.document.place(first)[0]
-        yield Finding(path, f"{taken} is already in line {line}", "give each its own, or leave it to the default")
+        yield Violation(path, f"{taken} is already in line {line}", "give each its own, or leave it to the default")
 
 
-def addresses_are_free(draft: Draft) -> Iterator[Finding]:
+def addresses_are_free(draft: Draft) -> Iterator[Violation]:
     if not draft.knows(LAN):
         return
     lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
@@ -103,15 +103,15 @@ def addresses_are_free(draft: Draft) -> Iterator[Finding]:
     stated = [((*path, "address"), entry.address, entry) for path, entry in draft.machines() if entry.address]
     for path, address, entry in stated:
         if (reason := not_a_host_of(lan, address)) is not None:
-            yield Finding(path, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
+            yield Violation(path, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
         elif in_unfit_pool(address, entry):
-            yield Finding(path, *in_pool(draft, address, first, last))
+            yield Violation(path, *in_pool(draft, address, first, last))
         elif draft.knows(ALL_MACHINES) and address == gateway and not entry.has(Role.GATEWAY):
-            yield Finding(path, f"{address} is the gateway's address", "take another", remedies=_taking(path, free))
+            yield Violation(path, f"{address} is the gateway's address", "take another", remedies=_taking(path, free))
     for path, taken, before in _repeated((path, address) for path, address, _ in stated):
         if taken != gateway:
             line = draft.document.place(before)[0]
-            yield Finding(path, f"{taken} is already in line {line}", "give each machine its own address")
+            yield Violation(path, f"{taken} is already in line {line}", "give each machine its own address")
 
 
 def _taking(path: Path, free: IPv4Address | None) -> tuple[Remedy, ...]:
@@ -122,7 +122,7 @@ def _number(draft: Draft, role: Role) -> int:
     return sum(entry.has(role) for _, entry in draft.machines())
 
 
-def roles_are_filled(draft: Draft) -> Iterator[Finding]:
+def roles_are_filled(draft: Draft) -> Iterator[Violation]:
     """Only lists can leave a role empty; counts have bounds."""
     if isinstance(draft.spec.machines, Counts) or not draft.knows(MACHINES):
         return
@@ -130,17 +130,17 @@ def roles_are_filled(draft: Draft) -> Iterator[Finding]:
     gateways = [path for path, entry in draft.machines() if entry.has(Role.GATEWAY)]
     if complete and not gateways:
         remedies = _added(draft, Role.GATEWAY, "add one", 1)
-        yield Finding(MACHINES, "no machine is the gateway", "add one", at_key=True, remedies=remedies)
+        yield Violation(MACHINES, "no machine is the gateway", "add one", at_key=True, remedies=remedies)
     for path in gateways[1:]:
         line = draft.document.place(gateways[0])[0]
         message = f"this is a second gateway, the first is in line {line}"
-        yield Finding(_role_place(draft, path), message, "one platform has one gateway: give it another role")
+        yield Violation(_role_place(draft, path), message, "one platform has one gateway: give it another role")
     if complete and not _number(draft, Role.CONTROL_PLANE):
         remedies = _added(draft, Role.CONTROL_PLANE, "add one, or three", 3)
-        yield Finding(MACHINES, "no machine is a control plane", "add one, or three", at_key=True, remedies=remedies)
+        yield Violation(MACHINES, "no machine is a control plane", "add one, or three", at_key=True, remedies=remedies)
     if complete and not _number(draft, Role.BALANCER):
         remedies = _added(draft, Role.BALANCER, "add two", 2)
-        yield Finding(MACHINES, "no machine is a balancer", "add two", at_key=True, remedies=remedies)
+        yield Violation(MACHINES, "no machine is a balancer", "add two", at_key=True, remedies=remedies)
 
 
 def _role_place(draft: Draft, machine: Path) -> Path:
@@ -156,7 +156,7 @@ def _place_of(draft: Draft, role: Role) -> Path:
     return [_role_place(draft, path) for path, entry in draft.machines() if entry.has(role)][-1]
 
 
-def roles_are_said_once(draft: Draft) -> Iterator[Finding]:
+def roles_are_said_once(draft: Draft) -> Iterator[Violation]:
     if isinstance(draft.spec.machines, Counts):
         return
     for path, entry in draft.machines():
@@ -165,33 +165,33 @@ def roles_are_said_once(draft: Draft) -> Iterator[Finding]:
             continue
         if entry.role is not None:
             instead = "keep one of them: `role` for one role, `roles` for several"
-            yield Finding(several, "`role` and `roles` both say what it is for", instead, at_key=True)
+            yield Violation(several, "`role` and `roles` both say what it is for", instead, at_key=True)
         if len(in_order(entry.roles)) < len(entry.roles):
             once = in_order(entry.roles)
             remedies = (write(several, [role.value for role in once], f"name each role once: [{', '.join(once)}]"),)
-            yield Finding(several, "a role is there twice", "name each role once", remedies=remedies)
+            yield Violation(several, "a role is there twice", "name each role once", remedies=remedies)
 
 
-def the_vote_is_a_third(draft: Draft) -> Iterator[Finding]:
+def the_vote_is_a_third(draft: Draft) -> Iterator[Violation]:
     """The one pair of roles that can't always share a machine."""
     if not draft.knows(ALL_MACHINES, ("machines", "balancer")) or _number(draft, Role.BALANCER) != 2:
         return
     for path, entry in draft.machines():
         if entry.has(Role.GATEWAY) and entry.has(Role.BALANCER):
-            yield Finding(
+            yield Violation(
                 _role_place(draft, path),
                 "the gateway is one of two balancers: its vote decides between the two, and would be gone with it",
                 "take three balancers, who need no such vote, or two that aren't the gateway",
             )
 
 
-def control_planes_are_odd(draft: Draft) -> Iterator[Finding]:
+def control_planes_are_odd(draft: Draft) -> Iterator[Violation]:
     number = _number(draft, Role.CONTROL_PLANE)
     if not number or not draft.knows(ALL_MACHINES, ("machines", "control-plane")):
         return
     path = _place_of(draft, Role.CONTROL_PLANE)
     if number > 9:
-        yield Finding(path, f"{number} control planes are more than etcd is fit for", "take 3, 5, 7 or 9")
+        yield Violation(path, f"{number} control planes are more than etcd is fit for", "take 3, 5, 7 or 9")
     elif number % 2 == 0:
         # etcd's majority of 4 is 3: the fourth member adds a machine that may fail and none that may be missing.
         message = f"{number} control planes survive no more failures than {number - 1}"
@@ -199,10 +199,10 @@ def control_planes_are_odd(draft: Draft) -> Iterator[Finding]:
         remedies = (
             Remedy(words, (_one_more(draft, path, Role.CONTROL_PLANE), _one_less(draft, path, Role.CONTROL_PLANE))),
         )
-        yield Finding(path, message, "take an odd number", remedies=remedies)
+        yield Violation(path, message, "take an odd number", remedies=remedies)
 
 
-def balancers_are_few(draft: Draft) -> Iterator[Finding]:
+def balancers_are_few(draft: Draft) -> Iterator[Violation]:
     number = _number(draft, Role.BALANCER)
     accepted = ("balancers", "accept-single-point-of-failure")
     if not number or not draft.knows(ALL_MACHINES, ("machines", "balancer"), accepted):
@@ -210,7 +210,7 @@ def balancers_are_few(draft: Draft) -> Iterator[Finding]:
     path = _place_of(draft, Role.BALANCER)
     if number > 3:
         # Corosync's token goes round all of them, so each one more makes finding a dead one slower.
-        yield Finding(path, f"{number} balancers: of more than three each only makes a takeover slower", "keep three")
+        yield Violation(path, f"{number} balancers: of more than three each only makes a takeover slower", "keep three")
     elif number == 1 and not draft.spec.balancers.accept_single_point_of_failure:
         acceptance = "accept it: `balancers: {accept-single-point-of-failure: true}`"
         accepts = ((accepted, True),)
@@ -218,10 +218,10 @@ def balancers_are_few(draft: Draft) -> Iterator[Finding]:
             Remedy(f"take two, or {acceptance}", (_one_more(draft, path, Role.BALANCER), accepts)),
             Remedy(acceptance, (accepts,)),
         )
-        yield Finding(path, "with one balancer the API is gone when it fails", "take two", remedies=remedies)
+        yield Violation(path, "with one balancer the API is gone when it fails", "take two", remedies=remedies)
 
 
-def sizes_suffice(draft: Draft) -> Iterator[Finding]:
+def sizes_suffice(draft: Draft) -> Iterator[Violation]:
     for role in Role:
         path: Path = ("sizes", role.value)
         size = draft.spec.sizes.stanza(role)
@@ -239,24 +239,24 @@ def sizes_suffice(draft: Draft) -> Iterator[Finding]:
             yield from _unfit_cpus((*place, "size"), needs, entry.all_roles)
 
 
-def _unfit_memory(path: Path, written: str, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Finding]:
+def _unfit_memory(path: Path, written: str, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Violation]:
     if needs.memory < least(roles).memory:
         enough = f"{least(roles).memory // MIB}MiB"
         message = f"{written} is too little memory for a {words(roles)}"
         remedies = (write((*path, "memory"), enough, f"write at least {enough}"),)
-        yield Finding((*path, "memory"), message, "write more", remedies=remedies)
+        yield Violation((*path, "memory"), message, "write more", remedies=remedies)
     elif needs.memory > MOST_MEMORY:
-        yield Finding((*path, "memory"), f"{written} is more than any machine has", "mind the unit: MiB or GiB")
+        yield Violation((*path, "memory"), f"{written} is more than any machine has", "mind the unit: MiB or GiB")
 
 
-def _unfit_cpus(path: Path, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Finding]:
+def _unfit_cpus(path: Path, needs: Needs, roles: tuple[Role, ...]) -> Iterator[Violation]:
     if needs.cpus < least(roles).cpus:
         message = f"{needs.cpus:g} processors are too few for a {words(roles)}"
         remedies = (write((*path, "cpus"), least(roles).cpus, f"write at least {least(roles).cpus:g}"),)
-        yield Finding((*path, "cpus"), message, "write more", remedies=remedies)
+        yield Violation((*path, "cpus"), message, "write more", remedies=remedies)
 
 
-def range_has_room(draft: Draft) -> Iterator[Finding]:
+def range_has_room(draft: Draft) -> Iterator[Violation]:
     """Only asked where the range itself and all that lies in it are right, or their faults would be told twice."""
     counts: list[Path] = [("machines", role.value) for role in Role]
     if not draft.knows(LAN, POOL, FLOATING, ALL_MACHINES, *counts):
@@ -265,12 +265,12 @@ def range_has_room(draft: Draft) -> Iterator[Finding]:
     try:
         laid_out = lay_out_addresses(draft.spec)
     except SpecError as error:
-        yield Finding(path, error.what, error.hint, at_key=path == POOL, remedies=_wider(draft))
+        yield Violation(path, error.what, error.hint, at_key=path == POOL, remedies=_wider(draft))
         return
     taken = {laid_out.floating, *laid_out.machines}
     if OPERATOR_ON_LAN[draft.spec.provider] and spare_address(lan, pool_of(draft.spec.network), taken) is None:
         message = f"{lan} has no address left for this computer, which reaches the machines from one of the LAN"
-        yield Finding(path, message, _SMALLER_POOL, at_key=path == POOL, remedies=_wider(draft))
+        yield Violation(path, message, _SMALLER_POOL, at_key=path == POOL, remedies=_wider(draft))
 
 
 def _wider(draft: Draft) -> tuple[Remedy, ...]:

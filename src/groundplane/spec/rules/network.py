@@ -13,7 +13,7 @@ from groundplane.spec.model import Network, Uplink
 from groundplane.spec.problem import Path
 from groundplane.spec.remedy import Remedy, write
 from groundplane.spec.roles import ROLES, Role
-from groundplane.spec.rules.finding import Finding
+from groundplane.spec.rules.violation import Violation
 
 LAN: Path = ("network", "lan")
 POOL: Path = ("network", "dhcp-pool")
@@ -56,10 +56,10 @@ def special(network: IPv4Network) -> str | None:
     return next((reason for reserved, reason in _SPECIAL if network.overlaps(reserved)), None)
 
 
-def ranges_are_usable(draft: Draft) -> Iterator[Finding]:
+def ranges_are_usable(draft: Draft) -> Iterator[Violation]:
     for path, _, _, example in _PREFIXES:
         if draft.knows(path) and (reason := special(_range(draft, path))) is not None:
-            yield Finding(
+            yield Violation(
                 path,
                 f"{_range(draft, path)} holds addresses that are {reason}",
                 "write another range",
@@ -67,14 +67,14 @@ def ranges_are_usable(draft: Draft) -> Iterator[Finding]:
             )
 
 
-def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
+def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Violation]:
     for path, widest, narrowest, example in _PREFIXES:
         prefix = _range(draft, path).prefixlen
         if draft.knows(path) and not widest <= prefix <= narrowest:
             what = "wide" if prefix < widest else "narrow"
             instead = f"take a prefix from /{widest} to /{narrowest}"
             remedies = (_such(path, example, f"{instead}, such as"),)
-            yield Finding(path, f"{_range(draft, path)} is too {what}", instead, remedies=remedies)
+            yield Violation(path, f"{_range(draft, path)} is too {what}", instead, remedies=remedies)
     nodes = sum(any(ROLES[role].node for role in entry.all_roles) for entry in roster(draft.spec))
     pods = draft.spec.kubernetes.pods
     counted = draft.knows(ALL_MACHINES, ("machines", "worker"), ("machines", "control-plane"))
@@ -83,10 +83,10 @@ def ranges_have_sensible_sizes(draft: Draft) -> Iterator[Finding]:
         wider = str(pods.supernet(new_prefix=prefix))
         message = f"{pods} has fewer than {nodes} ranges of /24, one per node"
         remedies = (_such(PODS, wider, f"widen it to a /{prefix}:"),)
-        yield Finding(PODS, message, f"take a /{prefix}", remedies=remedies)
+        yield Violation(PODS, message, f"take a /{prefix}", remedies=remedies)
 
 
-def ranges_stay_apart(draft: Draft) -> Iterator[Finding]:
+def ranges_stay_apart(draft: Draft) -> Iterator[Violation]:
     ranges = [(path, _range(draft, path)) for path in (LAN, PODS, SERVICES) if draft.knows(path)]
     uplink = draft.spec.network.uplink
     if uplink is not None and draft.knows(UPLINK):
@@ -97,54 +97,54 @@ def ranges_stay_apart(draft: Draft) -> Iterator[Finding]:
                 yield _overlap(draft, (first, one), (second, other))
 
 
-def _overlap(draft: Draft, one: tuple[Path, IPv4Network], other: tuple[Path, IPv4Network]) -> Finding:
+def _overlap(draft: Draft, one: tuple[Path, IPv4Network], other: tuple[Path, IPv4Network]) -> Violation:
     """Told at the one of the two that comes later in the file, or that is in the file at all."""
     last, earlier = sorted(
         (one, other), key=lambda side: (draft.states(side[0]), draft.document.place(side[0])), reverse=True
     )
     remark = "" if draft.states(earlier[0]) else ", the default"
     name = ".".join(str(part) for part in earlier[0])
-    return Finding(
+    return Violation(
         last[0], f"{last[1]} overlaps {name} ({earlier[1]}{remark})", "choose ranges without common addresses"
     )
 
 
-def pool_is_inside(draft: Draft) -> Iterator[Finding]:
+def pool_is_inside(draft: Draft) -> Iterator[Violation]:
     pool = draft.spec.network.dhcp_pool
     if pool is None or not draft.knows(POOL, LAN):
         return
     lan = draft.spec.network.lan
     for name, address in (("first", pool.first), ("last", pool.last)):
         if (reason := not_a_host_of(lan, address)) is not None:
-            yield Finding((*POOL, name), f"{address} {reason}", f"take addresses from {lan[1]} to {lan[-2]}")
+            yield Violation((*POOL, name), f"{address} {reason}", f"take addresses from {lan[1]} to {lan[-2]}")
     if pool.first > pool.last:
         message = f"the pool ends ({pool.last}) before it begins ({pool.first})"
         swapped = (((*POOL, "first"), str(pool.last)), ((*POOL, "last"), str(pool.first)))
         instead = "write its lowest address first, and its highest last"
-        yield Finding((*POOL, "last"), message, instead, remedies=(Remedy("swap the two", (swapped,)),))
+        yield Violation((*POOL, "last"), message, instead, remedies=(Remedy("swap the two", (swapped,)),))
     gateway = gateway_address(draft.spec)
     if draft.knows(ALL_MACHINES) and pool.first <= gateway <= pool.last:
-        yield Finding(POOL, f"the gateway's address {gateway} is in the pool", "leave it out", at_key=True)
+        yield Violation(POOL, f"the gateway's address {gateway} is in the pool", "leave it out", at_key=True)
 
 
-def floating_address_is_free(draft: Draft) -> Iterator[Finding]:
+def floating_address_is_free(draft: Draft) -> Iterator[Violation]:
     address = draft.spec.network.floating_address
     if address is None or not draft.knows(FLOATING, LAN):
         return
     lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
     if (reason := not_a_host_of(lan, address)) is not None:
-        yield Finding(FLOATING, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
+        yield Violation(FLOATING, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
     elif draft.knows(POOL) and first <= address <= last:
-        yield Finding(FLOATING, *in_pool(draft, address, first, last))
+        yield Violation(FLOATING, *in_pool(draft, address, first, last))
     elif draft.knows(ALL_MACHINES) and address == gateway_address(draft.spec):
         free = free_address(draft)
         remedies = (_such(FLOATING, str(free), "take another, such as"),) if free else ()
-        yield Finding(FLOATING, f"{address} is the gateway's own address", "take another", remedies=remedies)
+        yield Violation(FLOATING, f"{address} is the gateway's own address", "take another", remedies=remedies)
     else:
         for path, entry in draft.machines():
             if entry.address == address:
                 message = f"{address} is the address of {entry.name} (line {draft.document.place(path)[0]})"
-                yield Finding(FLOATING, message, "take an address no machine has, or leave it to the default")
+                yield Violation(FLOATING, message, "take an address no machine has, or leave it to the default")
 
 
 def not_a_host_of(lan: IPv4Network, address: IPv4Address) -> str | None:
@@ -163,7 +163,7 @@ def in_pool(draft: Draft, address: IPv4Address, first: IPv4Address, last: IPv4Ad
     return message, "take one outside, or state network.dhcp-pool with other bounds"
 
 
-def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
+def ipv6_is_a_64(draft: Draft) -> Iterator[Violation]:
     ipv6 = draft.spec.network.ipv6
     path: Path = ("network", "ipv6")
     if ipv6 is None or not draft.knows(path):
@@ -171,7 +171,7 @@ def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
     if not any(ipv6.subnet_of(fit) for fit in _FOR_HOSTS):
         message = f"{ipv6} can't be given to hosts: only addresses in fc00::/7 and 2000::/3 can"
         instead = "write a /64 of your own"
-        yield Finding(path, message, instead, remedies=(_such(path, "fd00:80::/64", f"{instead}, such as"),))
+        yield Violation(path, message, instead, remedies=(_such(path, "fd00:80::/64", f"{instead}, such as"),))
     elif ipv6.prefixlen != 64:
         # RFC 4862: hosts form their addresses from a prefix of 64 bits.
         remedy = (
@@ -180,31 +180,31 @@ def ipv6_is_a_64(draft: Draft) -> Iterator[Finding]:
             else _such(path, "fd00:80::/64", "write a /64, such as")
         )
         message = f"{ipv6} is not a /64, which addresses without DHCP need"
-        yield Finding(path, message, "write a /64", remedies=(remedy,))
+        yield Violation(path, message, "write a /64", remedies=(remedy,))
 
 
-def uplink_leads_outside(draft: Draft) -> Iterator[Finding]:
+def uplink_leads_outside(draft: Draft) -> Iterator[Violation]:
     uplink = draft.spec.network.uplink
     if uplink is None or not draft.knows(UPLINK):
         return
     outer, own, router = uplink.address.network, uplink.address.ip, uplink.router
     path = (*UPLINK, "address")
     if (reason := special(outer)) is not None:
-        yield Finding(path, f"{uplink.address} is of a range that is {reason}", "write the outer network's address")
+        yield Violation(path, f"{uplink.address} is of a range that is {reason}", "write the outer network's address")
     elif outer.prefixlen > 30:
         remedies = (_such(path, f"{own}/24", "state its prefix, such as"),)
-        yield Finding(path, f"{uplink.address} leaves no room for a router", "state its prefix", remedies=remedies)
+        yield Violation(path, f"{uplink.address} leaves no room for a router", "state its prefix", remedies=remedies)
     elif (reason := not_a_host_of(outer, own)) is not None:
         remedies = (_such(path, f"{outer[2]}/{outer.prefixlen}", "write a host's address, such as"),)
-        yield Finding(path, f"{own} {reason}", "write a host's address", remedies=remedies)
+        yield Violation(path, f"{own} {reason}", "write a host's address", remedies=remedies)
     elif router == own:
-        yield Finding((*UPLINK, "router"), f"{router} is the gateway's own outer address", "write the next hop's")
+        yield Violation((*UPLINK, "router"), f"{router} is the gateway's own outer address", "write the next hop's")
     elif (reason := not_a_host_of(outer, router)) is not None:
         reason = reason.replace("the LAN", "the uplink's range")
-        yield Finding((*UPLINK, "router"), f"{router} {reason}", f"write an address of {outer}")
+        yield Violation((*UPLINK, "router"), f"{router} {reason}", f"write an address of {outer}")
 
 
-def name_servers_are_others(draft: Draft) -> Iterator[Finding]:
+def name_servers_are_others(draft: Draft) -> Iterator[Violation]:
     """The gateway asks them on behalf of all: none may be a part of the platform, or no host at all."""
     uplink = draft.spec.network.uplink
     if uplink is None or not draft.knows((*UPLINK, "nameservers")):
@@ -213,9 +213,9 @@ def name_servers_are_others(draft: Draft) -> Iterator[Finding]:
     for number, server in enumerate(uplink.nameservers):
         place = (*UPLINK, "nameservers", number)
         if special(IPv4Network(server)) is not None:
-            yield Finding(place, f"{server} is no name server's address", "write a server's own address")
+            yield Violation(place, f"{server} is no name server's address", "write a server's own address")
         elif (reason := ours.get(server) or _where_no_server_is(draft, uplink, server)) is not None:
-            yield Finding(place, f"{server} is {reason}", "write another server's address")
+            yield Violation(place, f"{server} is {reason}", "write another server's address")
 
 
 def _own_addresses(draft: Draft) -> dict[IPv4Address, str]:
@@ -253,7 +253,7 @@ def _where_no_server_is(draft: Draft, uplink: Uplink, server: IPv4Address) -> st
     return None
 
 
-def domain_is_ours(draft: Draft) -> Iterator[Finding]:
+def domain_is_ours(draft: Draft) -> Iterator[Violation]:
     path: Path = ("network", "domain")
     domain = draft.spec.network.domain
     if not draft.knows(path):
@@ -262,14 +262,14 @@ def domain_is_ours(draft: Draft) -> Iterator[Finding]:
     remedies = (_such(path, "groundplane.internal", f"{instead}, or"),)
     if domain == "cluster.local" or domain.endswith(".cluster.local"):
         message = f"{domain} belongs to the Services inside the cluster"
-        yield Finding(path, message, instead, remedies=remedies)
+        yield Violation(path, message, instead, remedies=remedies)
     elif domain.rpartition(".")[2] in ("localhost", "invalid"):
-        yield Finding(path, f"{domain} never resolves to another host (RFC 6761)", instead, remedies=remedies)
+        yield Violation(path, f"{domain} never resolves to another host (RFC 6761)", instead, remedies=remedies)
     elif domain.rpartition(".")[2].isdecimal():
-        yield Finding(path, f"{domain} ends in a number, as addresses do", instead, remedies=remedies)
+        yield Violation(path, f"{domain} ends in a number, as addresses do", instead, remedies=remedies)
 
 
-def names_fit_the_domain(draft: Draft) -> Iterator[Finding]:
+def names_fit_the_domain(draft: Draft) -> Iterator[Violation]:
     path: Path = ("network", "domain")
     if not draft.knows(path):
         return
@@ -282,7 +282,7 @@ def names_fit_the_domain(draft: Draft) -> Iterator[Finding]:
         message = (
             f"with {len(domain)} characters the domain makes names of hosts that are too long ({longest}, registry)"
         )
-        yield Finding(path, message, f"shorten it to at most {room} characters")
+        yield Violation(path, message, f"shorten it to at most {room} characters")
 
 
 def _such(path: Path, value: str, words: str) -> Remedy:

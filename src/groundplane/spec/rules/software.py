@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from groundplane.spec.draft import Draft
 from groundplane.spec.problem import Path, shown
 from groundplane.spec.remedy import Remedy, write
-from groundplane.spec.rules.finding import Finding
+from groundplane.spec.rules.violation import Violation
 
 # Both have systemd ≥ 249, Python ≥ 3.10 and cloud-init ≥ 22, which the agent and the seed need.
 RELEASES = {"debian": ("bookworm", "trixie"), "ubuntu": ("jammy", "noble")}
@@ -17,7 +17,7 @@ _IMAGE: Path = ("image",)
 _VERSION: Path = ("kubernetes", "version")
 
 
-def release_is_known(draft: Draft) -> Iterator[Finding]:
+def release_is_known(draft: Draft) -> Iterator[Violation]:
     image = draft.spec.image
     path: Path = (*_IMAGE, "release")
     if not draft.knows(path, (*_IMAGE, "distribution")) or image.release in RELEASES[image.distribution]:
@@ -28,15 +28,15 @@ def release_is_known(draft: Draft) -> Iterator[Finding]:
     if not draft.states(path):
         message = f"{image.distribution} needs a release stated"
         remedies = (Remedy(f"add `release: {known}`", ways),)
-        yield Finding((*_IMAGE, "distribution"), message, "add `release`", remedies=remedies)
+        yield Violation((*_IMAGE, "distribution"), message, "add `release`", remedies=remedies)
     else:
         owner = next((name for name, releases in RELEASES.items() if image.release in releases), None)
         remark = f": it is of {owner}" if owner else ""
         message = f"`{shown(image.release)}` is not a supported release of {image.distribution}{remark}"
-        yield Finding(path, message, f"supported: {known}", remedies=(Remedy(f"write {known}", ways),))
+        yield Violation(path, message, f"supported: {known}", remedies=(Remedy(f"write {known}", ways),))
 
 
-def mirror_is_an_address(draft: Draft) -> Iterator[Finding]:
+def mirror_is_an_address(draft: Draft) -> Iterator[Violation]:
     """An address of an archive that apt can ask, and that may stand in source lists which everybody can read."""
     mirror = draft.spec.image.mirror
     path: Path = (*_IMAGE, "mirror")
@@ -49,18 +49,18 @@ def mirror_is_an_address(draft: Draft) -> Iterator[Finding]:
         port = parts.port
     except ValueError:
         message = f"`{shown(mirror)}` is not an address: its host or its port (1 to 65535) can't be"
-        yield Finding(path, message, "write the archive's address", remedies=written)
+        yield Violation(path, message, "write the archive's address", remedies=written)
         return
     if "@" in parts.netloc:
         instead = "take the part before @ away; the file and the machines' source lists may be read by others"
-        yield Finding(path, "the address has a user name or password in it", instead)
+        yield Violation(path, "the address has a user name or password in it", instead)
     elif parts.scheme in ("http", "https") and not parts.hostname:
-        yield Finding(path, f"`{shown(mirror)}` names no host", "write the archive's address", remedies=written)
+        yield Violation(path, f"`{shown(mirror)}` names no host", "write the archive's address", remedies=written)
     elif port == 0:
-        yield Finding(path, f"`{shown(mirror)}` has the port 0", "write the archive's port, or leave it out")
+        yield Violation(path, f"`{shown(mirror)}` has the port 0", "write the archive's port, or leave it out")
 
 
-def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Finding]:
+def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Violation]:
     """``versions`` are the supported ones, newest first."""
     version = draft.spec.kubernetes.version
     if not draft.knows(_VERSION) or version in versions:
@@ -71,4 +71,4 @@ def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Find
     instead = f"supported: {', '.join(versions)}"
     words = f"write {near} ({instead})" if len(versions) > 1 else f"write {near}"
     remedies = (write(_VERSION, near, words),) if near else ()
-    yield Finding(_VERSION, f"Kubernetes {shown(version)} is not supported", instead, remedies=remedies)
+    yield Violation(_VERSION, f"Kubernetes {shown(version)} is not supported", instead, remedies=remedies)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 
-class Problem(Exception):
+class AgentError(Exception):
     """Something can't be done: what, what to do about it, and the words of the program behind it."""
 
     def __init__(self, what: str, *, hint: str = "", detail: str = "") -> None:
@@ -29,6 +29,6 @@ _HINTS: Final[Mapping[int, str]] = {
 }
 
 
-def of_os(what: str, error: OSError) -> Problem:
-    """The Problem that an operating system's error is; ``what`` says what was tried."""
-    return Problem(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))
+def of_os(what: str, error: OSError) -> AgentError:
+    """The AgentError that an operating system's error is; ``what`` says what was tried."""
+    return AgentError(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))

@@ -9,7 +9,7 @@ from groundplane.spec.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """``instead`` names no value that another rule might refuse; ``remedies`` do, and are shown where they hold.
 
     ``at_key``: the key rather than its value is what to look at.
