@@ -22,6 +22,7 @@ $(READY): pyproject.toml constraints.txt scripts/host-packages | scripts/host-pa
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	# As pip does for all but editable ones: Python alone would compile them at every start where it may not write.
 	$(BIN)/python -m compileall -q src
+	$(BIN)/python -c 'from groundplane.components.base import compile_templates; compile_templates()'
 	touch $@
 
 host: install  ## the Debian packages and the Go toolchain the lab needs

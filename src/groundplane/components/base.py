@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from groundplane.state.model import Fragment
 from groundplane.state.step import Step
@@ -87,6 +90,9 @@ class Component:
     publishes: Publishing = nothing_published
 
 
+_CACHE = "__pycache__"
+
+
 def templates(package_file: str) -> Environment:
     """The Jinja environment of a component's ``templates/`` folder; call it with the module's ``__file__``.
 
@@ -104,4 +110,25 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # configuration files, not HTML
+        bytecode_cache=_Compiled(str(folder / _CACHE)),
     )
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Keeps what templates were compiled to beside them, as Python does with modules: where it may write, and unless it
+    was told not to. Compiling takes longer than rendering for a whole platform."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                Path(self.directory).mkdir(exist_ok=True)
+                super().dump_bytecode(bucket)
+
+
+def compile_templates() -> None:
+    """Compile every component's templates, for whoever may not write there later."""
+    sys.dont_write_bytecode = False
+    for folder in sorted(Path(__file__).parent.glob("*/templates")):
+        environment = _environment(folder)
+        for name in environment.list_templates(filter_func=lambda name: not name.startswith(_CACHE)):
+            environment.get_template(name)
