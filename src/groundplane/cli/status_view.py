@@ -50,6 +50,9 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     for problem, remedy in _alarms(status.etcd):
         yield f"{channel.mark(False)} {problem}"
         yield f"    {channel.style('next:', 'hint')} {remedy}"
+    for problem, remedy in _ends(status.certificates):
+        yield f"{channel.mark(False)} {problem}"
+        yield f"    {channel.style('next:', 'hint')} {remedy}"
     for machine in status.machines:
         if machine.failed:
             units = ", ".join(machine.failed)
@@ -63,6 +66,16 @@ def _alarms(members: Sequence[EtcdMember]) -> Iterator[tuple[str, str]]:
     told = {member.remedy: member for member in reversed(members) if member.remedy}
     for remedy, member in told.items():
         yield f"etcd on {member.machine}: {member.problem}", remedy
+
+
+def _ends(certificates: Sequence[Certificate]) -> Iterator[tuple[str, str]]:
+    """Certificates that nothing renewed in time, those with one remedy together, and what to do."""
+    soon = [certificate for certificate in certificates if certificate.soon]
+    for remedy in dict.fromkeys(certificate.remedy for certificate in soon):
+        alike = [certificate for certificate in soon if certificate.remedy == remedy]
+        first = min(alike, key=lambda certificate: certificate.ends)
+        more = f", and {len(alike) - 1} more end soon" if len(alike) > 1 else ""
+        yield f"{first.path} on {first.machine} ends {first.ends:%Y-%m-%d}{more}", remedy
 
 
 def _machines(status: PlatformStatus, channel: Channel) -> Iterator[tuple[str, ...]]:

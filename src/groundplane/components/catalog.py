@@ -14,6 +14,7 @@ from groundplane.components import (
     pod_network,
     qnetd,
     registry,
+    renewal,
     system,
 )
 from groundplane.components.base import Component, Published
@@ -36,6 +37,7 @@ COMPONENTS: tuple[Component, ...] = (
     haproxy.component(published),
     pacemaker.COMPONENT,
     containerd.COMPONENT,
+    renewal.COMPONENT,
     kubeadm.COMPONENT,
     pod_network.COMPONENT,
 )

@@ -13,8 +13,8 @@ from groundplane.recipes.common import (
     blueprints_of,
     designed,
     gathered,
-    kept_secrets,
     known_machine,
+    lasting_secrets,
     provider_for,
     require_built,
     unchanged,
@@ -46,7 +46,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
         require_built(store)
         spec, _ = store.settled(file)
         unchanged(store, spec, "replace machines")
-        design = designed(spec, store, kept_secrets(store))
+        design = designed(spec, store, lasting_secrets(spec, store))
         for name in names:
             known_machine(design.topology, name)
         provider = provider_for(design, store, emit)

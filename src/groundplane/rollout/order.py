@@ -82,7 +82,10 @@ class _Draft:
         return [
             step.name
             for step in self.steps
-            if step.mends and step.name in missing and missing.isdisjoint(step.mends) and step.machine not in self.fresh
+            if step.mends is not None
+            and step.name in missing
+            and missing.isdisjoint(step.mends)
+            and step.machine not in self.fresh
         ]
 
     def changes(self, machines: Iterable[Machine]) -> list[str]:

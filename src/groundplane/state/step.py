@@ -59,8 +59,8 @@ class Step:
     ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
     ``instead`` tells more where the probe does not hold, for those who only look.
     ``tidies``: it takes away what machines that went have left, and comes when they are gone.
-    ``mends``: it brings back what was taken from a machine in use, with the help of what these Steps stand for. While
-    they hold, it comes before other changes, whose checks would suffer from what is missing.
+    ``mends``: it brings back what was taken from a machine in use, with the help of what these Steps stand for, or of
+    none. While they hold, it comes before other changes, whose checks would suffer from what is missing.
     ``founds``: it begins what all others live on. While it doesn't hold, nobody may leave: whoever leaves could be what
     it would begin anew.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
@@ -78,4 +78,4 @@ class Step:
     tidies: bool = False
     early: bool = False
     founds: bool = False
-    mends: tuple[str, ...] = ()
+    mends: tuple[str, ...] | None = None

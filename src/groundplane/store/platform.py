@@ -75,6 +75,12 @@ class Store:
             return None
         return self.secrets(_never)
 
+    def keep_secrets(self, secrets: Secrets) -> None:
+        """Remember ``secrets`` instead of those there are: the same, with some made anew."""
+        from groundplane.topology.secrets_json import secrets_to_json
+
+        write_private(self._prepared() / "secrets.json", secrets_to_json(secrets))
+
     def traits(self, look: Callable[[], Traits]) -> Traits:
         """What the platform's machines are like, as remembered since they were made; what isn't remembered, as ``look``
         finds it now."""

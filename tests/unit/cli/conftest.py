@@ -73,7 +73,7 @@ def a_status() -> PlatformStatus:
         etcd=(EtcdMember("cp1", problem="no answer\nfor long"),),
         nodes=(NodeLine("cp1", False, "v1.37.2"),),
         certificates=(
-            Certificate("cp1", "/etc/kubernetes/pki/apiserver.crt", datetime(2027, 1, 2, tzinfo=UTC)),
+            Certificate("cp1", "/etc/kubernetes/pki/apiserver.crt", datetime(2035, 1, 2, tzinfo=UTC)),
             Certificate("cp1", "/etc/kubernetes/pki/ca.crt", datetime(2036, 1, 2, tzinfo=UTC)),
             Certificate("lb1", "/etc/groundplane/pki/platform-ca.crt", datetime(2036, 5, 6, tzinfo=UTC)),
         ),

@@ -119,14 +119,14 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
     assert answer.out.splitlines() == [
         "   MACHINE  ROLE           ADDRESS     POWER    MEMORY   KUBERNETES          ETCD       CERTIFICATES",
         "✓  lb1      balancer       10.80.0.11  running  100 MiB                                 until 2036-05-06",
-        "✗  cp1      control-plane  10.80.0.21  running           v1.37.2, not ready  no answer  until 2027-01-02",
+        "✗  cp1      control-plane  10.80.0.21  running           v1.37.2, not ready  no answer  until 2035-01-02",
         "",
         "floating address    10.80.0.10 on lb1",
         "quorum              lb1: 3 of 3 votes",
         "Pacemaker's leader  lb1",
         "etcd's leader       unknown",
         "versions            HAProxy 3.0.11; containerd 2.4.2 (cp1, cp2), 2.4.1 (cp3)",
-        "certificates        first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2027-01-02",
+        "certificates        first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2035-01-02",
     ]
     document = json.loads(gp("status", "--json").out)
     assert (document["schema"], document["ok"]) == ("groundplane/status/v1", False)
@@ -141,8 +141,8 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
         "cpu_seconds": 3.5,
         "failed": [],
     }
-    assert [entry["ends"][:4] for entry in document["certificates"]] == ["2027", "2036", "2036"]
-    assert document["certificates"][0]["ends"] == "2027-01-02T00:00:00+00:00"
+    assert [entry["ends"][:4] for entry in document["certificates"]] == ["2035", "2036", "2036"]
+    assert document["certificates"][0]["ends"] == "2035-01-02T00:00:00+00:00"
     assert document["pacemaker_leader"] == "lb1"
     assert document["versions"][-1] == {"machine": "cp3", "program": "containerd", "version": "2.4.1"}
 

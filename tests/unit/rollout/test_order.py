@@ -154,6 +154,15 @@ def test_what_was_taken_comes_back_before_others_are_judged_by_it() -> None:
     assert "change:cp1" in before(ordered("rules:cp1", "join:cp1"), "rules:cp1"), "it can't be mended yet"
 
 
+def test_what_mends_itself_waits_for_nobody() -> None:
+    """Everything is over: the checks after a change could not hold before it is renewed."""
+    init, renewed = step("init", "cp1"), replace(step("certificates:cp1", "cp1"), mends=())
+    plan = Plan(changing("worker1", "cp1"), steps=tuple(StepPlan(one.name, "cp1", "why") for one in (init, renewed)))
+    needs = order(LAB, plan, (init, renewed))
+    assert "certificates:cp1" in before(needs, "change:worker1")
+    assert not any(act.startswith("change:") for act in before(needs, "certificates:cp1"))
+
+
 def test_a_gateway_that_is_a_balancer_too_waits_until_another_balancer_is_gone() -> None:
     gateway = replace(LAB.gateway, roles=(Role.GATEWAY, Role.BALANCER))
     both = replace(LAB, machines=(gateway, *LAB.machines[1:]))

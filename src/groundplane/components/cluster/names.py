@@ -9,6 +9,11 @@ API = "api"
 """The check without which nothing can be asked of the cluster."""
 
 
+def certificates_name(machine: Machine) -> str:
+    """The name of the step after which what kubeadm made of certificates on a control plane is good."""
+    return f"certificates:{machine.name}"
+
+
 def join_name(machine: Machine) -> str:
     """The name of the step that makes ``machine`` a node."""
     return f"kubeadm-join:{machine.name}"

@@ -13,6 +13,7 @@ from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import checks as coredns
 from groundplane.components.etcd import checks as etcd
 from groundplane.components.kubeadm import origins, probes
+from groundplane.components.kubeadm.status import SOON
 from groundplane.components.kubelet import checks as kubelet
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet import checks as podnet
@@ -94,9 +95,9 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
         ),
         Check(
             "certificates",
-            f"no certificate ends within {probes.RENEW_BEFORE.days} days",
+            f"no certificate ends within {SOON.days} days",
             RECOVERY,
-            "`kubeadm certs renew all` on that control plane renews them, and restarting its static pods takes them up",
+            "`groundplane apply` renews those of nodes and control planes",
             bound(probes.certificates, topology),
         ),
     )

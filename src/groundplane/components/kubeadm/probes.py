@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, parse_answers
 from groundplane.components.cluster.api import any_control_plane, api_server, ask, kubectl, loads, pod_ready
 from groundplane.components.cluster.api import nodes as cluster_nodes
+from groundplane.components.everywhere import some
+from groundplane.components.kubeadm.status import Certificate
 from groundplane.components.kubeadm.status import certificates as all_certificates
 from groundplane.errors import TransportError
 from groundplane.state.step import Reach
@@ -27,7 +28,6 @@ SHUT_PATHS = (
     "/livez/etcd",
     "/api/v1/namespaces/kube-public/configmaps/cluster-info",
 )
-RENEW_BEFORE = timedelta(days=30)
 # A request the audit policy records, to the machine's own API server (its URL is given); then a log that was written to
 # since.
 _AUDIT = f"""
@@ -94,10 +94,13 @@ async def certificates(reach: Reach, topology: Topology) -> str:
     if seen.none or not seen.found:
         raise NotYet(f"there are none on {', '.join(seen.none)}")
     soonest = seen.found[0]
-    words = f"{soonest.path} on {soonest.machine} ends {soonest.ends:%Y-%m-%d}"
-    if soonest.ends - datetime.now(UTC) < RENEW_BEFORE:
-        raise NotYet(words)
-    return f"{len(seen.found)} certificates; first {words}"
+    if ending := [certificate for certificate in seen.found if certificate.soon]:
+        raise NotYet(some(map(_end, ending)), remedy="; ".join(dict.fromkeys(one.remedy for one in ending)))
+    return f"{len(seen.found)} certificates; first {_end(soonest)}"
+
+
+def _end(certificate: Certificate) -> str:
+    return f"{certificate.path} on {certificate.machine} ends {certificate.ends:%Y-%m-%d}"
 
 
 async def audit(reach: Reach, topology: Topology) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import Node, nodes
@@ -13,6 +14,9 @@ from groundplane.components.etcd.views import views
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
+
+SOON: Final = timedelta(days=30)
+"""How long before its end a certificate should have been renewed: what renews by itself does so long before."""
 
 # kubeadm keeps client certificates inside kubeconfigs: they are taken out for openssl, certificates alone, never keys.
 _CERTIFICATES = f"""
@@ -35,6 +39,26 @@ class Certificate:
     machine: str
     path: str
     ends: datetime
+
+    @property
+    def soon(self) -> bool:
+        """Whether it ends soon, or has ended: then nothing has renewed it, and somebody has to."""
+        return self.ends - datetime.now(UTC) < SOON
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it ends soon."""
+        if self.path.endswith("ca.crt"):
+            return (
+                "an authority can't be renewed, and all that it signed ends with it: build another platform beside "
+                "this one, from a file with another `name`, and move there"
+            )
+        if self.path in (paths.CLIENT, paths.SERVING):
+            return (
+                "the kubelet should have renewed it: `groundplane verify nodes renewal` tells whether it could; "
+                "once it is over, `groundplane apply` gives the machine another"
+            )
+        return "`groundplane apply` renews it"
 
 
 @dataclass(frozen=True, slots=True)

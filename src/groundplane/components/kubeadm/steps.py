@@ -10,7 +10,7 @@ from time import monotonic
 
 from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
-from groundplane.components.cluster.names import INIT, join_name, ready_name
+from groundplane.components.cluster.names import INIT, certificates_name, join_name, ready_name
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import steps as coredns
 from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
@@ -18,6 +18,7 @@ from groundplane.components.kubeadm import founding, images, joining, token
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
+from groundplane.components.kubelet.remote.approve import Request
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet import steps as podnet
 from groundplane.errors import StepError
@@ -69,7 +70,7 @@ class _Cluster:
 
     nodes: Shared[dict[str, Node]]
     members: Shared[tuple[str, tuple[Member, ...]]]
-    requests: Shared[tuple[serving.Request, ...]]
+    requests: Shared[tuple[Request, ...]]
     facts: Mapping[str, Shared[Facts]]  # by machine
 
 
@@ -98,6 +99,7 @@ def _init(topology: Topology) -> Step:
         why="begin the Kubernetes cluster on one control plane, behind the floating address",
         probe=probe,
         act=act,
+        needs=tuple(map(certificates_name, topology.control_planes)),
         needs_machines=tuple(
             dict.fromkeys(machine.name for machine in (topology.gateway, *topology.balancers, *topology.control_planes))
         ),

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.names import join_name
 from groundplane.components.kubelet import serving
+from groundplane.components.kubelet.remote.approve import Request
 from groundplane.errors import StepError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
@@ -22,7 +23,7 @@ def step(
     topology: Topology,
     machine: Machine,
     certified: Callable[[Reach], Awaitable[bool]],
-    pending: Callable[[Reach], Awaitable[Sequence[serving.Request]]],
+    pending: Callable[[Reach], Awaitable[Sequence[Request]]],
 ) -> Step:
     """``certified``: whether ``machine``'s kubelet has a good certificate; ``pending``: every kubelet's requests."""
 

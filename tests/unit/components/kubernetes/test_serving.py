@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -15,6 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from groundplane.components.kubeadm.steps import steps
 from groundplane.components.kubelet import serving
+from groundplane.components.kubelet.remote import approve as judge
+from groundplane.components.kubelet.remote.approve import Request
+from groundplane.components.renewal.wanted import nodes
 from groundplane.errors import ConditionTimeout, StepError
 from groundplane.topology.model import Topology
 
@@ -45,8 +52,16 @@ def pem(
     return signed.public_bytes(serialization.Encoding.PEM)
 
 
-def asked(content: bytes) -> serving.Request:
-    return serving.Request(
+def resigned() -> bytes:
+    """A request with the last bits of its signature changed."""
+    lines = pem().splitlines()
+    der = bytearray(b64decode(b"".join(lines[1:-1])))
+    der[-1] ^= 1
+    return b"\n".join((lines[0], b64encode(der), lines[-1], b""))
+
+
+def asked(content: bytes) -> Request:
+    return Request(
         name="csr-1",
         user="system:node:worker1",
         groups=frozenset({"system:nodes", "system:authenticated"}),
@@ -75,6 +90,10 @@ def test_what_a_machine_is_speaks_for_it(topology: Topology, names: list[str], a
         (pem(common="system:node:worker2"), "subject"),
         (pem(organisation="system:masters"), "subject"),
         (b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "can't be read"),
+        (pem()[:120] + b"\n-----END CERTIFICATE REQUEST-----\n", "can't be read"),
+        (pem(["worker2"]) + pem(), "can't be read"),
+        (b"\n" + pem(), "can't be read"),
+        (resigned(), "signature"),
     ],
 )
 def test_anything_more_speaks_against_it(topology: Topology, content: bytes, reason: str) -> None:
@@ -87,6 +106,33 @@ def test_who_sent_it_and_what_for_count_too(topology: Topology) -> None:
     assert serving.objection(replace(honest, groups=frozenset({"system:authenticated"})), machine)
     assert serving.objection(replace(honest, usages=frozenset({"server auth", "client auth"})), machine)
     assert serving.objection(replace(honest, usages=frozenset({"digital signature"})), machine)
+
+
+def test_a_node_nobody_knows_may_call_itself_nothing() -> None:
+    stranger = replace(asked(pem(common="system:node:x")), user="system:node:x")
+    assert "worker1" in judge.objection(stranger, "x", (), lambda _: True)
+
+
+def test_control_planes_approve_by_the_same_judgement(
+    topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = topology.machine("worker1")
+    items = [request("csr-a", worker, pem()), request("csr-b", worker, pem(["cp1"])), request("csr-c", worker, pem())]
+    items[2]["status"] = {"conditions": [{"type": "Approved"}]}
+    approved = list[tuple[str, ...]]()
+
+    def kubectl(*words: str) -> CompletedProcess[str]:
+        if words != judge.PENDING:
+            approved.append(words)
+        return CompletedProcess(words, 0, json.dumps({"items": items}) if words == judge.PENDING else "", "")
+
+    (tmp_path / "nodes.json").write_bytes(nodes(topology))
+    monkeypatch.setattr(judge, "kubectl", kubectl)
+    monkeypatch.setattr(judge, "signed", lambda _: True)
+    monkeypatch.setattr("sys.argv", ["approve.py", str(tmp_path / "nodes.json")])
+    judge.main()
+    assert approved == [("certificate", "approve", "csr-a")]
+    assert "csr-b of system:node:worker1 is not approved: it asks for cp1" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""Two programs on every control plane, and the timers that run them.
+
+A kubelet asks for a serving certificate well before its own ends, and anew every quarter of an hour while nobody
+answers: approving every other minute keeps nobody waiting. What kubeadm made lives for a year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from groundplane.components.base import templates
+from groundplane.components.kubelet.serving import APPROVE_PROGRAM
+from groundplane.components.renewal import wanted
+from groundplane.spec.roles import Role
+from groundplane.state.model import File, Fragment, Package, Resource, Unit
+from groundplane.topology.model import Machine, Topology
+
+RENEW: Final = "groundplane-renew"
+APPROVE: Final = "groundplane-approve"
+CERTIFICATES: Final = "/etc/groundplane/renewal/certificates.json"
+NODES: Final = "/etc/groundplane/renewal/nodes.json"
+INTERRUPTS: Final[Mapping[str, str]] = dict.fromkeys(
+    (f"{RENEW}.timer", f"{APPROVE}.timer"), "nobody: it begins to count anew"
+)
+_PROGRAMS: Final = "/usr/lib/groundplane"
+RENEW_PROGRAM: Final = (Path(__file__).parent / "remote" / "renew.py").read_text()
+
+
+def fragment(topology: Topology, machine: Machine) -> Fragment | None:
+    if not machine.has(Role.CONTROL_PLANE):
+        return None
+    return Fragment(
+        "renewal",
+        (
+            Package("openssl"),
+            Package("python3"),
+            File(f"{_PROGRAMS}/renew.py", RENEW_PROGRAM.encode(), mode=0o755),
+            File(f"{_PROGRAMS}/approve.py", APPROVE_PROGRAM.encode(), mode=0o755),
+            File(CERTIFICATES, wanted.certificates(topology, machine), mode=0o600),
+            File(NODES, wanted.nodes(topology), mode=0o600),
+            *_timed(RENEW, "Renewal of what kubeadm made", f"{_PROGRAMS}/renew.py renew {CERTIFICATES}", "2min", "1h"),
+            *_timed(APPROVE, "Approval of kubelets' certificates", f"{_PROGRAMS}/approve.py {NODES}", "1min", "2min"),
+        ),
+    )
+
+
+def _timed(name: str, title: str, command: str, begin: str, every: str) -> tuple[Resource, ...]:
+    """A service, and the timer that starts it."""
+    service, timer = f"/etc/systemd/system/{name}.service", f"/etc/systemd/system/{name}.timer"
+    values = {"title": title, "command": command, "begin": begin, "every": every}
+    environment = templates(__file__)
+    return (
+        File(service, environment.get_template("service.j2").render(values).encode()),
+        File(timer, environment.get_template("timer.j2").render(values).encode()),
+        Unit(f"{name}.service", enabled=False, active=None),
+        Unit(f"{name}.timer", reads=(timer,)),
+    )
