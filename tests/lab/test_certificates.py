@@ -1,0 +1,88 @@
+"""Certificates whose life is over: a platform comes back with its operator, and without one."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import Platform
+
+pytestmark = pytest.mark.lab
+
+# Signs what kubeadm made on this machine once more, with another life: from $1 to $2.
+SIGN = r"""
+set -eu; cd "$(mktemp -d -p /run)"; P=/etc/kubernetes/pki
+sign() { openssl x509 -in "$1" -CA "$P/$2.crt" -CAkey "$P/$2.key" -not_before "$begin" -not_after "$end" -out new.crt; }
+begin=$1 end=$2
+for pair in apiserver:ca apiserver-kubelet-client:ca apiserver-etcd-client:etcd/ca front-proxy-client:front-proxy-ca \
+    etcd/server:etcd/ca etcd/peer:etcd/ca etcd/healthcheck-client:etcd/ca; do
+  leaf=$P/${pair%%:*}.crt; sign "$leaf" "${pair##*:}"; cat new.crt >"$leaf"
+done
+for conf in admin controller-manager scheduler; do
+  conf=/etc/kubernetes/$conf.conf
+  sed -n 's/^ *client-certificate-data: //p' "$conf" | base64 -d >old.crt; sign old.crt ca
+  sed -i "s|client-certificate-data: .*|client-certificate-data: $(base64 -w0 new.crt)|" "$conf"
+done
+own=$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem)
+sign "$own" ca; openssl pkey -in "$own" >key.pem; cat new.crt key.pem >"$own"
+rm -r "$PWD"
+"""
+# Whoever holds them in memory forgets them; nothing of the machine can talk to anybody then.
+FORGET = "pkill -KILL -x 'kube-apiserver|kube-controller|kube-scheduler|etcd'; systemctl restart --no-block kubelet"
+OVER = ("20240101000000Z", "20250101000000Z")
+SERVERS = ("pgrep", "-x", "kube-apiserver|etcd")
+
+
+def sign(platform: Platform, machine: str, begin: str, end: str) -> None:
+    platform.ssh(machine, "sh", "-c", SIGN, "sign", begin, end)
+
+
+def test_a_platform_where_everything_is_over_comes_back(platform: Platform) -> None:
+    control_planes = ("cp1", "cp2", "cp3")
+    for machine in control_planes:
+        sign(platform, machine, *OVER)
+        platform.ssh(machine, "sh", "-c", FORGET)
+    steps = {step["name"]: step["seen"] for step in plan(platform)["steps"]}
+    for machine in control_planes:
+        seen = steps[f"certificates:{machine}"]
+        assert "pki/etcd/peer ended at 2025-01-01" in seen
+        assert "kubelet.conf ended at 2025-01-01" in seen
+    platform.run("up")  # and verifies
+    assert plan(platform)["changed"] is False
+
+
+def test_control_planes_renew_by_themselves_and_interrupt_nobody(platform: Platform) -> None:
+    sign(platform, "cp2", "20260101000000Z", time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 30 * 86400)))
+    before = platform.ssh("cp2", *SERVERS)
+    platform.ssh("cp2", "systemctl", "start", "groundplane-renew")
+    assert platform.ssh("cp2", *SERVERS) == before
+    presented = "openssl s_client -connect $(hostname -i):6443 </dev/null 2>/dev/null | openssl x509 -noout -checkend "
+    platform.wait_for("a new certificate is presented", lambda: _ok(platform, presented + str(200 * 86400)))
+    platform.run("verify", "certificates", "renewal", "control-plane-pods", "etcd")
+
+
+def test_control_planes_approve_what_kubelets_ask_for_and_nothing_else(platform: Platform) -> None:
+    before = _requests(platform)
+    platform.ssh("worker1", "rm", "/var/lib/kubelet/pki/kubelet-server-current.pem")
+    platform.ssh("worker1", "systemctl", "restart", "kubelet")
+    platform.wait_for("the kubelet asks", lambda: _requests(platform).keys() > before.keys())
+    platform.ssh("cp3", "systemctl", "start", "groundplane-approve")
+    asked = {name: user for name, user in _requests(platform).items() if name not in before}
+    assert set(asked.values()) == {"system:node:worker1"}
+    platform.run("verify", "kubelet-certificates")
+
+
+def plan(platform: Platform) -> Any:
+    return json.loads(platform.run("plan", "--json", check=False).stdout)
+
+
+def _ok(platform: Platform, script: str) -> bool:
+    return bool(platform.ssh("cp2", "sh", "-c", f"{script} >/dev/null && echo yes", check=False).strip())
+
+
+def _requests(platform: Platform) -> dict[str, str]:
+    items = json.loads(platform.kubectl("get", "csr", "--output=json"))["items"]
+    return {item["metadata"]["name"]: item["spec"]["username"] for item in items}
