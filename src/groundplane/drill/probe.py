@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -80,9 +80,12 @@ class Watch:
         """What pods saw on nodes that nothing was done to."""
         return tuple(
             FromPod(prober.use, prober.node, tuple(sorted(prober.seen, key=lambda sample: sample.at)))
-            for prober in self.probers
-            if prober.node not in self.struck
+            for prober in self._unstruck
         )
+
+    @property
+    def _unstruck(self) -> Iterator[PodProber]:
+        return (prober for prober in self.probers if prober.node not in self.struck)
 
     async def served(self, *, since: float, seconds: float, deadline: float) -> None:
         """Wait until clients have been served for ``seconds``, after ``since``. Raises ConditionTimeout."""
@@ -100,12 +103,12 @@ class Watch:
                 raise NotYet(f"writes fail: {last.why}" if last is not None else "writes aren't acknowledged in time")
             if not self.answers or len(self.answers[-1].macs) != 1:
                 raise NotYet("not exactly one machine answers for the floating address")
-            for pod in self.pods:
+            for prober in self._unstruck:
                 if now - since < POD_STEADY:
                     raise NotYet("it is too early to say")
-                if not steady(pod.samples, now, seconds=POD_STEADY, every=EVERY_USE[pod.use]):
-                    why = next((f": {sample.why}" for sample in reversed(pod.samples) if not sample.ok), "")
-                    raise NotYet(f"from a pod on {pod.node}, {pod.use} isn't always answered in time{why}")
+                if not steady(prober.seen, now, seconds=POD_STEADY, every=EVERY_USE[prober.use]):
+                    why = next((f": {sample.why}" for sample in reversed(prober.seen) if not sample.ok), "")
+                    raise NotYet(f"from a pod on {prober.node}, {prober.use} isn't always answered in time{why}")
 
         await wait_until(
             "clients are served",
