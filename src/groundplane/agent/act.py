@@ -1,7 +1,7 @@
 """Carries Changes out, in their order, and tells of each what came of it.
 
-First what files and units stand on, then all files at once, then units. The first Change that fails ends the run:
-the next one finds what is left.
+First what files and units stand on, then all files at once, then units, then addresses that files say. The first
+Change that fails ends the run: the next one finds what is left.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def act(run: Run) -> None:
         replacement = replace(run)
         _sysctls(run)
         take_up(run, replacement)
+        ground.lay_what_files_say(run)
         _account_after(run)
     except Stopped:
         return

@@ -21,11 +21,27 @@ _LEASE = 20.0
 """Seconds a card may take to have its address after it was set up anew."""
 
 
+_NETWORKS = "/etc/systemd/network/"
+"""Where files say what a card has."""
+
+
 def lay(run: Run) -> None:
     for change in run.changes:
-        if change.kind in _DOERS and not change.content:
+        if change.kind in _DOERS and not change.content and not _comes_with_a_file(run, change):
             with run.carrying_out(change):
                 _DOERS[change.kind](run, change)
+
+
+def lay_what_files_say(run: Run) -> None:
+    """The addresses that come with files, once their unit has taken these up."""
+    for change in run.changes:
+        if _comes_with_a_file(run, change):
+            with run.carrying_out(change):
+                _address(run, change)
+
+
+def _comes_with_a_file(run: Run, change: Change) -> bool:
+    return change.kind is Kind.ADDRESS and any(other.key.startswith(_NETWORKS) for other in run.of(Kind.FILE))
 
 
 def _user(run: Run, change: Change) -> None:

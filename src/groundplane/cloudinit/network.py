@@ -1,14 +1,27 @@
 """A machine's first network configuration, in version 2 of cloud-init's format (rendered to systemd-networkd).
 
-Only the gateway has its addresses written down: everybody else asks it, by the MAC it knows.
+Only the gateway has its address written down: everybody else asks it, by the MAC it knows. What may change later, IPv6
+and the way out, isn't here: files of the desired state say it.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from groundplane.cloudinit.yaml import scalar
-from groundplane.spec.model import Uplink
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Lan, Machine, Topology
+
+_DHCP: Final = (
+    "    dhcp4: true",
+    "    dhcp6: false",
+    "    accept-ra: false",
+    "    dhcp4-overrides:",
+    "      use-dns: false",
+    "      use-hostname: false",
+    "      use-ntp: false",
+)
+"""Ask for an address and the way out. Names, time and host name are said by files of the desired state."""
 
 
 def network_config(topology: Topology, machine: Machine) -> bytes:
@@ -22,11 +35,8 @@ def network_config(topology: Topology, machine: Machine) -> bytes:
         lines += _static(topology.lan)
         if machine.is_node:
             lines += _to_services(topology)
-        if topology.spec.network.uplink:
-            lines += _outer(machine, topology.spec.network.uplink)
-        # Without an uplink the outer card isn't named: networkd leaves it unmanaged, down and without an address.
     else:
-        lines += _dhcp(topology.lan)
+        lines += _DHCP
     return "\n".join([*lines, ""]).encode()
 
 
@@ -40,40 +50,11 @@ def _card(machine: Machine) -> list[str]:
 
 
 def _static(lan: Lan) -> list[str]:
-    addresses = [f'      - "{lan.gateway}/{lan.range.prefixlen}"']
-    if lan.ipv6:
-        addresses.append(f'      - "{lan.gateway_ipv6}/{lan.ipv6.prefixlen}"')
-    return ["    dhcp4: false", "    dhcp6: false", "    accept-ra: false", "    addresses:", *addresses]
+    address = f'      - "{lan.gateway}/{lan.range.prefixlen}"'
+    return ["    dhcp4: false", "    dhcp6: false", "    accept-ra: false", "    addresses:", address]
 
 
 def _to_services(topology: Topology) -> list[str]:
     """A way for what the machine itself sends to Services: kube-proxy turns it to a pod, but only once it has one.
     Other nodes have their default route for that; the gateway has none, or one that begins at its outer address."""
     return ["    routes:", f'      - to: "{topology.spec.kubernetes.services}"']
-
-
-def _dhcp(lan: Lan) -> list[str]:
-    """Ask for an address and the way out. Names, time and host name are said by files of the desired state."""
-    return [
-        "    dhcp4: true",
-        "    dhcp6: false",
-        f"    accept-ra: {'true' if lan.ipv6 else 'false'}",
-        "    dhcp4-overrides:",
-        "      use-dns: false",
-        "      use-hostname: false",
-        "      use-ntp: false",
-    ]
-
-
-def _outer(machine: Machine, uplink: Uplink) -> list[str]:
-    return [
-        f"  {scalar(machine.outer_interface)}:",
-        "    dhcp4: false",
-        "    dhcp6: false",
-        "    accept-ra: false",
-        "    addresses:",
-        f'      - "{uplink.address}"',
-        "    routes:",
-        "      - to: 0.0.0.0/0",
-        f'        via: "{uplink.router}"',
-    ]

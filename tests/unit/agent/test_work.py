@@ -513,6 +513,23 @@ def test_a_card_whose_address_is_gone_is_set_up_anew(ground: Ground) -> None:
     assert not [event for event in ground.look(state) if isinstance(event, Change) and event.key == "lan0"]
 
 
+def test_an_address_that_comes_with_a_file_is_waited_for_when_the_file_is_there(ground: Ground) -> None:
+    path = "/etc/systemd/network/05-x.network"
+    state = MachineState(
+        "m",
+        files=(File(path, b"[Match]\n"),),
+        units=(Unit("x.service", reads=(path,), reloads=True),),
+        addresses=(Address("wan0", "10.80.0.21"),),
+    )
+    ground.write("/proc/net/fib_trie", TRIE.format("99").encode())
+    ground.systemd.answers["networkctl"] = Ran(1, "", "no such card")
+    ground.apply(state)
+    assert list(ground.problems()) == ["wan0"]
+    assert ground.read(path) == b"[Match]\n"
+    assert ("networkctl", "reconfigure", "wan0") == ground.systemd.calls[-1]
+    assert ("systemctl", "restart", "x.service") in ground.systemd.calls
+
+
 OLD, NEW = b"what came with the machine\n", b"what it should hold, which is longer\n"
 TOOL = "/opt/tool"
 TOOL_UNIT = Unit("x.service", reads=(TOOL,))

@@ -9,6 +9,7 @@ from groundplane.topology.model import Machine, Topology
 
 PLATFORM_CA = "/etc/groundplane/pki/platform-ca.crt"
 NETWORKD = "systemd-networkd.service"
+NETWORKS = "/etc/systemd/network"
 
 PACKAGES = (
     "bind9-dnsutils",  # dig: asks the gateway for many names in one go
@@ -50,17 +51,28 @@ def fragment(topology: Topology, machine: Machine) -> Fragment:
 
 
 def _network(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
-    """The addresses and the way out. A machine that asks the gateway for them must not lose them with the gateway."""
-    lan, uplink = topology.lan, topology.spec.network.uplink
-    if machine.has(Role.GATEWAY):
-        # Its network comes from its seed, whole.
-        own = Address(machine.interface, str(machine.address))
-        outer = (Address(machine.outer_interface, str(uplink.address.ip), str(uplink.router)),) if uplink else ()
-        return (own, *outer, Unit(NETWORKD))
-    path = f"/etc/systemd/network/10-cloud-init-{machine.interface}.network.d/groundplane.conf"
-    text = templates(__file__).get_template("network.conf.j2").render(lan=lan, machine=machine)
+    """The addresses and the way out. A machine that asks the gateway for them must not lose them with the gateway.
+
+    The seed has as much as a first boot needs; what may change while the machine stands is in files of ours.
+    """
+    lan, uplink, gateway = topology.lan, topology.spec.network.uplink, machine.has(Role.GATEWAY)
+    environment = templates(__file__)
+
+    def file(path: str, template: str) -> File:
+        text = environment.get_template(template).render(lan=lan, machine=machine, uplink=uplink, gateway=gateway)
+        return File(path, text.encode())
+
+    files = [file(f"{NETWORKS}/10-cloud-init-{machine.interface}.network.d/groundplane.conf", "network.conf.j2")]
+    if gateway:
+        # Read before cloud-init's, which machines that were born with an uplink have had from their seed.
+        files.append(file(f"{NETWORKS}/05-groundplane-{machine.outer_interface}.network", "outer.network.j2"))
     return (
-        File(path, text.encode()),
-        Unit(NETWORKD, reads=(path,), reloads=True),
-        Address(machine.interface, str(machine.address), str(lan.gateway)),
+        *files,
+        Unit(NETWORKD, reads=tuple(file.path for file in files), reloads=True),
+        Address(machine.interface, str(machine.address), "" if gateway else str(lan.gateway)),
+        *(
+            (Address(machine.outer_interface, str(uplink.address.ip), str(uplink.router)),)
+            if gateway and uplink
+            else ()
+        ),
     )
