@@ -526,7 +526,7 @@ def test_an_address_that_comes_with_a_file_is_waited_for_when_the_file_is_there(
     ground.apply(state)
     assert list(ground.problems()) == ["wan0"]
     assert ground.read(path) == b"[Match]\n"
-    assert ("networkctl", "reconfigure", "wan0") == ground.systemd.calls[-1]
+    assert ground.systemd.calls[-1] == ("networkctl", "reconfigure", "wan0")
     assert ("systemctl", "restart", "x.service") in ground.systemd.calls
 
 
