@@ -20,7 +20,29 @@ def file(balancers: int = 2, control_planes: int = 3, workers: int = 1, more: st
     return f"name: lab\n{SINGLE}machines: {counts}\n{more}"
 
 
+def listed(*names: str) -> str:
+    """A file that lists machines; what they are called by says their role."""
+    roles = {"gateway": "gateway", "lb": "balancer", "cp": "control-plane", "worker": "worker"}
+    entries = [f"{{name: {name}, role: {roles[name.rstrip('0123456789')]}}}" for name in names]
+    return f"name: lab\nmachines: [{', '.join(entries)}]\n"
+
+
 EDITS = {
+    "the first control plane goes and another comes": (
+        listed("gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1"),
+        listed("gateway", "lb1", "lb2", "cp2", "cp3", "cp4", "worker1"),
+        [["add cp4", "dismiss cp1", "remove cp1"]],
+    ),
+    "the first balancer goes": (
+        listed("gateway", "lb1", "lb2", "lb3", "cp1", "worker1"),
+        listed("gateway", "lb2", "lb3", "cp1", "worker1"),
+        [["remove lb1", "apply lb2"], ["remove lb1", "apply lb3"]],
+    ),
+    "the first worker goes": (
+        listed("gateway", "lb1", "lb2", "cp1", "worker1", "worker2"),
+        listed("gateway", "lb1", "lb2", "cp1", "worker2"),
+        [["dismiss worker1", "remove worker1"]],
+    ),
     "a worker more": (file(), file(workers=2), [["apply gateway", "ensure worker2", "wait worker2", "add worker2"]]),
     "a worker fewer": (file(workers=2), file(), [["apply gateway", "dismiss worker2", "remove worker2"]]),
     "three control planes": (
