@@ -6,24 +6,16 @@ example: its image and its bundle. Other runs skip them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from groundplane.bundle.obtain import cached_bundle
-from groundplane.bundle.trees import software_tree
-from groundplane.bundle.versions import load_versions
 from groundplane.cloudinit import render_seed
 from groundplane.design import design
-from groundplane.errors import BundleError
-from groundplane.image.inputs import digest, sources
 from groundplane.state import File
-from groundplane.store import Home
 from groundplane.topology import Topology
 from tests.golden.chroot import Ground
 from tests.golden.laid_out import cases, hostile
@@ -86,30 +78,6 @@ def _jobs() -> list[tuple[str, str, Tool, str]]:
                 (case, state.machine, tool, path) for tool in TOOLS for path in paths if fnmatch(path, tool.pattern)
             ]
     return found
-
-
-@pytest.fixture(scope="session")
-def ground(request: pytest.FixtureRequest) -> Ground:
-    if "lab" not in str(request.config.getoption("markexpr")).split():
-        pytest.skip("only with -m lab")
-
-    def lacking(what: str) -> NoReturn:
-        pytest.fail(f"{what}: run `groundplane up --file examples/lab.yaml` as root first")
-
-    if os.geteuid() != 0:
-        lacking("not root")
-    plan, cache = design(CASES["lab"]), Home.find().cache / "bundle"
-    base = plan.topology.spec.image
-    image = cache.parent / "image" / digest(base, plan.packages, sources(base)) / "root"
-    if not image.is_dir():
-        lacking("the base image isn't in the cache")
-    try:
-        bundle = cached_bundle(load_versions(plan.topology.spec.kubernetes.version), cache)
-    except BundleError as missing:
-        lacking(str(missing))
-    if bundle is None:
-        lacking("the software bundle isn't in the cache")
-    return Ground(image, software_tree(bundle))
 
 
 @pytest.fixture(scope="session")
