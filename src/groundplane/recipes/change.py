@@ -46,7 +46,7 @@ async def plan(options: Options) -> Plan:
     require_built(store)
     spec, newer = store.settled(file)
     edits = store.live_changes(spec)
-    design = designed(spec, store, lasting_secrets(spec, store))
+    design = designed(spec, store, lasting_secrets(store))
     provider = provider_for(design, store, options.emit)
     former = former_machines(design, store)
     found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
@@ -94,7 +94,7 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
     from groundplane.rollout.apply import refuse, refuse_leaving_nobody, refuse_many_balancers
 
     edits = store.live_changes(spec)
-    design = designed(spec, store, lasting_secrets(spec, store))
+    design = designed(spec, store, lasting_secrets(store))
     provider = provider_for(design, store, emit)
     former = former_machines(design, store)
     proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())

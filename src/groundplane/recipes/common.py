@@ -135,17 +135,17 @@ def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     from groundplane.topology.pki import make_secrets
 
     if store.remembered_spec() is not None:
-        return lasting_secrets(spec, store)
+        return lasting_secrets(store)
     return store.secrets(lambda: make_secrets(spec))
 
 
-def lasting_secrets(spec: ClusterSpec, store: Store) -> Secrets:
+def lasting_secrets(store: Store) -> Secrets:
     """The secrets of a platform that was built, with certificates that last: those near their end are made anew and
     kept at once, so that what a plan shows is what is brought about."""
     from groundplane.topology.pki import renew_leaves
 
     known = kept_secrets(store)
-    renewed = renew_leaves(spec, known)
+    renewed = renew_leaves(require_built(store), known)
     if renewed is not known:
         store.keep_secrets(renewed)
     return renewed

@@ -46,7 +46,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
         require_built(store)
         spec, _ = store.settled(file)
         unchanged(store, spec, "replace machines")
-        design = designed(spec, store, lasting_secrets(spec, store))
+        design = designed(spec, store, lasting_secrets(store))
         for name in names:
             known_machine(design.topology, name)
         provider = provider_for(design, store, emit)

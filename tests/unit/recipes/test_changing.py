@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from tests.unit.recipes.world import SMALL, World
 
@@ -10,6 +13,8 @@ from groundplane.errors import ApplyError, FileChanged, UsageError
 from groundplane.machines.base import Power
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
+from groundplane.topology.pki import LEAF_LIFE
+from groundplane.topology.secrets_json import secrets_from_json
 
 SINGLE = "balancers: {accept-single-point-of-failure: true}\n"
 DOES = ("ensure", "apply", "remove", "stop", "found", "add", "dismiss", "destroy")
@@ -177,3 +182,17 @@ def test_the_only_control_plane_is_never_made_anew(world: World) -> None:
     with pytest.raises(UsageError, match="only control plane"):
         world.replace("cp1")
     assert not world.did(*DOES)
+
+
+def test_certificates_that_near_their_end_are_made_anew_once(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plan shows is what an apply brings, though certificates made twice are never the same."""
+    old = built.remembered()["secrets.json"]
+    monkeypatch.setattr("groundplane.topology.pki.LEAF_RESERVE", LEAF_LIFE - timedelta(days=1))
+    built.plan()
+    new = built.remembered()["secrets.json"]
+    assert new != old
+    before, after = secrets_from_json(old), secrets_from_json(new)
+    assert after.registry != before.registry
+    assert replace(after, registry=before.registry, qnetd=before.qnetd, qdevice=before.qdevice) == before
+    built.apply()
+    assert built.remembered()["secrets.json"] == new

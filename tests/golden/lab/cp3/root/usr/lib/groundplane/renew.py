@@ -292,6 +292,7 @@ def install(credential: Credential, folder: Path) -> None:
     if credential is OWN:
         # As kubeadm leaves it in the end: the kubeconfig names the certificate that the kubelet renews.
         stamped = CURRENT.with_name(time.strftime("kubelet-client-%Y-%m-%d-%H-%M-%S.pem", time.gmtime()))
+        stamped.parent.mkdir(parents=True, exist_ok=True)
         place(stamped, pair(credential, folder))
         link = CURRENT.with_name("kubelet-client-current.new")
         link.unlink(missing_ok=True)
