@@ -1,13 +1,15 @@
 """How long clients wait when a balancer dies, is drained, or a control plane dies; and beside it, with keepalived.
 
-    sudo .venv/bin/python benchmarks/failover.py [--runs 5] [--busy 10] [--file examples/lab.yaml] [--keepalived-only]
+    sudo .venv/bin/python benchmarks/failover.py [--runs 5] [--aging 20] [--busy 10] [--file examples/lab.yaml]
+                                                 [--keepalived-only]
 
 Prints medians; judges nothing. The platform of the file is built in a state folder of the benchmark's own (bundle and
-image cached beforehand) and each drill is done as often as asked for. Then every processor is kept busy for some
-minutes, and what the balancers take for a failure meanwhile is counted: each would be a false alarm. At last two
-network namespaces with keepalived and a TLS server take the platform's place: the same prober asks them in the same
-way, and the active one loses its power in the same way, cable first. keepalived is installed with apt where it is
-lacking.
+image cached beforehand) and each drill is done as often as asked for. Then the balancers are broken in all other ways,
+one after the other, for some minutes, and the crash is measured again on a platform that has seen much. Then every
+processor is kept busy for some minutes, and what the balancers take for a failure meanwhile is counted: each would be
+a false alarm. At last two network namespaces with keepalived and a TLS server take the platform's place: the same
+prober asks them in the same way, and the active one loses its power in the same way, cable first. keepalived is
+installed with apt where it is lacking.
 """
 
 from __future__ import annotations
@@ -34,6 +36,18 @@ from up import machines
 
 GROUNDPLANE = [sys.executable, "-m", "groundplane"]
 DRILLS = ("balancer-crash", "balancer-drain", "control-plane-crash")
+AGED = "balancer-crash"
+"""What is done again on a platform that has aged."""
+AGING = (
+    "balancer-hang",
+    "balancer-partition-peer",
+    "balancer-drain",
+    "haproxy-crash",
+    "balancer-partition-all",
+    "balancer-crash",
+    "gateway-crash",
+)
+"""What makes it age: members come and go, leaders change, the vote is lost, and Pacemaker remembers failures."""
 FIGURES = ("gap_seconds", "failed_requests", "slow_requests", "detect_seconds", "moved_seconds", "healed_seconds")
 ADVERTS = (1.0, 0.2)
 """Seconds between two of keepalived's advertisements: its default, and a quick one."""
@@ -52,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--file", type=Path, default=Path("examples/lab.yaml"))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--aging", type=float, default=20, help="minutes for which the balancers are broken")
     parser.add_argument("--busy", type=float, default=10, help="minutes for which every processor is kept busy")
     parser.add_argument("--keepalived-only", action="store_true", help="leave the platform out")
     arguments = parser.parse_args()
@@ -62,7 +77,10 @@ def main() -> None:
             tempfile.TemporaryDirectory(prefix="groundplane-bench-") as folder,
             platform(arguments.file, Path(folder)) as options,
         ):
-            show_drills(drilled(options, arguments.runs))
+            show_drills(drilled(options, DRILLS, arguments.runs))
+            faults = aged(options, arguments.aging)
+            for drill, reports in drilled(options, (AGED,), arguments.runs).items():
+                show_drills({f"{drill} after {faults} faults": reports})
             show_alarms(arguments.busy, false_alarms(options, arguments.busy))
     print(f"\n{'keepalived: gap, s':32}{'median':>10}{'lowest':>10}{'highest':>10}")
     for advert in ADVERTS:
@@ -81,11 +99,21 @@ def platform(file: Path, folder: Path) -> Iterator[list[str]]:
         called("down", "--yes", *options)
 
 
-def drilled(options: list[str], runs: int) -> Mapping[str, list[Document]]:
+def aged(options: list[str], minutes: float) -> int:
+    """Break the balancers for that long, once in each way at least; return how often."""
+    print(f"the balancers are broken for {minutes:g} minutes", file=sys.stderr)
+    end, count = time.monotonic() + minutes * 60, 0
+    while time.monotonic() < end or count < len(AGING):
+        called("drill", AGING[count % len(AGING)], *options, "--json", well=(0, 1))
+        count += 1
+    return count
+
+
+def drilled(options: list[str], drills: Iterable[str], runs: int) -> Mapping[str, list[Document]]:
     """The reports of each drill."""
     found: dict[str, list[Document]] = defaultdict(list)
     for number in range(runs):
-        for drill in DRILLS:
+        for drill in drills:
             print(f"run {number + 1} of {runs}: {drill}", file=sys.stderr)
             # Status 1 says that something did not hold; its figures count all the same.
             found[drill].append(json.loads(called("drill", drill, *options, "--json", well=(0, 1))))

@@ -38,15 +38,19 @@ class Balancer:
         path.write_text(f"#!/bin/sh\n{line}\n")
         path.chmod(0o755)
 
-    def stop(self) -> int:
-        """Stop the address here; return how often the agent looked for clients that wait."""
+    def act(self, action: str) -> int:
+        """Have the agent do ``action``; return its status."""
         environment = {
             "PATH": f"{self.folder}:/usr/bin:/bin",
             "OCF_FUNCTIONS_DIR": str(self.folder),
             "OCF_RESKEY_ip": "10.80.0.10",
             "OCF_RESKEY_nic": "eth0",
         }
-        subprocess.run(["sh", self.agent, "stop"], env=environment, check=True)
+        return subprocess.run(["sh", self.agent, action], env=environment, check=False).returncode
+
+    def stop(self) -> int:
+        """Stop the address here; return how often the agent looked for clients that wait."""
+        assert self.act("stop") == 0
         return len((self.folder / "asked").read_text().splitlines())
 
 
@@ -85,3 +89,15 @@ def test_a_client_that_waits_is_waited_for_but_not_for_ever(tmp_path: Path, ages
     assert balancer.stop() == PATIENCE
     assert "address delete 10.80.0.10/32 dev eth0" in (tmp_path / "told").read_text()
     assert list(balancer.lease.iterdir()) == []
+
+
+def test_what_the_keeper_took_is_not_pacemakers_before_it_is_started(tmp_path: Path) -> None:
+    balancer = Balancer(tmp_path, "")
+    (balancer.lease / "armed").unlink()
+    assert balancer.act("monitor") == 1, "an address without a lease has failed"
+    (balancer.lease / "taken").touch()
+    assert balancer.act("monitor") == 7, "OCF_NOT_RUNNING: Pacemaker may start it"
+    assert balancer.act("start") == 0
+    assert balancer.act("monitor") == 0
+    assert balancer.stop() == 1
+    assert list(balancer.lease.iterdir()) == [], "nobody holds on to it"

@@ -27,6 +27,7 @@ MEMBERSHIP: Final = (
     Sign("Corosync misses a token", "corosync", r"Token has not been received|token timed out|link: \d+ is down", True),
     Sign("Corosync agrees on who is left", "corosync", r"A new membership"),
     Sign("the vote is given", "corosync", r"Members\[\d\]"),
+    Sign("the address is taken beforehand", LEASE_UNIT.removesuffix(".service"), r"the address is taken"),
     Sign("Pacemaker decides", "pacemaker-controld", r"State transition .*S_POLICY_ENGINE"),
     Sign("the address is being started", "pacemaker-controld", rf"(Initiating|Requesting) .*{ADDRESS_RESOURCE}"),
     Sign("the address is started", "pacemaker-controld", rf"Result of start operation for {ADDRESS_RESOURCE}"),
@@ -34,5 +35,5 @@ MEMBERSHIP: Final = (
 SERVERS: Final = (Sign("HAProxy calls an API server down", "haproxy", r"Server \S+ is DOWN", True),)
 HAPROXY_GONE: Final = (
     Sign("Pacemaker misses HAProxy", "pacemaker-controld", r"haproxy_monitor|monitor .*haproxy", True),
-    *MEMBERSHIP[3:],
+    *MEMBERSHIP[4:],
 )

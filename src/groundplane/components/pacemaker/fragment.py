@@ -28,6 +28,7 @@ LEASE_PROGRAM = "/usr/lib/groundplane/lease.py"
 LEASE_UNIT = "groundplane-lease.service"
 LEASE_ARMED = "/run/groundplane-lease/armed"
 LEASE_LEAVING = "/run/groundplane-lease/leaving"
+LEASE_TAKEN = "/run/groundplane-lease/taken"
 # Ends before another balancer can hold the address: that one may have had its last token up to HOLD before this one.
 # With three balancers it could be longer, but then it would change, and be too long for a while when one comes or goes.
 LEASE = timing.soonest_takeover(2) - 2 * timing.HOLD
@@ -80,15 +81,19 @@ def _lease(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     """The lease on the address. A lone balancer has it too: nothing changes there when another one comes or goes."""
     environment = templates(__file__)
     agent = environment.get_template("address-agent.sh").render(
-        armed=LEASE_ARMED, leaving=LEASE_LEAVING, unit=LEASE_UNIT
+        armed=LEASE_ARMED, leaving=LEASE_LEAVING, taken=LEASE_TAKEN, unit=LEASE_UNIT
     )
     unit = environment.get_template("lease.service.j2").render(
         program=LEASE_PROGRAM,
+        name=LEASE_UNIT.removesuffix(".service"),
         address=topology.lan.floating,
         card=machine.interface,
+        resource=ADDRESS_RESOURCE,
+        balancer=machine.name,
         length=LEASE,
         armed=LEASE_ARMED,
         leaving=LEASE_LEAVING,
+        taken=LEASE_TAKEN,
     )
     unit_path = f"/etc/systemd/system/{LEASE_UNIT}"
     return (

@@ -10,6 +10,11 @@ It runs on balancers as it stands, with Python's standard library alone (``lease
 the file ``armed`` when the address starts here, and ``leaving`` before it stops, so that new connections ask again and
 reach the next owner while the requests under way are answered. When this side was cut off for so long that another may
 have taken over, the program takes ``armed`` and the address away, and Pacemaker decides anew.
+
+Of two balancers the one that is left alone, with the majority, has all it takes to serve clients, but Pacemaker needs
+0.4 s more to elect itself and decide, and sleeps a second longer where that falls badly (do_pe_invoke_callback). So
+the program takes the address beforehand (the file ``taken``) where Pacemaker said a moment ago that it would come here.
+Pacemaker's start then finds it in place; where none comes, it is given back.
 """
 
 from __future__ import annotations
@@ -17,12 +22,16 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -35,19 +44,36 @@ BESIDE = 0.2
 """Seconds between two looks whether an agent that knows no lease still holds the address."""
 LEAVING = 0.4
 """Seconds for which no new connection is let in when the address is about to leave."""
+CONFIGURED = 1.0
+"""Seconds between two looks which balancers Corosync's configuration has."""
+LOOK = 10.0
+"""Seconds between two questions to Pacemaker what it would do. One takes a moment of a processor."""
+DENIED = 2.0
+"""Seconds until it is asked again where it said no, or nothing: it may have just begun."""
+FRESH = 3 * LOOK
+"""Seconds for which its answer is good: longer than it may take on a busy computer."""
+CONFIRMED = 10.0
+"""Seconds in which Pacemaker must have started the address that was taken beforehand. It takes one or two."""
+TOLD = 1.0
+"""Seconds for which neighbours are told of an address that was taken: one of them may miss a word."""
 TABLE = "groundplane-lease"
+_ARP = 0x0806
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
 class Proof:
     """What Corosync says. ``tokens`` counts tokens received, so it says when one arrived last only by having grown.
 
-    ``others`` are the other members that are joined, each with how often it joined.
+    ``quorate``: this side has the majority, decided since the last member left.
+    ``others`` are the other members that are joined, each with how often it joined; ``peers`` are the names of all
+    others there could be.
     """
 
     quorate: bool
     tokens: int
     others: frozenset[tuple[int, int]]
+    peers: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -98,21 +124,34 @@ class Lease:
         return left
 
 
+_NOTIFIED = ctypes.CFUNCTYPE(
+    None, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)
+)
+"""quorum_notification_fn_t: handle, whether quorate, number of the ring, how many members, members."""
+
+
 class Corosync:
-    """Asks the local Corosync through its own libraries (cmap_get(3), quorum_getquorate(3)).
+    """Asks the local Corosync through its own libraries (cmap_get(3), quorum_trackstart(3)).
 
     A call doesn't return while Corosync hangs, which is as good as a no: nothing is renewed meanwhile.
     """
 
     _OK = 1  # CS_OK
     _STATS = 1  # CMAP_MAP_STATS
+    _ALL = 2  # CS_DISPATCH_ALL: what has come, without waiting
+    _NOW_AND_CHANGES = 1 | 2  # CS_TRACK_CURRENT, CS_TRACK_CHANGES
 
     _MEMBERS = "runtime.members."
+    _NODES = "nodelist.node."
 
     def __init__(self) -> None:
         self._cmap = ctypes.CDLL("libcmap.so.4")
         self._quorum = ctypes.CDLL("libquorum.so.5")
         self._handles: tuple[ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64] | None = None
+        self._callback = _NOTIFIED(self._notified)  # Corosync's library has but its address
+        self._majority: frozenset[int] = frozenset()  # the members it was decided for; none while there is none
+        self._peers: frozenset[str] = frozenset()
+        self._peers_at = _NEVER
 
     def ask(self) -> Proof | None:
         """Return what it says now, None when it can't be asked."""
@@ -120,30 +159,46 @@ class Corosync:
             return None
         assert self._handles is not None
         settings, statistics, quorum = self._handles
-        quorate = ctypes.c_int(0)
         tokens = self._number(statistics, "stats.srp.orf_token_rx")
-        if tokens is None or self._quorum.quorum_getquorate(quorum, ctypes.byref(quorate)) != self._OK:
+        own = self._number(settings, "runtime.votequorum.this_node_id")
+        if tokens is None or own is None or self._quorum.quorum_dispatch(quorum, self._ALL) != self._OK:
             self._disconnect()
             return None
-        return Proof(quorate=bool(quorate.value), tokens=tokens, others=self._others(settings))
+        others = self._others(settings, own)
+        # While a new membership waits for the third vote, quorum_getquorate(3) says what held in the one before. That
+        # holds still where others have joined, and has to be decided anew where one has left.
+        quorate = bool(self._majority) and self._majority <= {own, *(node for node, _ in others)}
+        if time.monotonic() - self._peers_at > CONFIGURED:
+            self._peers, self._peers_at = self._configured(settings, own), time.monotonic()
+        return Proof(quorate, tokens, others, self._peers)
 
-    def _others(self, settings: ctypes.c_uint64) -> frozenset[tuple[int, int]]:
+    def _notified(self, _: int, quorate: int, __: int, count: int, members: ctypes._Pointer[ctypes.c_uint32]) -> None:
+        self._majority = frozenset(members[:count]) if quorate else frozenset()
+
+    def _others(self, settings: ctypes.c_uint64, own: int) -> frozenset[tuple[int, int]]:
         """Whoever is joined besides this one: asked each time, since members come and go while the address stays."""
-        own = self._number(settings, "runtime.votequorum.this_node_id")
         return frozenset(
             (node, self._number(settings, f"{self._MEMBERS}{node}.join_count") or 0)
-            for node in self._members(settings)
+            for node in self._numbered(settings, self._MEMBERS)
             if node != own and self._text(settings, f"{self._MEMBERS}{node}.status") == "joined"
         )
 
-    def _members(self, settings: ctypes.c_uint64) -> frozenset[int]:
-        """The numbers of all members there have been since Corosync began (cmap_iter_init(3))."""
+    def _configured(self, settings: ctypes.c_uint64, own: int) -> frozenset[str]:
+        """The names of all others that its configuration has."""
+        return frozenset(
+            self._text(settings, f"{self._NODES}{place}.name")
+            for place in self._numbered(settings, self._NODES)
+            if self._number(settings, f"{self._NODES}{place}.nodeid") != own
+        )
+
+    def _numbered(self, settings: ctypes.c_uint64, prefix: str) -> frozenset[int]:
+        """The numbers that follow ``prefix`` in the names of settings (cmap_iter_init(3))."""
         iterator, found = ctypes.c_uint64(0), set[int]()
-        if self._cmap.cmap_iter_init(settings, self._MEMBERS.encode(), ctypes.byref(iterator)) != self._OK:
+        if self._cmap.cmap_iter_init(settings, prefix.encode(), ctypes.byref(iterator)) != self._OK:
             return frozenset()
         key = ctypes.create_string_buffer(256)  # CMAP_KEYNAME_MAXLEN and its end
         while self._cmap.cmap_iter_next(settings, iterator, key, None, None) == self._OK:
-            number = key.value.decode(errors="replace")[len(self._MEMBERS) :].partition(".")[0]
+            number = key.value.decode(errors="replace")[len(prefix) :].partition(".")[0]
             if number.isdigit():
                 found.add(int(number))
         self._cmap.cmap_iter_finalize(settings, iterator)
@@ -151,7 +206,8 @@ class Corosync:
 
     def _connect(self) -> bool:
         settings, statistics, quorum = ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_uint64(0)
-        kind, callbacks = ctypes.c_uint32(0), (ctypes.c_void_p * 2)()
+        kind, callbacks = ctypes.c_uint32(0), (_NOTIFIED * 1)(self._callback)
+        self._majority = frozenset()
         if self._cmap.cmap_initialize(ctypes.byref(settings)) != self._OK:
             return False
         if self._cmap.cmap_initialize_map(ctypes.byref(statistics), self._STATS) != self._OK:
@@ -162,6 +218,9 @@ class Corosync:
             self._cmap.cmap_finalize(statistics)
             return False
         self._handles = settings, statistics, quorum
+        if self._quorum.quorum_trackstart(quorum, self._NOW_AND_CHANGES) != self._OK:
+            self._disconnect()
+            return False
         return True
 
     def _disconnect(self) -> None:
@@ -234,37 +293,152 @@ class Gate:
             raise OSError(str(self._nft.nft_ctx_get_error_buffer(self._context), "utf-8", "replace").strip())
 
 
+class Card:
+    """The network card that bears the address."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self._name = name
+        self._address = address
+
+    def has(self) -> bool:
+        return bool(self._ip("show", "dev", self._name, "to", f"{self._address}/32"))
+
+    def take(self) -> None:
+        self._ip("replace", f"{self._address}/32", "dev", self._name)
+
+    def drop(self) -> None:
+        self._ip("delete", f"{self._address}/32", "dev", self._name)
+
+    def tell(self) -> None:
+        """Have all neighbours that know the address know where it is now (an ARP announcement, RFC 5227)."""
+        mac = bytes.fromhex(Path(f"/sys/class/net/{self._name}/address").read_text().strip().replace(":", ""))
+        own = mac + socket.inet_aton(self._address)
+        frame = b"\xff" * 6 + mac + struct.pack("!HHHBBH", _ARP, 1, 0x0800, 6, 4, 1) + own + bytes(6) + own[6:]
+        # One that isn't told finds out when it asks again.
+        with suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((self._name, _ARP))
+            wire.send(frame)
+
+    @staticmethod
+    def _ip(*words: str) -> bytes:
+        """What ``ip address`` says."""
+        command = ["ip", "-oneline", "-4", "address", *words]
+        return subprocess.run(command, check=False, capture_output=True).stdout
+
+
+class Heir:
+    """Whether Pacemaker would have the address here, were this the only balancer. Its own scheduler says it, so bans,
+    standby, maintenance and failures count as they would; it is asked now and then, beside the keeper's work.
+
+    ``own`` is this balancer's name, ``resource`` the address's.
+    """
+
+    def __init__(
+        self,
+        own: str,
+        resource: str,
+        simulate: Callable[[Collection[str]], Simulation],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._own = own
+        self._resource = resource
+        self._simulate = simulate
+        self._clock = clock
+        self._asking: Simulation | None = None
+        self._asked = _NEVER
+        self._due = _NEVER
+        self._until = _NEVER  # how long its last yes is good
+
+    def look(self, peers: Collection[str]) -> None:
+        """Take in what it says, and ask it again when it is time. Never waits."""
+        now = self._clock()
+        if self._asking is not None and (said := self._asking.said()) is not None:
+            self._asking = None
+            comes = comes_to(said, self._own, self._resource)
+            self._due = now + (LOOK if comes else DENIED)
+            self._until = self._asked + FRESH if comes else _NEVER
+        if self._asking is None and now >= self._due:
+            self._asked = now
+            self._asking = self._simulate(peers)
+
+    def forget(self) -> None:
+        """What it said, or is about to say, may be no longer so."""
+        self._asking, self._due, self._until = None, _NEVER, _NEVER
+
+    def inherits(self) -> bool:
+        return self._clock() < self._until
+
+
+class Simulation:
+    """Pacemaker's scheduler at work on what would be if ``peers`` were gone (crm_simulate(8)), at the priority of
+    ordinary work and not the keeper's."""
+
+    def __init__(self, peers: Collection[str]) -> None:
+        gone = [f"--node-down={peer}" for peer in sorted(peers)]
+        argv = ["timeout", str(LOOK), "nice", "-n", "15", "crm_simulate", "--live-check", "--quorum=true", *gone,
+                "--simulate"]  # fmt: skip
+        self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
+        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._answer, stderr=subprocess.DEVNULL)
+
+    def said(self) -> bytes | None:
+        """Its answer, in text: Pacemaker 3.0 leaves half of it out in XML. None while it is at work."""
+        if self._process.poll() is None:
+            return None
+        with self._answer:
+            self._answer.seek(0)
+            return self._answer.read()
+
+
+def comes_to(said: bytes, balancer: str, resource: str) -> bool:
+    """Whether ``resource`` runs on ``balancer`` in the end, by what crm_simulate said."""
+    after = said.decode(errors="replace").partition("Revised Cluster Status:")[2]
+    line = rf"^[ *]*{re.escape(resource)}\s+\(ocf:\S+\):\s+Started {re.escape(balancer)}\s*$"
+    return re.search(line, after, re.MULTILINE) is not None
+
+
 @dataclass
 class Keeper:
-    """One round of the loop: ask, decide, set the gate. ``drop`` takes the address off the card.
+    """One round of the loop: ask, decide, set the gate.
 
-    ``armed`` is there while the address runs here; ``leaving`` appears when it is about to leave.
+    ``armed`` is there while the address runs here; ``leaving`` appears when it is about to leave; ``taken`` is there
+    while it was taken and Pacemaker has yet to start it, which only the ``heir`` may do.
     """
 
     lease: Lease
     gate: Gate
+    heir: Heir
+    card: Card
     ask: Callable[[], Proof | None]
     armed: Path
     leaving: Path
-    drop: Callable[[], None]
+    taken: Path
     clock: Callable[[], float] = time.monotonic
     _open: bool = False
+    _since: float | None = None  # when the address was taken
+    _company: bool = False  # whether another balancer was joined when the majority was decided last
 
     def round(self) -> None:
-        if not self.armed.exists():
-            self._shut()
-            now = self.clock()
-            self.lease.watch(now, self.ask())
-            return
-        if self.leaving.exists():
+        armed = self.armed.exists()
+        if armed and self.leaving.exists():
             self.gate.keep_new_out()
             self.leaving.unlink(missing_ok=True)
         now = self.clock()
-        granted = self.lease.renew(now, self.ask())
+        proof = self.ask()
+        left_alone = self._left_alone(proof)
+        if armed:
+            self._confirmed()
+        elif not self._holds_beforehand(now, proof, left_alone):
+            self._shut()
+            self.lease.watch(now, proof)
+            if proof is not None and len(proof.peers) == 1:
+                self.heir.look(proof.peers)
+            return
+        granted = self.lease.renew(now, proof)
         if granted is None:
             self._shut()
             self.lease.forget()
-            self.drop()
+            self.card.drop()
+            self.taken.unlink(missing_ok=True)
             self.armed.unlink(missing_ok=True)
             print("cut off for too long: the address may have been taken over, so it is given up here", flush=True)
         elif granted:
@@ -272,8 +446,44 @@ class Keeper:
             if granted > 0:
                 self.gate.open(granted)
                 self._open = True
+                if self._since is not None and now - self._since < TOLD:
+                    self.card.tell()
             if self.clock() - now > granted:  # held up in between: what was opened may be open for too long
                 self._shut()
+
+    def _left_alone(self, proof: Proof | None) -> bool:
+        """Whether the majority was decided just now for this one alone, of two that were together before."""
+        if proof is None or not proof.quorate:
+            return False  # not decided yet, or against this side
+        before, self._company = self._company, bool(proof.others)
+        return before and not proof.others and len(proof.peers) == 1
+
+    def _confirmed(self) -> None:
+        """Pacemaker has the address here."""
+        self.heir.forget()
+        if self._since is not None:
+            self.taken.unlink(missing_ok=True)
+            self._since = None
+
+    def _holds_beforehand(self, now: float, proof: Proof | None, left_alone: bool) -> bool:
+        """Whether the address was taken, now or before, and Pacemaker has yet to start it here."""
+        if self._since is None:
+            if left_alone and not self.heir.inherits():
+                print("left alone with the majority: whether the address comes here is Pacemaker's to say", flush=True)
+            elif left_alone:
+                self.taken.touch()
+                self.card.take()
+                self._since = now
+                print("left alone with the majority: the address is taken until Pacemaker starts it here", flush=True)
+        elif not self.taken.exists():  # Pacemaker has stopped it
+            self._since = None
+        elif now - self._since > CONFIRMED or (proof is not None and proof.others):
+            print("Pacemaker did not start the address here: it is given back", flush=True)
+            self._since = None
+            if not self.armed.exists():
+                self.card.drop()
+            self.taken.unlink(missing_ok=True)
+        return self._since is not None
 
     def _shut(self) -> None:
         if self._open:
@@ -294,39 +504,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Keeps a lease on the floating address.")
     parser.add_argument("--address", required=True)
     parser.add_argument("--card", required=True)
+    parser.add_argument("--resource", required=True, help="what Pacemaker calls the address")
+    parser.add_argument("--balancer", required=True, help="what Pacemaker calls this balancer")
     parser.add_argument("--length", type=int, required=True, help="of the lease, in milliseconds")
     parser.add_argument("--armed", type=Path, required=True, help="the file that says the address runs here")
     parser.add_argument("--leaving", type=Path, required=True, help="the file that says that the address will leave")
+    parser.add_argument("--taken", type=Path, required=True, help="the file that says that it was taken beforehand")
     options = parser.parse_args()
-
-    def address(*words: str) -> bytes:
-        """What ``ip address`` says."""
-        command = ["ip", "-oneline", "-4", "address", *words]
-        return subprocess.run(command, check=False, capture_output=True).stdout
-
-    def drop() -> None:
-        address("delete", f"{options.address}/32", "dev", options.card)
-
-    def held_without_lease() -> bool:
-        """Whether another agent holds the address here, one that an older configuration names."""
-        here = address("show", "dev", options.card, "to", f"{options.address}/32")
-        return bool(here) and not options.armed.exists()
 
     def end(_: int, __: FrameType | None) -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    gate = Gate(options.address, options.card)
-    if held_without_lease():
+    card, gate = Card(options.card, options.address), Gate(options.address, options.card)
+    if options.taken.exists():  # by this program, before it ended
+        card.drop()
+        options.taken.unlink()
+    if card.has() and not options.armed.exists():
         _ready()
-        # Shutting it out now would last until that configuration has changed.
-        while held_without_lease():
+        # Another agent holds it, one that an older configuration names: shutting it out now would last until that has
+        # changed.
+        while card.has() and not options.armed.exists():
             time.sleep(BESIDE)
     else:
         options.armed.unlink(missing_ok=True)
     gate.install()
-    corosync = Corosync()
-    keeper = Keeper(Lease(options.length / 1000), gate, corosync.ask, options.armed, options.leaving, drop)
+    keeper = Keeper(
+        lease=Lease(options.length / 1000),
+        gate=gate,
+        heir=Heir(options.balancer, options.resource, Simulation),
+        card=card,
+        ask=Corosync().ask,
+        armed=options.armed,
+        leaving=options.leaving,
+        taken=options.taken,
+    )
     _ready()
     while True:
         keeper.round()

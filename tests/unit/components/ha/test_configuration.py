@@ -267,20 +267,20 @@ def test_a_configuration_that_holds_is_not_touched() -> None:
 
 
 def test_any_balancer_that_is_up_will_do() -> None:
-    world = World(changed('value="50ms"', 'value="0s"'), dead=("lb1",))
+    world = World(changed('value="150ms"', 'value="0s"'), dead=("lb1",))
     assert carry_out(world)
     assert {argv[0] for argv in world.asked} == {"lb2"}
     assert ("lb2", "crm_resource", "--wait", "--timeout=90s") in world.asked
 
 
 def test_what_happens_meanwhile_is_not_lost() -> None:
-    world = World(changed('value="50ms"', 'value="0s"'), meanwhile=[one_on])
+    world = World(changed('value="150ms"', 'value="0s"'), meanwhile=[one_on])
     assert carry_out(world)
     assert sum(argv[1] == "sh" for argv in world.asked) == 2
 
 
 def test_a_change_that_is_never_taken_says_why() -> None:
-    world = World(changed('value="50ms"', 'value="0s"'), meanwhile=[lambda text: text + b" "] * 9)
+    world = World(changed('value="150ms"', 'value="0s"'), meanwhile=[lambda text: text + b" "] * 9)
     with pytest.raises(StepError, match="did not take") as caught:
         carry_out(world)
     assert "Application of an update diff failed" in caught.value.detail

@@ -5,12 +5,14 @@
 # Clients wait while it works, so it does the little that is needed here and no more: the same with IPaddr2 takes ten
 # times as long. The lease's keeper lets nothing in for the address unless this agent has told it that it runs here;
 # once the keeper has given it up this agent calls it failed, so that Pacemaker starts it anew where it belongs.
+# An address that the keeper took beforehand isn't Pacemaker's before it was started.
 
 # Says where send_arp lies.
 . "${OCF_FUNCTIONS_DIR:-/usr/lib/ocf/lib/heartbeat}/ocf-directories"
 
 ARMED={{ armed }}
 LEAVING={{ leaving }}
+TAKEN={{ taken }}
 ADDRESS=$OCF_RESKEY_ip
 CARD=$OCF_RESKEY_nic
 OCF_SUCCESS=0 OCF_ERR_GENERIC=1 OCF_ERR_UNIMPLEMENTED=3 OCF_ERR_CONFIGURED=6 OCF_NOT_RUNNING=7
@@ -75,7 +77,7 @@ stop() {
             under_way || break
         done
     fi
-    rm -f "$ARMED" "$LEAVING"
+    rm -f "$ARMED" "$LEAVING" "$TAKEN"
     if here && ! ip address delete "$ADDRESS/32" dev "$CARD"; then
         here && return "$OCF_ERR_GENERIC"
     fi
@@ -85,6 +87,7 @@ stop() {
 monitor() {
     here || return "$OCF_NOT_RUNNING"
     [ -e "$ARMED" ] && return "$OCF_SUCCESS"
+    [ -e "$TAKEN" ] && return "$OCF_NOT_RUNNING"
     reason "the address is here without a lease"
     return "$OCF_ERR_GENERIC"
 }
