@@ -171,10 +171,6 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
 }
 
 _EVENTS: Final[Mapping[str, Callable[[object], Event]]] = {
-    "Change": _of(change.Change),
-    "Refused": _of(change.Refused),
-    "Wanted": _of(change.Wanted),
-    "Done": _of(change.Done),
-    "Failed": _of(change.AgentFailed),
-    "Ended": _of(change.Ended),
+    kind.__name__: _of(kind)
+    for kind in (change.Change, change.Refused, change.Wanted, change.Done, change.AgentFailed, change.Ended)
 }
