@@ -15,7 +15,8 @@ from tests.unit.drill.made import topology
 from groundplane.drill.pods import Pod, begin_pods, places
 from groundplane.errors import ConditionTimeout
 from groundplane.spec.roles import Role
-from groundplane.transport.fake import FakeTransport
+from groundplane.state.step import Completed
+from groundplane.transport.fake import Call, FakeTransport
 
 
 def item(node: str, *, ready: bool = True) -> dict[str, object]:
@@ -53,3 +54,16 @@ def test_a_pod_that_does_not_begin_is_named_with_its_node(virtual_time: Callable
     with pytest.raises(ConditionTimeout) as caught:
         virtual_time(begin_pods(transport, topology(), "somewhere"))
     assert "the probe pod on worker2 is Running" in caught.value.detail
+
+
+def test_pods_that_become_ready_while_it_is_asked_why_they_are_not_are_there(virtual_time: Callable[..., Any]) -> None:
+    transport = FakeTransport()
+    whole = json.dumps({"items": [item(node) for node in ("cp3", "worker1", "worker2")]})
+    looks = iter([json.dumps({"items": [item("cp3"), item("worker1"), item("worker2", ready=False)]})])
+
+    def answer(call: Call) -> Completed:
+        return Completed(0, (next(looks, whole) if "pods" in call.argv else whole).encode(), b"")
+
+    transport.on("*", "kubectl", then=answer)
+    found = virtual_time(begin_pods(transport, topology(), "somewhere"))
+    assert len(found) == 3

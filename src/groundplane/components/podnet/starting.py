@@ -52,8 +52,8 @@ def reasons(
         else:
             said[node] = f"the probe pod on {node} is {_state(pod)}" + (f", {reason}: {message}" if event else "")
     words = "; ".join(text if node in text else f"{node}: {text}" for node, text in sorted(said.items()))
-    remedy = f"`kubectl describe node {full[0]}` shows which pods ask for what there" if len(full) == len(said) else ""
-    return NotYet(words or "the probe pods don't become ready", remedy=remedy if full else "")
+    room = f"`kubectl describe node {full[0]}` shows which pods ask for what there" if full else ""
+    return NotYet(words or "the probe pods have only just become ready", remedy=room if len(full) == len(said) else "")
 
 
 def node_of(pod: Mapping[str, Any]) -> str:
