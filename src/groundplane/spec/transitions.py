@@ -102,7 +102,10 @@ _UPLINK: Final = _always(
     " API servers learn where images may come from",
 )
 _POOL: Final = _always(Transition.LIVE, "the gateway's DHCP server takes it up; who has an address keeps it")
-_SIZE: Final = _always(Transition.LIVE, "the machine's limits are set anew while it runs")
+_SIZE: Final = _always(
+    Transition.LIVE,
+    "the machine's limits are set anew while it runs; a node's kubelet begins anew and tells Kubernetes of it",
+)
 _IMAGE: Final = _always(
     Transition.REBUILT, "a base image is made for it, and a machine that is made anew starts from that"
 )

@@ -33,7 +33,8 @@ class Node:
 
     ``networked``: the pods' network has said that it is up there. ``cordoned``: no new pod goes there; ``cordoned_at``
     is since when (seconds since 1970, UTC), where it is known. ``drained``: somebody wants it to stay so. ``pods``: the
-    range of its pods' addresses, once it has been given one.
+    range of its pods' addresses, once it has been given one. ``memory`` (bytes) and ``cpus`` are what its kubelet says
+    the machine has.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Node:
     drained: bool = False
     runtime: str = ""
     pods: IPv4Network | None = None
+    memory: int = 0
+    cpus: int = 0
 
 
 def kubectl(*arguments: str) -> tuple[str, ...]:
@@ -143,6 +146,7 @@ def _node(item: dict[str, Any]) -> Node:
     status = item.get("status", {})
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", ())}
     addresses = {entry["type"]: entry["address"] for entry in status.get("addresses", ())}
+    capacity = status.get("capacity", {})
     spec = item.get("spec", {})
     cordons = [taint.get("timeAdded") for taint in spec.get("taints", ()) if taint.get("key") == CORDON_TAINT]
     return Node(
@@ -158,6 +162,9 @@ def _node(item: dict[str, Any]) -> Node:
         drained=DRAINED in item["metadata"].get("annotations", {}),
         runtime=status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
         pods=IPv4Network(spec["podCIDR"]) if spec.get("podCIDR") else None,
+        # A kubelet writes whole kibibytes and whole processors.
+        memory=int(capacity.get("memory", "0Ki").removesuffix("Ki")) * 1024,
+        cpus=int(capacity.get("cpu", "0")),
     )
 
 

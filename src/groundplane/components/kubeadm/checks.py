@@ -118,7 +118,7 @@ def _safety_checks(topology: Topology, pods: Shared[Look], strangers: Shared[tup
             answers_of(strangers, "api", "API servers answer strangers with their health alone"),
             needs=(API,),
         ),
-        *kubelet.checks(strangers),
+        *kubelet.checks(topology, strangers),
         Check(
             "encryption",
             "Secrets are encrypted in etcd",

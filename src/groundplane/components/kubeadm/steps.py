@@ -20,6 +20,7 @@ from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
 from groundplane.components.kubelet.remote.approve import Request
 from groundplane.components.pod_network import POD_NETWORK
+from groundplane.components.podnet import host_ports
 from groundplane.components.podnet import steps as podnet
 from groundplane.errors import StepError
 from groundplane.spec.roles import Role
@@ -60,6 +61,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
     found += [_schedulable(topology, machine, cluster) for machine in topology.nodes]
     found += [_ready(topology, machine, cluster) for machine in topology.nodes]
     found += [laid.step(topology, machine, _kube_proxy(topology)) for machine in topology.nodes]
+    found += [host_ports.step(machine) for machine in topology.nodes]
     found += [_tokens(topology), coredns.step(topology, POD_NETWORK)]
     return tuple(found)
 

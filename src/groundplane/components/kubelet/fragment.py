@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from groundplane.components.base import templates
+from groundplane.components.kubelet import size
 from groundplane.state.derived import HOST_NAME_FILE
 from groundplane.state.model import Artifact, DataFolder, File, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
@@ -24,7 +25,9 @@ KERNEL_DEFAULTS = (
     ("vm.panic_on_oom", "0"),
 )
 UNIT = "kubelet.service"
-INTERRUPTS: Mapping[str, str] = {UNIT: "no pod starts or stops on it for seconds; those that run go on"}
+_PAUSE = "no pod starts or stops on it for seconds; those that run go on"
+# A kubelet that was told another size begins anew.
+INTERRUPTS: Mapping[str, str] = {UNIT: _PAUSE, size.UNIT: _PAUSE}
 _TEMPLATES = templates(__file__)
 
 
@@ -34,15 +37,21 @@ def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
     return (
         Artifact("kubelet", BINARY),
         DataFolder("/var/lib/kubelet", mode=0o750),
-        File(KUBELET_UNIT, _rendered("kubelet.service.j2"), mode=0o600),
+        File(KUBELET_UNIT, _rendered("kubelet.service.j2", size=size.UNIT if size.told(topology) else ""), mode=0o600),
         File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2"), mode=0o600),
         File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS=--node-ip={machine.address}\n".encode()),
         # kubeadm starts it, once there is something to run.
         # It registers under the machine's name.
-        Unit(UNIT, active=None, reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS, HOST_NAME_FILE)),
+        # What it is told of the machine's size it asks for when it begins.
+        Unit(
+            UNIT,
+            active=None,
+            reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS, HOST_NAME_FILE, size.SCRIPT),
+        ),
+        *size.resources(topology, machine),
         *(Sysctl(key, value) for key, value in kernel),
     )
 
 
-def _rendered(name: str) -> bytes:
-    return _TEMPLATES.get_template(name).render().encode()
+def _rendered(name: str, **values: str) -> bytes:
+    return _TEMPLATES.get_template(name).render(**values).encode()

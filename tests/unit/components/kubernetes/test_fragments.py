@@ -14,6 +14,8 @@ from groundplane.components import containerd, flannel, kubeadm
 from groundplane.components.cluster import paths
 from groundplane.components.flannel.steps import manifest
 from groundplane.components.kubeadm import config
+from groundplane.components.kubelet import size
+from groundplane.components.kubelet.fragment import KUBELET_UNIT
 from groundplane.spec.model import ClusterSpec, Network, Uplink
 from groundplane.state.compose import compose
 from groundplane.state.model import File, MachineState
@@ -134,6 +136,20 @@ def test_a_shared_kernel_is_not_ours_to_set(lab: Topology) -> None:
     assert proxy["conntrack"] == {"maxPerCore": 0, "min": 0}
     assert not [value for value in kubelet["evictionHard"].values() if value.endswith("%")]
     assert "SystemVerification" in found["InitConfiguration"]["nodeRegistration"]["ignorePreflightErrors"]
+
+
+def test_a_node_on_somebody_elses_kernel_is_told_its_size(topology: Topology, lab: Topology) -> None:
+    worker = replace(lab.machine("worker1"), cpus=1.5)
+    told = state(replace(lab, machines=(worker,)), "worker1")
+    script = next(file for file in told.files if file.path == size.SCRIPT).content.decode()
+    assert "memory=3145728 cpus=2\n" in script
+    units = {unit.name: unit for unit in told.units}
+    assert units[size.UNIT].effect == (size.SCRIPT, "look")
+    assert size.SCRIPT in units[size.UNIT].reads
+    assert size.SCRIPT in units["kubelet.service"].reads, "it asks how large the machine is only when it begins"
+    assert f"PartOf={size.UNIT}\n".encode() in files(lab, "worker1")[KUBELET_UNIT].content
+    assert size.SCRIPT not in files(topology, "worker1")
+    assert size.UNIT.encode() not in files(topology, "worker1")[KUBELET_UNIT].content
 
 
 def test_cgroup_2_is_systemds(topology: Topology) -> None:

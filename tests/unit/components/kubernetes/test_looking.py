@@ -296,6 +296,24 @@ def test_a_node_at_another_version_is_seen(topology: Topology, run: Run) -> None
         run(named(newer, "nodes").probe(world))
 
 
+def test_a_node_that_tells_of_the_computers_size_is_seen(topology: Topology, lab: Topology, run: Run) -> None:
+    world = World(lab)
+    for cp in lab.control_planes:
+        world.make_control_plane(cp.name)
+    for worker in lab.workers:
+        world.make_worker(worker.name)
+    assert "5 nodes" in run(named(lab, "node-sizes").probe(world))
+    machines = tuple(replace(m, memory=2 << 30) if m.name == "worker2" else m for m in lab.machines)
+    with pytest.raises(NotYet, match="worker2 tells of 3072 MiB and 2 processors, not of 2048 MiB and 2"):
+        run(named(replace(lab, machines=machines), "node-sizes").probe(world))
+    machines = tuple(replace(m, cpus=0.5) if m.name == "cp1" else m for m in lab.machines)
+    with pytest.raises(NotYet, match="cp1 tells of 3072 MiB and 2 processors, not of 3072 MiB and 1"):
+        run(named(replace(lab, machines=machines), "node-sizes").probe(world))
+    more = replace(lab, machines=tuple(replace(m, cpus=8) for m in lab.machines))
+    assert run(named(more, "node-sizes").probe(world)), "the computer has no more than it has"
+    assert "node-sizes" not in {check.name for check in checks(topology)}, "their own kernels tell"
+
+
 def test_an_api_server_that_writes_nothing_down_is_seen(topology: Topology, run: Run) -> None:
     reach = FakeTransport()
     reach.on("*", "sh", answers="/var/log/kubernetes/audit/audit.log\n")

@@ -1,5 +1,9 @@
 """Runs on a node: asks Services and nodes' ports from the node, then pods, Services and names from inside a probe
-pod's own network. What answers is asked again with a body that fills many packets, and must send it back."""
+pod's own network. What answers is asked again with a body that fills many packets, and must send it back.
+
+What to ask is JSON on stdin. It prints one line per question, ``KIND|TARGET|PROBLEM``, the problem empty where the
+answer was right.
+"""
 
 from __future__ import annotations
 
