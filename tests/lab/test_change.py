@@ -122,15 +122,17 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
     text = platform.file.read_text()
     boots = platform.boots()
     try:
-        platform.file.write_text(text.replace("worker: {cpus: 2, memory: 3GiB}", "worker: {cpus: 2, memory: 2GiB}"))
+        assert capacity(platform, "worker1") == {"cpu": "2", "memory": f"{3 << 20}Ki"}, "not the computer's"
+        platform.file.write_text(text.replace("worker: {cpus: 2, memory: 3GiB}", "worker: {cpus: 1, memory: 2GiB}"))
         refused = platform.run("up", check=False)
         assert refused.returncode != 0
         assert "groundplane apply" in refused.stderr
         status, document = plan(platform)
-        assert (status, document["edits"]) == (2, ["sizes.worker.memory: 3GiB → 2GiB"])
+        assert (status, document["edits"]) == (2, ["sizes.worker.cpus: 2 → 1", "sizes.worker.memory: 3GiB → 2GiB"])
         platform.run("apply", "--yes")
         assert plan(platform)[0] == 0
         assert platform.boots() == boots
+        assert capacity(platform, "worker1") == {"cpu": "1", "memory": f"{2 << 20}Ki"}
         platform.file.write_text(text.replace("domain: groundplane.internal", "domain: other.internal"))
         fixed = platform.run("plan", check=False)
         assert fixed.returncode == 1
@@ -138,6 +140,12 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
     finally:
         platform.file.write_text(text)
         platform.run("apply", "--yes")
+
+
+def capacity(platform: Platform, node: str) -> dict[str, str]:
+    """What Kubernetes counts with."""
+    found = json.loads(platform.kubectl("get", "node", node, "-o", "jsonpath={.status.capacity}"))
+    return {what: found[what] for what in ("cpu", "memory")}
 
 
 # -- one machine and its agent -------------------------------------------------------------------------------------

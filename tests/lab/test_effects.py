@@ -58,8 +58,8 @@ def test_what_nobody_restarts_for_is_seen_and_comes_back(platform: Platform) -> 
         platform.ssh("worker2", "systemctl", "restart", "kubelet")
         platform.ssh("worker1", "nft", "flush", "ruleset")
         platform.ssh("gateway", "nft", "flush", "ruleset")
-        platform.ssh("cp2", "ip", "link", "delete", "flannel.1")
-        platform.ssh("cp3", "umount", "--lazy", "/proc/meminfo")
+        platform.ssh("cp1", "ip", "link", "delete", "flannel.1")
+        platform.ssh("cp1", "umount", "--lazy", "/proc/meminfo")
         assert answered(platform) == ""
         platform.wait_for("worker2 isn't ready", lambda: not ready(platform)["worker2"])
 
@@ -68,14 +68,14 @@ def test_what_nobody_restarts_for_is_seen_and_comes_back(platform: Platform) -> 
         assert {
             ("gateway", "unit", "nftables.service", "reload"),
             ("worker2", "host-name", "/etc/hostname", "update"),
-            ("cp3", "unit", "groundplane-size.service", "restart"),
+            ("cp1", "unit", "groundplane-size.service", "restart"),
         } <= changes_of(document)
         steps = {step["name"]: step["seen"] for step in document["steps"]}
         assert steps == {
             "service-rules:worker1": "kube-proxy's rules are gone",
             "flannel-rules:worker1": "flannel's rules are gone",
             "host-ports:worker1": f"the node's ports don't reach default/served ({PORT})",
-            "flannel-rules:cp2": "there is no link flannel.1 that is up",
+            "flannel-rules:cp1": "there is no link flannel.1 that is up",
             "ready:worker2": "it is not ready",
         }
 
@@ -91,21 +91,66 @@ def test_what_nobody_restarts_for_is_seen_and_comes_back(platform: Platform) -> 
         platform.kubectl("delete", "pod", "served", "--ignore-not-found", "--grace-period=1")
 
 
+def test_a_pod_that_eats_its_nodes_memory_goes_and_the_node_stays(platform: Platform) -> None:
+    """One faster than anybody looks, whom the kernel stops where the pods' memory ends, and one that is evicted."""
+    programs = ("systemctl", "show", "--property=Id,MainPID", "kubelet", "containerd", "chrony")
+    boots, before = platform.boots(), {node: platform.ssh(node, *programs) for node in ("worker1", "worker2")}
+    try:
+        eat(platform, "fast", "worker1", "tail /dev/zero")
+        eat(
+            platform,
+            "slow",
+            "worker2",
+            "{ head -c 2200M /dev/zero; while sleep 1; do head -c 12M /dev/zero; done; } | tail",
+        )
+        platform.wait_for("the fast one has ended", lambda: ended(platform, "fast") != "")
+        platform.wait_for("the slow one has ended", lambda: ended(platform, "slow") != "")
+        assert (ended(platform, "fast"), ended(platform, "slow")) == ("OOMKilled", "Evicted")
+    finally:
+        platform.kubectl("delete", "pod", "fast", "slow", "--ignore-not-found", "--grace-period=1")
+    assert {node: platform.ssh(node, *programs) for node in before} == before, "no other program was killed"
+    assert platform.boots() == boots
+    # A kubelet stays with what it said for five minutes, and no probe pod would be placed there.
+    platform.ssh("worker2", "systemctl", "restart", "kubelet")
+    platform.kubectl("wait", "--for=condition=MemoryPressure=False", "node/worker2", "--timeout=60s")
+    assert all(ready(platform).values())
+
+
+def eat(platform: Platform, name: str, node: str, command: str) -> None:
+    container = {"name": name, "image": image(platform), "command": ["sh", "-c", command]}
+    apply(platform, name, {"nodeName": node, "restartPolicy": "Never", "containers": [container]})
+
+
+def ended(platform: Platform, name: str) -> str:
+    """Why a pod has failed; empty while it has not."""
+    pod = json.loads(platform.kubectl("get", "pod", name, "-o", "json"))["status"]
+    if pod["phase"] != "Failed":
+        return ""
+    [container] = pod.get("containerStatuses") or [{}]
+    reason: str = pod.get("reason") or container["state"]["terminated"]["reason"]
+    return reason
+
+
 def ready(platform: Platform) -> dict[str, bool]:
     return {node["name"]: node["ready"] for node in platform.json("status")["nodes"]}
 
 
 def serve(platform: Platform, node: str) -> None:
-    """A pod that answers HTTP at a port of its node, with an image that every node has."""
-    daemons = json.loads(platform.kubectl("-n", "kube-system", "get", "daemonset", "kube-proxy", "-o", "json"))
+    """A pod that answers HTTP at a port of its node."""
     container = {
         "name": "served",
-        "image": daemons["spec"]["template"]["spec"]["containers"][0]["image"],
+        "image": image(platform),
         "command": ["perl", "-MIO::Socket::INET", "-e", SERVER],
         "ports": [{"containerPort": 8080, "hostPort": PORT}],
     }
     apply(platform, "served", {"nodeName": node, "containers": [container]})
     platform.kubectl("wait", "--for=condition=Ready", "pod/served", "--timeout=60s")
+
+
+def image(platform: Platform) -> str:
+    """One with a shell and Perl, that every node has."""
+    column = "jsonpath={.spec.template.spec.containers[0].image}"
+    return platform.kubectl("-n", "kube-system", "get", "daemonset", "kube-proxy", "-o", column)
 
 
 def apply(platform: Platform, name: str, spec: dict[str, Any]) -> None:
