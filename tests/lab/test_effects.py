@@ -101,7 +101,7 @@ def test_a_pod_that_eats_its_nodes_memory_goes_and_the_node_stays(platform: Plat
             platform,
             "slow",
             "worker2",
-            "{ head -c 2200M /dev/zero; while sleep 1; do head -c 12M /dev/zero; done; } | tail",
+            "{ head -c 2550M /dev/zero; while sleep 1; do head -c 5M /dev/zero; done; } | tail",
         )
         platform.wait_for("the fast one has ended", lambda: ended(platform, "fast") != "")
         platform.wait_for("the slow one has ended", lambda: ended(platform, "slow") != "")

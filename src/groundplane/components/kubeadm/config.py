@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from groundplane.components.base import templates
 from groundplane.components.cluster import paths
+from groundplane.components.kubelet import fragment as kubelet
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
@@ -199,6 +200,8 @@ def _render(name: str, topology: Topology, machine: Machine) -> bytes:
         patches=paths.PATCHES if shares_port(machine) else "",
         api_config=paths.API_CONFIG,
         cri_socket=paths.CRI_SOCKET,
+        reserved_cpu=kubelet.RESERVED_CPU,
+        reserved_memory=kubelet.reserved(),
         discovery=paths.DISCOVERY,
         token_description=paths.TOKEN_DESCRIPTION,
         pods=network.pods,

@@ -15,8 +15,9 @@ from groundplane.components.cluster import paths
 from groundplane.components.flannel.steps import manifest
 from groundplane.components.kubeadm import config
 from groundplane.components.kubelet import size
-from groundplane.components.kubelet.fragment import KUBELET_UNIT
+from groundplane.components.kubelet.fragment import KUBELET_DEFAULTS, KUBELET_UNIT
 from groundplane.spec.model import ClusterSpec, Network, Uplink
+from groundplane.spec.roles import Role
 from groundplane.state.compose import compose
 from groundplane.state.model import File, MachineState
 from groundplane.topology.model import Topology
@@ -150,6 +151,17 @@ def test_a_node_on_somebody_elses_kernel_is_told_its_size(topology: Topology, la
     assert f"PartOf={size.UNIT}\n".encode() in files(lab, "worker1")[KUBELET_UNIT].content
     assert size.SCRIPT not in files(topology, "worker1")
     assert size.UNIT.encode() not in files(topology, "worker1")[KUBELET_UNIT].content
+
+
+def test_what_a_node_is_besides_has_its_memory(topology: Topology) -> None:
+    def said(*roles: Role) -> str:
+        machine = replace(topology.machine("cp1"), roles=roles)
+        return files(replace(topology, machines=(machine,)), "cp1")[KUBELET_DEFAULTS].content.decode()
+
+    assert said(Role.CONTROL_PLANE, Role.WORKER) == "KUBELET_EXTRA_ARGS=--node-ip=10.80.0.21\n"
+    assert said(Role.BALANCER, Role.CONTROL_PLANE).endswith(" --system-reserved=cpu=100m,memory=512Mi\n")
+    common = documents(config.init_configuration(topology, topology.machine("cp1")))["KubeletConfiguration"]
+    assert common["systemReserved"] == {"cpu": "100m", "memory": "256Mi"}
 
 
 def test_cgroup_2_is_systemds(topology: Topology) -> None:
