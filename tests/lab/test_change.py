@@ -122,7 +122,7 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
     text = platform.file.read_text()
     boots = platform.boots()
     try:
-        assert capacity(platform, "worker1") == {"cpu": "2", "memory": f"{3 << 20}Ki"}, "not the computer's"
+        assert capacity(platform, "worker1") == {"cpu": "2", "memory": "3Gi"}, "not the computer's"
         platform.file.write_text(text.replace("worker: {cpus: 2, memory: 3GiB}", "worker: {cpus: 1, memory: 2GiB}"))
         refused = platform.run("up", check=False)
         assert refused.returncode != 0
@@ -132,7 +132,7 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
         platform.run("apply", "--yes")
         assert plan(platform)[0] == 0
         assert platform.boots() == boots
-        assert capacity(platform, "worker1") == {"cpu": "1", "memory": f"{2 << 20}Ki"}
+        assert capacity(platform, "worker1") == {"cpu": "1", "memory": "2Gi"}
         platform.file.write_text(text.replace("domain: groundplane.internal", "domain: other.internal"))
         fixed = platform.run("plan", check=False)
         assert fixed.returncode == 1

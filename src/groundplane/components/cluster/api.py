@@ -6,6 +6,7 @@ Everything runs on a control plane with its own admin.conf, which names the floa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -162,10 +163,16 @@ def _node(item: dict[str, Any]) -> Node:
         drained=DRAINED in item["metadata"].get("annotations", {}),
         runtime=status.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
         pods=IPv4Network(spec["podCIDR"]) if spec.get("podCIDR") else None,
-        # A kubelet writes whole kibibytes and whole processors.
-        memory=int(capacity.get("memory", "0Ki").removesuffix("Ki")) * 1024,
-        cpus=int(capacity.get("cpu", "0")),
+        memory=whole(capacity.get("memory", "0")),
+        cpus=whole(capacity.get("cpu", "0")),
     )
+
+
+def whole(quantity: str) -> int:
+    """An amount as a kubelet writes it: a whole number, of bytes in the largest unit that makes it one. 0 for anything
+    else: who asks for a node shouldn't fail for it."""
+    match = re.fullmatch("([0-9]+)(?:([KMGT])i)?", quantity)
+    return int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else 0
 
 
 def _seconds(moment: str) -> float:

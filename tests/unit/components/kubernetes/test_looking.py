@@ -296,6 +296,21 @@ def test_a_node_at_another_version_is_seen(topology: Topology, run: Run) -> None
         run(named(newer, "nodes").probe(world))
 
 
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [
+        ("3Gi", 3 << 30),
+        ("1536Mi", 1536 << 20),
+        ("24683656Ki", 24683656 << 10),
+        ("2Ti", 2 << 40),
+        ("512", 512),
+        ("0", 0),
+    ],
+)
+def test_an_amount_is_read_in_whatever_unit_it_comes(written: str, amount: int) -> None:
+    assert api.whole(written) == amount
+
+
 def test_a_node_that_tells_of_the_computers_size_is_seen(topology: Topology, lab: Topology, run: Run) -> None:
     world = World(lab)
     for cp in lab.control_planes:

@@ -207,7 +207,7 @@ class World:
             "status": {
                 "conditions": [{"type": "Ready", "status": "True"}],
                 "nodeInfo": {"kubeletVersion": "v1.37.2"},
-                "capacity": {"cpu": "2", "memory": "3145728Ki", "pods": "110"},
+                "capacity": {"cpu": "2", "memory": "3Gi", "pods": "110"},
                 "addresses": [{"type": "InternalIP", "address": "10.80.0.9"}],
             },
         }
