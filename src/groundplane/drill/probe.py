@@ -106,9 +106,10 @@ class Watch:
             for prober in self._unstruck:
                 if now - since < POD_STEADY:
                     raise NotYet("it is too early to say")
-                if not steady(prober.seen, now, seconds=POD_STEADY, every=EVERY_USE[prober.use]):
+                every = EVERY_USE[prober.use]
+                if not steady(prober.seen, now, seconds=POD_STEADY, every=every, within=PATIENCE):
                     why = next((f": {sample.why}" for sample in reversed(prober.seen) if not sample.ok), "")
-                    raise NotYet(f"from a pod on {prober.node}, {prober.use} isn't always answered in time{why}")
+                    raise NotYet(f"from a pod on {prober.node}, {prober.use} isn't always answered{why}")
 
         await wait_until(
             "clients are served",
