@@ -67,7 +67,7 @@ async def not_holding(
             seen, since = await step.instead(reach) if step.instead else ("", None)
         except (TransportError, StepError) as error:
             seen, since = _words(error), None
-        return StepPlan(step.name, step.machine, step.why, seen, since)
+        return StepPlan(step.name, step.machine, step.why, seen, since, step.restarts)
 
     found = await asyncio.gather(*(one(step) for step in steps))
     return tuple(step for step in found if step is not None)

@@ -63,6 +63,7 @@ class Step:
     none. While they hold, it comes before other changes, whose checks would suffer from what is missing.
     ``founds``: it begins what all others live on. While it doesn't hold, nobody may leave: whoever leaves could be what
     it would begin anew.
+    ``restarts``: what it stands for comes with another start of its machine, on the material there is today.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
@@ -79,3 +80,4 @@ class Step:
     early: bool = False
     founds: bool = False
     mends: tuple[str, ...] | None = None
+    restarts: bool = False

@@ -9,10 +9,12 @@ import pytest
 from tests.unit.recipes.world import SMALL, World
 
 from groundplane import recipes
+from groundplane.components.base import Component
 from groundplane.errors import ApplyError, FileChanged, UsageError
 from groundplane.machines.base import Power
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
+from groundplane.state.step import Reach, Step
 from groundplane.topology.pki import LEAF_LIFE
 from groundplane.topology.secrets_json import secrets_from_json
 
@@ -120,6 +122,31 @@ def test_what_a_platform_cannot_become_touches_nothing(built: World) -> None:
             built.run(recipe)
         assert not built.ground.journal
     assert built.truth() == before
+
+
+def test_what_comes_with_a_start_of_its_machine_is_brought_by_one(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+
+    async def probe(_: Reach) -> bool:
+        stopped.extend(built.did("stop"))
+        return bool(stopped)
+
+    async def act(_: Reach) -> None:
+        raise AssertionError("it holds once its machine was started again")
+
+    step = Step("content", "gateway", "it has what there is today", probe, act, restarts=True)
+    more = Component("content", lambda *_: None, steps=lambda _: (step,))
+    monkeypatch.setattr("groundplane.design.COMPONENTS", (*built.components(), more))
+    found = built.plan()
+    assert [one.name for one in found.steps] == ["content"]
+    assert found.needs_material
+    built.apply()
+    assert built.did("stop") == ["stop gateway"]
+    assert built.ground.machines["gateway"].power is Power.RUNNING
+    assert built.plan().empty
+    assert not built.wrong
 
 
 def test_up_removes_nothing_and_changes_no_platform(built: World) -> None:
