@@ -4,8 +4,8 @@
     sudo .venv/bin/python benchmarks/up.py --cold [--runs 1]
 
 Each run builds the platform of the file from nothing (bundle and image cached beforehand), verifies it, runs
-`up` once more on the finished platform, lets it idle, reads what it takes, plans, and removes it. State lies in a
-folder of the benchmark's own, so a platform of the user's is not in the way.
+`up` once more on the finished platform, lets it idle, reads what it takes, validates and plans in turns, and removes
+it. State lies in a folder of the benchmark's own, so a platform of the user's is not in the way.
 
 With ``--cold`` nothing is cached: the bundle is built from Go modules that have to be downloaded first, with caches
 of Go's own, then the base image and the platform. How busy the computer was comes with it, since most of this is
@@ -38,13 +38,15 @@ PHASES = (
     ("bundle, image and network", "boot", "started", min),
     ("machines, until the first control plane can begin", "kubeadm-init", "started", min),
     ("first control plane", "kubeadm-init", "finished", max),
-    ("joins", "kubeadm-join", "finished", max),
+    ("joins", "control-plane", "finished", max),
     ("what the cluster needs besides", "verify", "started", min),
     ("checks", "verify", "finished", max),
 )
 """Each phase of an `up` lasts until the first or last event of a step (of `verify`: of any check). Work goes on beside
 what a phase is called by, such as machines that boot while the first control plane begins."""
 REST = "the tool's own start and end"
+TURNS = 5
+"""How often `validate` and `plan` are run on each platform."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class Figures:
     again: list[float] = field(default_factory=list)
     plan: list[float] = field(default_factory=list)
     validate: list[float] = field(default_factory=list)
+    plan_by_validate: list[float] = field(default_factory=list)
     render: list[float] = field(default_factory=list)
     tool_memory: list[float] = field(default_factory=list)
     idle_memory: list[float] = field(default_factory=list)
@@ -136,7 +139,6 @@ def effort() -> Iterator[Effort]:
 def one_run(file: Path, folder: Path, idle: float, figures: Figures) -> None:
     """Build, repeat, idle, remove; append what was measured to ``figures``."""
     options = ["--file", str(file), "--state-dir", str(folder / "state")]
-    figures.validate.append(timed("validate", "--file", str(file)))
     figures.render.append(timed("render", *options, "--out", str(folder / "rendered")))
     try:
         figures.up.append(timed("up", *options))
@@ -152,9 +154,18 @@ def one_run(file: Path, folder: Path, idle: float, figures: Figures) -> None:
         after, end = processor_seconds(options), time.monotonic()
         figures.idle_cores.append((after - before) / (end - begin))
         figures.idle_memory.append(sum(entry["memory_used"] for entry in machines(options)))
-        figures.plan.append(timed("plan", *options))  # not while the platform is still settling
+        compare(file, options, figures)  # not while the platform is still settling
     finally:
         timed("down", "--yes", *options)
+
+
+def compare(file: Path, options: Sequence[str], figures: Figures) -> None:
+    """Time `validate` and `plan` in turns: how busy the computer is meets both alike."""
+    pairs = [(timed("validate", "--file", str(file)), timed("plan", *options)) for _ in range(TURNS)]
+    validate, plan = (statistics.median(times) for times in zip(*pairs, strict=True))
+    figures.validate.append(validate)
+    figures.plan.append(plan)
+    figures.plan_by_validate.append(plan / validate)
 
 
 def timed(*arguments: str, env: Mapping[str, str] | None = None) -> float:
@@ -219,6 +230,7 @@ def rows(figures: Figures) -> list[tuple[str, Sequence[float]]]:
         ("up again, s", figures.again),
         ("plan, nothing differs, s", figures.plan),
         ("validate, s", figures.validate),
+        ("plan by validate", figures.plan_by_validate),
         ("render, s", figures.render),
         ("the tool itself, MiB", [value / 2**20 for value in figures.tool_memory]),
         ("idle platform, MiB", [value / 2**20 for value in figures.idle_memory]),

@@ -226,8 +226,9 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
         (": boot", in_the_middle, True),  # of whichever machine takes long enough to be shown at work
         ("cp1: kubeadm-init", lambda: platform.etcd_killed_before_it_writes("cp1"), True),
         ("cp1: kubeadm-init", in_the_middle, True),
-        ("cp2: kubeadm-join", in_the_middle, False),
-        ("cp3: kubeadm-join", in_the_middle, True),
+        ("cp2: kubeadm-join", partial(time.sleep, 1), False),
+        ("cp2: etcd-join", partial(time.sleep, 1), False),
+        ("cp3: etcd-join", in_the_middle, True),
     ):
         platform.up_until(words, moment=moment)
         if machines_too:
@@ -239,7 +240,7 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
     assert platform.json("verify")["ok"]
     assert not run_in("gp-labtest.lb1", *card).stdout, "a machine started with what was on its card when it was killed"
     outcomes = [run["outcome"] for run in platform.json("history")["runs"] if run["command"] == "up"]
-    assert outcomes.count("interrupted") == 6
+    assert outcomes.count("interrupted") == 7
     platform.run("down", "--yes")
     assert host.take().changed_since(platform.before) == {}
 

@@ -22,8 +22,8 @@ JOURNAL = [
     entry(15.0, "cp1", "kubeadm-init", "started"),
     entry(20.0, "worker1", "boot", "finished"),
     entry(30.0, "cp1", "kubeadm-init", "finished"),
-    entry(40.0, "cp2", "kubeadm-join", "finished"),
-    entry(70.0, "cp3", "kubeadm-join", "finished"),
+    entry(40.0, "cp2", "control-plane", "finished"),
+    entry(70.0, "cp3", "control-plane", "finished"),
     entry(72.0, "platform", "flannel", "finished"),
     entry(73.0, "verify", "etcd", "started"),
     entry(74.0, "verify", "nodes", "started"),
@@ -40,12 +40,12 @@ def test_the_phases_follow_each_other_and_sum_up_to_the_whole() -> None:
 
 
 def test_what_a_platform_has_not_takes_no_time() -> None:
-    alone = [line for line in JOURNAL if line["step"] != "kubeadm-join"]
+    alone = [line for line in JOURNAL if line["step"] != "control-plane"]
     assert durations(alone, 81.5)["joins"] == 0
     assert sum(durations(alone, 81.5).values()) == pytest.approx(81.5)
 
 
 def test_the_last_of_each_step_counts() -> None:
-    assert ends(JOURNAL)["kubeadm-join"] == 70.0
+    assert ends(JOURNAL)["control-plane"] == 70.0
     assert "kubeadm-init" in ends(JOURNAL)
     assert ends(JOURNAL)["boot"] == 20.0

@@ -19,6 +19,21 @@ def join_name(machine: Machine) -> str:
     return f"kubeadm-join:{machine.name}"
 
 
+def prepare_name(machine: Machine) -> str:
+    """The name of the step that makes what ``machine`` needs to join as a control plane."""
+    return f"prepare:{machine.name}"
+
+
+def etcd_name(machine: Machine) -> str:
+    """The name of the step that makes ``machine`` a voting member of etcd."""
+    return f"etcd-join:{machine.name}"
+
+
+def control_plane_name(machine: Machine) -> str:
+    """The name of the step after which ``machine`` is a whole control plane."""
+    return f"control-plane:{machine.name}"
+
+
 def ready_name(machine: Machine) -> str:
     """The name of the step that has ``machine`` be a ready node."""
     return f"ready:{machine.name}"

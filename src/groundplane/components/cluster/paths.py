@@ -22,6 +22,8 @@ RUN = "/run/groundplane"
 DISCOVERY = f"{RUN}/discovery.conf"
 LOG = f"{RUN}/kubeadm.log"
 UNIT = "groundplane-kubeadm"
+PREPARING = f"{UNIT}-prepare"
+PREPARED = f"{RUN}/prepared"
 
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -40,6 +42,7 @@ TRACES = (
 
 # Ours to make again at any time from the authorities; the authorities themselves and etcd's data are not among them.
 DERIVED = (
+    PREPARED,
     f"{PKI}/apiserver*",
     f"{PKI}/front-proxy-client.*",
     f"{PKI}/etcd/server.*",

@@ -202,7 +202,7 @@ def _render(name: str, topology: Topology, machine: Machine) -> bytes:
         cri_socket=paths.CRI_SOCKET,
         reserved_cpu=kubelet.RESERVED_CPU,
         reserved_memory=kubelet.reserved(),
-        discovery=paths.DISCOVERY,
+        discovery=paths.ADMIN if machine.has(Role.CONTROL_PLANE) else paths.DISCOVERY,
         token_description=paths.TOKEN_DESCRIPTION,
         pods=network.pods,
         services=network.services,

@@ -52,7 +52,10 @@ systemctl show --property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic ku
   awk -F= -v now="$now" '{{ v[$1] = $2 }}
     END {{ exit !(v["ActiveState"] == "active" &&
                 (v["NRestarts"] == 0 || now - v["ActiveEnterTimestampMonotonic"] / 1e6 > {_STEADY})) }}' && echo kubelet
-case "$(systemctl is-active {paths.UNIT})" in active|activating|deactivating) echo kubeadm ;; esac
+runs() {{ case "$(systemctl is-active "$1")" in active|activating|deactivating) ;; *) return 1 ;; esac; }}
+runs {paths.UNIT} && echo kubeadm
+runs {paths.PREPARING} && echo preparing
+[ -e {paths.PREPARED} ] && echo prepared
 [ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server="$1" \\
   --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && echo api
 exit 0
@@ -67,8 +70,9 @@ class Facts:
     where it can't renew them; ``bootstrap``: a join's are still there; ``traces``: kubeadm began something; ``admin``:
     it has an administrator's; ``manifests``: static pods are laid out; ``etcd``: etcd has data; ``serving``: the
     kubelet has a good serving certificate; ``kubelet``: it runs, and not only between two restarts; ``kubeadm``: one of
-    our kubeadm runs goes on; ``api``: the machine's own API server is ready; ``faults``: what is wrong with each
-    certificate that is there and isn't good.
+    our kubeadm runs goes on; ``preparing``: one that makes what a join needs; ``prepared``: one has come to its end;
+    ``api``: the machine's own API server is ready; ``faults``: what is wrong with each certificate that is there and
+    isn't good.
     """
 
     identity: bool = False
@@ -81,6 +85,8 @@ class Facts:
     serving: bool = False
     kubelet: bool = False
     kubeadm: bool = False
+    preparing: bool = False
+    prepared: bool = False
     api: bool = False
     faults: tuple[str, ...] = ()
 
@@ -89,6 +95,11 @@ class Facts:
         """Whether kubeadm has never begun anything here."""
         begun = self.identity or self.bootstrap or self.traces or self.admin
         return not (begun or self.manifests or self.etcd or self.kubelet)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a join finds all it needs on the machine, and nothing of an earlier one."""
+        return self.prepared and self.identity and self.admin and not (self.bootstrap or self.manifests or self.etcd)
 
 
 async def look(reach: Reach, topology: Topology, machine: Machine) -> Facts:

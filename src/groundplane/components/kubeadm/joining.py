@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from groundplane.components.cluster import paths
-from groundplane.components.cluster.api import Node, ask, kubectl, nodes
+from groundplane.components.cluster.api import Node, api_server, ask, kubectl, nodes
 from groundplane.components.etcd.members import Member, etcd_members, member_of, remove_member, settled
 from groundplane.components.kubeadm.config import taints
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.founding import floating_answers
+from groundplane.components.kubeadm.preparing import prepare
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import discovery
 from groundplane.components.pod_network import POD_NETWORK
@@ -25,38 +26,90 @@ from groundplane.verify.condition import NotYet, wait_until
 
 JOIN_DEADLINE = 300.0
 
+# Of a control plane's join, what was done before etcd's turn, and what comes after it. Left are the static pods.
+_DONE = (
+    "preflight",
+    "control-plane-prepare/download-certs",
+    "control-plane-prepare/certs",
+    "control-plane-prepare/kubeconfig",
+    "check-etcd",
+    "kubelet-start",
+    "kubelet-wait-bootstrap",
+    "control-plane-join",
+    "wait-control-plane",
+)
+
+
+def is_node(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
+    """Whether ``machine`` is a registered node that runs with its own credentials."""
+    return facts.identity and facts.kubelet and not facts.bootstrap and machine.name in known
+
+
+def is_member(machine: Machine, facts: Facts, members: Sequence[Member]) -> bool:
+    """Whether ``machine`` holds the data of a voting member of etcd."""
+    member = member_of(members, machine)
+    return facts.etcd and member is not None and member.voting and member.started
+
 
 def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], known: Mapping[str, Node]) -> bool:
     """Whether ``machine`` is a whole control plane: a voting etcd member, an API server, a registered node whose
     kubelet runs (its static pods go on without one, but nobody starts them again)."""
-    if not (facts.identity and facts.etcd and facts.api and facts.kubelet) or facts.bootstrap:
+    if not (facts.api and is_member(machine, facts, members) and is_node(machine, facts, known)):
         return False
-    member = member_of(members, machine)
-    if member is None or not member.voting or not member.started:
-        return False
-    node = known.get(machine.name)
-    return node is not None and paths.CONTROL_PLANE_LABEL in node.labels
+    return paths.CONTROL_PLANE_LABEL in known[machine.name].labels
 
 
-async def join_control_plane(reach: Reach, topology: Topology, machine: Machine) -> None:
-    """Make ``machine`` a control plane of the standing cluster."""
+async def join_as_node(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Make ``machine`` a node of the standing cluster, to become a control plane."""
     facts = await _settled_facts(reach, topology, machine)
-    witness, members = await etcd_members(reach, topology, but="" if facts.etcd else machine.name)
-    member = member_of(members, machine)
-    if member is not None and member.voting and facts.etcd:
-        await _complete(reach, topology, machine, facts)
-        return
-    if member is not None:
-        # It never voted, or its data went with its machine: either way it has nothing the others lack.
-        await remove_member(reach, witness, member)
-    if not facts.untouched:
-        await _clear(reach, machine, etcd=True)
-    await _forget_node(reach, topology, machine)
+    if await _votes(reach, topology, machine, facts):
+        await _restore(reach, topology, machine, facts)
+    else:
+        await _begin(reach, topology, machine, facts)
+
+
+async def join_etcd(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Make ``machine``, which is a node, a voting member of etcd. Its API server begins beside it: it waits for etcd
+    by itself, and doesn't have to be waited for before the next member comes."""
+    facts = await _settled_facts(reach, topology, machine)
+    if not await _votes(reach, topology, machine, facts):
+        if facts.etcd or facts.manifests:
+            await _begin(reach, topology, machine, facts)
+        await settled(reach, topology)
+        await floating_answers(reach, topology, machine)
+        await kubeadm(
+            reach,
+            machine.name,
+            "join",
+            f"--config={paths.JOIN}",
+            f"--skip-phases={','.join(_DONE)}",
+            deadline=JOIN_DEADLINE,
+        )
     await settled(reach, topology)
-    await floating_answers(reach, topology, machine)
-    async with discovery(reach, topology, machine):
-        await kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", deadline=JOIN_DEADLINE)
-    await settled(reach, topology)
+
+
+async def finish_control_plane(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """See that ``machine``, which votes in etcd, is a whole control plane. Nothing is removed."""
+
+    async def api() -> None:
+        if not (await look(reach, topology, machine)).api:
+            raise NotYet("its API server isn't ready")
+
+    await wait_until(
+        "its API server is ready",
+        api,
+        deadline=120,
+        where=machine.name,
+        hint=f"`journalctl -u kubelet` on {machine.name} tells why it isn't; its data was left alone",
+    )
+    await _lean_on_itself(reach, topology, machine)
+    await _label(
+        reach,
+        topology,
+        machine,
+        f"{paths.CONTROL_PLANE_LABEL}=",
+        "node.kubernetes.io/exclude-from-external-load-balancers=",
+    )
 
 
 def labelled_worker(machine: Machine, known: Mapping[str, Node]) -> bool:
@@ -72,9 +125,7 @@ async def label_worker(reach: Reach, topology: Topology, machine: Machine) -> No
 
 def is_worker(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
     """Whether ``machine`` is a registered worker that runs with its own credentials."""
-    if not (facts.identity and facts.kubelet) or facts.bootstrap:
-        return False
-    return labelled_worker(machine, known)
+    return is_node(machine, facts, known) and labelled_worker(machine, known)
 
 
 async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> None:
@@ -98,15 +149,41 @@ async def join_worker(reach: Reach, topology: Topology, machine: Machine) -> Non
 async def _settled_facts(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """What the machine knows once no kubeadm of an earlier run goes on there."""
     facts = await look(reach, topology, machine)
-    if facts.kubeadm:
+    if facts.kubeadm or facts.preparing:
         await idle(reach, topology, machine, deadline=JOIN_DEADLINE)
         facts = await look(reach, topology, machine)
     return facts
 
 
-async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: Facts) -> None:
-    """Finish a join that was interrupted after etcd had taken the machine in. Nothing is removed but a join's
-    left-over credentials; its own come from the authority it holds."""
+async def _votes(reach: Reach, topology: Topology, machine: Machine, facts: Facts) -> bool:
+    """Whether ``machine`` holds the data of a voting member of etcd: nothing may be taken from it then. A member that
+    has never voted, or whose data went with its machine, has nothing that the others lack, and is taken out."""
+    witness, members = await etcd_members(reach, topology, but="" if facts.etcd else machine.name)
+    member = member_of(members, machine)
+    if member is None or (member.voting and facts.etcd):
+        return member is not None
+    await remove_member(reach, witness, member)
+    return False
+
+
+async def _begin(reach: Reach, topology: Topology, machine: Machine, facts: Facts) -> None:
+    """Have the kubelet run and register, on a machine that isn't a member of etcd."""
+    if not facts.ready:
+        if not facts.untouched:
+            await _clear(reach, machine, etcd=True)
+        await prepare(reach, machine)
+    await _forget_node(reach, topology, machine)
+    await floating_answers(reach, topology, machine)
+    # kubeadm has the kubelet of a control plane lean on the machine's own API server, which doesn't run yet.
+    await reach.run(machine.name, _led_to(f"https://{topology.api_host}:{topology.api_port}"))
+    await kubeadm(reach, machine.name, "init", "phase", "kubelet-start", f"--config={paths.INIT}", deadline=60)
+    await _registered(reach, topology, machine)
+    await _taint(reach, topology, machine)
+
+
+async def _restore(reach: Reach, topology: Topology, machine: Machine, facts: Facts) -> None:
+    """Make a member of etcd a node again, or for the first time. Nothing is removed but a join's left-over
+    credentials; its own come from the authority it holds."""
     if not facts.identity:
         # A kubelet that was still asking for its certificate has written a kubeconfig that names none yet. One that
         # isn't good would be taken before what the kubeconfig holds.
@@ -123,36 +200,31 @@ async def _complete(reach: Reach, topology: Topology, machine: Machine, facts: F
     if not facts.kubelet or not facts.identity or machine.name not in await nodes(reach, topology):
         await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
     await _registered(reach, topology, machine)
-    await _let_rotate(reach, topology, machine)
-    await _label(
-        reach,
-        topology,
-        machine,
-        f"{paths.CONTROL_PLANE_LABEL}=",
-        "node.kubernetes.io/exclude-from-external-load-balancers=",
-    )
+    await _taint(reach, topology, machine)
+    if not facts.identity:
+        await _lean_on_itself(reach, topology, machine)
+
+
+async def _taint(reach: Reach, topology: Topology, machine: Machine) -> None:
     for key in taints(topology, machine) or ():
         await ask(reach, topology, kubectl("taint", "nodes", machine.name, f"{key}:NoSchedule", "--overwrite"))
 
-    async def api() -> None:
-        if not (await look(reach, topology, machine)).api:
-            raise NotYet("its API server isn't ready")
 
-    await wait_until(
-        "the control plane is ready again",
-        api,
-        deadline=120,
-        every=1,
-        where=machine.name,
-        hint=f"`journalctl -u kubelet` on {machine.name} tells why; its data was left alone",
-    )
-
-
-async def _let_rotate(reach: Reach, topology: Topology, machine: Machine) -> None:
-    """Have the kubelet's kubeconfig name the certificate it renews, where it holds one that would end with its year."""
+async def _lean_on_itself(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Have the kubelet ask the machine's own API server, and its kubeconfig name the certificate it renews, where it
+    holds one that would end with its year."""
+    turned = (await reach.run(machine.name, _led_to(api_server(topology, machine)))).text
     if (await look(reach, topology, machine)).embedded:
         phase = ("init", "phase", "kubelet-finalize", "enable-client-cert-rotation")
-        await kubeadm(reach, machine.name, *phase, f"--config={paths.INIT}", deadline=60)
+        await kubeadm(reach, machine.name, *phase, f"--config={paths.INIT}", deadline=60)  # restarts it as well
+    elif turned:
+        await reach.run(machine.name, ("systemctl", "restart", "kubelet"))
+
+
+def _led_to(server: str) -> tuple[str, ...]:
+    """The command that has the kubelet's kubeconfig name ``server``; it says so where another one stood there."""
+    script = r"""grep -qx " *server: $1" "$2" || { sed -i "s|^\( *server: \).*|\1$1|" "$2" && echo turned; }"""
+    return ("sh", "-c", script, "lead", server, paths.KUBELET)
 
 
 async def _registered(reach: Reach, topology: Topology, machine: Machine) -> None:

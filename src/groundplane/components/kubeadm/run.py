@@ -29,7 +29,8 @@ async def idle(reach: Reach, topology: Topology, machine: Machine, *, deadline: 
 
     async def probe() -> None:
         nonlocal met
-        if (await look(reach, topology, machine)).kubeadm:
+        facts = await look(reach, topology, machine)
+        if facts.kubeadm or facts.preparing:
             met = True
             raise NotYet("it still runs")
 
@@ -39,12 +40,12 @@ async def idle(reach: Reach, topology: Topology, machine: Machine, *, deadline: 
         deadline=deadline,
         every=1,
         where=machine.name,
-        hint=f"`systemctl status {paths.UNIT}` on {machine.name} shows what it does",
+        hint=f"`systemctl status '{paths.UNIT}*'` on {machine.name} shows what it does",
     )
     return met
 
 
-async def kubeadm(reach: Reach, machine: str, *arguments: str, deadline: float) -> None:
+async def kubeadm(reach: Reach, machine: str, *arguments: str, deadline: float, unit: str = paths.UNIT) -> None:
     """Run kubeadm with ``arguments`` on ``machine``; StepError with its last words when it fails.
 
     UMask: what it writes (credentials, the kubelet's configuration) is for root alone.
@@ -54,7 +55,7 @@ async def kubeadm(reach: Reach, machine: str, *arguments: str, deadline: float) 
         "--quiet",
         "--wait",
         "--collect",
-        f"--unit={paths.UNIT}",
+        f"--unit={unit}",
         "--property=Type=exec",
         "--property=UMask=0077",
         f"--property=RuntimeMaxSec={deadline:.0f}",

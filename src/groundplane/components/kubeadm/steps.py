@@ -1,4 +1,4 @@
-"""The cluster's acts: begin it, join control planes one by one and workers at once, approve serving certificates."""
+"""The cluster's acts: begin it, join nodes at once and etcd's members one by one, approve serving certificates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from time import monotonic
 
 from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
-from groundplane.components.cluster.names import INIT, certificates_name, join_name, ready_name
+from groundplane.components.cluster.names import (
+    INIT,
+    certificates_name,
+    control_plane_name,
+    etcd_name,
+    join_name,
+    prepare_name,
+    ready_name,
+)
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import steps as coredns
 from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
-from groundplane.components.kubeadm import founding, images, joining, token
+from groundplane.components.kubeadm import founding, joining, preparing, token
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
@@ -36,19 +44,19 @@ _BY_ITSELF = 60.0
 
 
 def steps(topology: Topology) -> tuple[Step, ...]:
-    """kubeadm-init; kubeadm-join of control planes one after the other, of workers all at once; what follows them."""
+    """kubeadm-init; kubeadm-join of all nodes at once, etcd-join of control planes in turn; what follows them."""
     cluster = _Cluster(
         nodes=Shared(lambda reach: nodes(reach, topology)),
         members=Shared(lambda reach: etcd_members(reach, topology)),
         requests=Shared(lambda reach: serving.pending(reach, topology)),
         facts={machine.name: Shared(partial(look, topology=topology, machine=machine)) for machine in topology.nodes},
     )
-    found = [images.step(topology, machine) for machine in topology.control_planes]
+    found = [preparing.step(topology, machine, cluster.facts[machine.name]) for machine in topology.control_planes]
     found.append(_init(topology))
     previous = INIT
     for machine in topology.control_planes:
-        found.append(_join_control_plane(topology, machine, previous, cluster))
-        previous = join_name(machine)
+        found += _join_control_plane(topology, machine, previous, cluster)
+        previous = etcd_name(machine)
     for machine in topology.workers:
         # A machine joins once: as a control plane, if it is one.
         join = _show_worker if machine.has(Role.CONTROL_PLANE) else _join_worker
@@ -110,32 +118,68 @@ def _init(topology: Topology) -> Step:
     )
 
 
-def _join_control_plane(topology: Topology, machine: Machine, previous: str, cluster: _Cluster) -> Step:
-    async def probe(reach: Reach) -> bool:
+def _join_control_plane(topology: Topology, machine: Machine, previous: str, cluster: _Cluster) -> tuple[Step, ...]:
+    """A control plane's part in all that can be done at once; then its turn with etcd, after ``previous``; then what
+    the next one doesn't have to wait for."""
+    facts = cluster.facts[machine.name]
+
+    async def node(reach: Reach) -> bool:
         try:
-            facts, (_, members), known = await asyncio.gather(
-                cluster.facts[machine.name](reach), cluster.members(reach), cluster.nodes(reach)
-            )
+            seen, known = await asyncio.gather(facts(reach), cluster.nodes(reach))
         except StepError:
             return False
-        return joining.is_control_plane(machine, facts, members, known)
+        return seen.admin and joining.is_node(machine, seen, known)
 
-    async def act(reach: Reach) -> None:
-        await joining.join_control_plane(reach, topology, machine)
+    async def member(reach: Reach) -> bool:
+        try:
+            seen, (_, members) = await asyncio.gather(facts(reach), cluster.members(reach))
+        except StepError:
+            return False
+        return joining.is_member(machine, seen, members)
+
+    async def whole(reach: Reach) -> bool:
+        try:
+            seen, (_, members), known = await asyncio.gather(facts(reach), cluster.members(reach), cluster.nodes(reach))
+        except StepError:
+            return False
+        return joining.is_control_plane(machine, seen, members, known)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        return await _not_good(cluster.facts[machine.name], reach)
+        return await _not_good(facts, reach)
 
-    return Step(
-        name=join_name(machine),
-        machine=machine.name,
-        why="make it a control plane: an API server and a voting etcd member; one after the other, for etcd's sake",
-        probe=probe,
-        act=act,
-        needs=(previous,),
-        needs_machines=(machine.name,),
-        deadline=joining.JOIN_DEADLINE * 2 + SETTLE_DEADLINE * 2,
-        instead=instead,
+    return (
+        Step(
+            name=join_name(machine),
+            machine=machine.name,
+            why="make it a node that can become a control plane",
+            probe=node,
+            act=partial(joining.join_as_node, topology=topology, machine=machine),
+            needs=(INIT, prepare_name(machine)),
+            needs_machines=(machine.name,),
+            deadline=joining.JOIN_DEADLINE * 2 + 120,
+            instead=instead,
+        ),
+        Step(
+            name=etcd_name(machine),
+            machine=machine.name,
+            why="make it a voting member of etcd; one after the other, so that a majority is always well",
+            probe=member,
+            act=partial(joining.join_etcd, topology=topology, machine=machine),
+            needs=(join_name(machine), previous),
+            needs_machines=(machine.name,),
+            deadline=joining.JOIN_DEADLINE * 3 + SETTLE_DEADLINE * 2,
+        ),
+        Step(
+            name=control_plane_name(machine),
+            machine=machine.name,
+            why="have its API server serve, and the cluster show it as a control plane",
+            probe=whole,
+            act=partial(joining.finish_control_plane, topology=topology, machine=machine),
+            needs=(etcd_name(machine),),
+            needs_machines=(machine.name,),
+            deadline=180,
+            instead=instead,
+        ),
     )
 
 

@@ -181,9 +181,10 @@ def test_images_are_the_bundles(topology: Topology) -> None:
 
 def test_joining_needs_no_secret_in_the_state(topology: Topology) -> None:
     join = documents(config.join_configuration(topology, topology.machine("cp2")))["JoinConfiguration"]
-    assert join["discovery"] == {"file": {"kubeConfigPath": paths.DISCOVERY}}
+    assert join["discovery"] == {"file": {"kubeConfigPath": paths.ADMIN}}
     assert join["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == "10.80.0.22"
     worker = documents(config.join_configuration(topology, topology.machine("worker1")))["JoinConfiguration"]
+    assert worker["discovery"] == {"file": {"kubeConfigPath": paths.DISCOVERY}}
     assert "controlPlane" not in worker
     assert "taints" not in worker["nodeRegistration"]
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -57,11 +58,13 @@ async def do(world: World, name: str) -> bool:
 # -- the graph -----------------------------------------------------------------------------------------------------
 
 
-def test_control_planes_queue_and_workers_do_not(topology: Topology) -> None:
+def test_members_of_etcd_queue_and_nodes_do_not(topology: Topology) -> None:
     needs = {found.name: found.needs for found in steps(topology)}
-    assert needs["kubeadm-join:cp1"] == ("kubeadm-init",)
-    assert needs["kubeadm-join:cp2"] == ("kubeadm-join:cp1",)
-    assert needs["kubeadm-join:cp3"] == ("kubeadm-join:cp2",)
+    assert needs["kubeadm-join:cp3"] == ("kubeadm-init", "prepare:cp3")
+    assert needs["etcd-join:cp1"] == ("kubeadm-join:cp1", "kubeadm-init")
+    assert needs["etcd-join:cp2"] == ("kubeadm-join:cp2", "etcd-join:cp1")
+    assert needs["etcd-join:cp3"] == ("kubeadm-join:cp3", "etcd-join:cp2")
+    assert needs["control-plane:cp3"] == ("etcd-join:cp3",)
     assert needs["kubeadm-join:worker1"] == needs["kubeadm-join:worker2"] == ("kubeadm-init",)
     assert needs["kubelet-serving:worker1"] == ("kubeadm-join:worker1",)
 
@@ -84,12 +87,28 @@ def test_every_needed_step_exists(topology: Topology) -> None:
     assert {need for one in found for need in one.needs} <= {one.name for one in found} | others
 
 
-def test_images_are_fetched_ahead_and_nothing_waits_for_them(world: World, run: Run) -> None:
-    assert run(do(world, "images:cp2"))
-    assert not run(do(world, "images:cp2"))
-    assert step(world, "images:cp2").needs == ()
-    assert step(world, "images:cp2").needs_machines == ("gateway", "cp2")
-    assert not [one for one in steps(world.topology) if "images:cp2" in one.needs]
+def test_a_control_plane_is_prepared_while_the_cluster_begins(world: World, run: Run) -> None:
+    assert run(do(world, "prepare:cp2"))
+    assert not run(do(world, "prepare:cp2"))
+    assert step(world, "prepare:cp2").needs == ("certificates:cp2",)
+    assert step(world, "prepare:cp2").needs_machines == ("gateway", "cp2")
+    assert not [argv for _, argv in world.calls if argv[0] == "kubectl"]
+    (unit,) = world.commands("systemd-run")
+    assert f"--unit={paths.PREPARING}" in unit[1]  # the cluster's beginning waits for every other kubeadm
+
+
+def test_the_first_control_plane_is_prepared_only_for_a_cluster_that_stands(topology: Topology) -> None:
+    """It would be in the way of the beginning, which makes the same."""
+    assert {found.name: found.needs for found in steps(topology)}["prepare:cp1"] == (
+        "certificates:cp1",
+        "kubeadm-init",
+    )
+
+
+@pytest.mark.parametrize("begun", ["traces", "etcd", "manifests", "kubelet", "bootstrap"])
+def test_what_was_begun_is_left_to_the_join(world: World, run: Run, begun: str) -> None:
+    world.has["cp2"].add(begun)
+    assert not run(do(world, "prepare:cp2"))
 
 
 # -- init ----------------------------------------------------------------------------------------------------------
@@ -206,41 +225,140 @@ def test_a_failed_init_shows_kubeadms_words_without_its_token(world: World, run:
 # -- joining a control plane ---------------------------------------------------------------------------------------
 
 
+PARTS = ("prepare", "kubeadm-join", "etcd-join", "control-plane")
+
+
+async def join(world: World, name: str, *, ahead: bool = True) -> bool:
+    """All the steps of a control plane's join; returns whether any acted."""
+    return any([await do(world, f"{part}:{name}") for part in PARTS if ahead or part != "prepare"])
+
+
+def joined(world: World, name: str) -> bool:
+    return (
+        [member["name"] for member in world.members].count(name) == 1
+        and {"identity", "admin", "manifests", "etcd", "kubelet", "api"} <= world.has[name]
+        and world.has[name].isdisjoint({"embedded", "bootstrap"})
+        and paths.CONTROL_PLANE_LABEL in world.nodes[name]
+        and str(world.topology.machine(name).address) in world.servers[name]
+    )
+
+
 def test_a_fresh_control_plane_joins(standing: World, run: Run) -> None:
-    assert run(do(standing, "kubeadm-join:cp3"))
-    assert standing.kubeadm_runs == [("cp3", ("join", f"--config={paths.JOIN}"))]
+    assert run(join(standing, "cp3"))
+    assert joined(standing, "cp3")
+    assert [words[:3] for _, words in standing.kubeadm_runs] == [
+        ("init", f"--config={paths.INIT}", standing.kubeadm_runs[0][1][2]),
+        ("init", "phase", "kubelet-start"),
+        ("join", f"--config={paths.JOIN}", standing.kubeadm_runs[2][1][2]),
+        ("init", "phase", "kubelet-finalize"),
+    ]
     assert not standing.commands("reset")
-    assert not run(do(standing, "kubeadm-join:cp3"))
+    assert not run(join(standing, "cp3"))
+
+
+def test_one_that_nobody_prepared_joins_as_well(standing: World, run: Run) -> None:
+    assert run(join(standing, "cp3", ahead=False))
+    assert joined(standing, "cp3")
+
+
+def test_a_control_plane_needs_no_token(standing: World, run: Run) -> None:
+    """It holds the authority."""
+    run(join(standing, "cp3"))
+    assert not standing.commands("token", "create")
+    assert standing.memory == {}
+
+
+def test_nobody_goes_to_a_node_that_becomes_a_control_plane(standing: World, run: Run) -> None:
+    run(do(standing, "prepare:cp3"))
+    run(do(standing, "kubeadm-join:cp3"))
+    assert standing.commands("taint", "nodes", "cp3", f"{paths.CONTROL_PLANE_LABEL}:NoSchedule")
+    assert paths.CONTROL_PLANE_LABEL not in standing.nodes["cp3"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(world: World, moment: int, *, done: bool) -> None:
+    """Have the process end at its command number ``moment``, carried out (``done``) or not."""
+    answer, numbers = world._answer, count(1)
+
+    def killed(machine: str, argv: tuple[str, ...], stdin: bytes) -> tuple[int, str]:
+        last = next(numbers) == moment
+        if last and not done:
+            raise Killed
+        found = answer(machine, argv, stdin)
+        if last:
+            raise Killed
+        return found
+
+    world._answer = killed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_a_join_that_was_killed_anywhere_is_finished(topology: Topology, run: Run, done: bool) -> None:
+    """Killed before any command of it, or right after: what was on its way then comes to its end on the machine."""
+    moment = 0
+    while True:
+        moment += 1
+        world = World(topology, founded=True)
+        world.make_control_plane("cp1")
+        world.make_control_plane("cp2")
+        kill_at(world, moment, done=done)
+        try:
+            run(join(world, "cp3"))
+            break
+        except Killed:
+            del world._answer
+        voted = any(member["name"] == "cp3" for member in world.members)
+        begun = len(world.calls)
+        run(join(world, "cp3"))
+        assert joined(world, "cp3"), f"killed at {moment}"
+        assert not run(join(world, "cp3"))
+        if voted:
+            taken = [argv for _, argv in world.calls[begun:] if "reset" in argv or f"{paths.ETCD_DATA}/*" in str(argv)]
+            assert not taken, f"killed at {moment}: it votes, and was cleared"
+    assert moment > 30
 
 
 def test_the_token_reaches_the_joining_machine_by_stdin_alone(standing: World, run: Run) -> None:
-    run(do(standing, "kubeadm-join:cp3"))
+    run(do(standing, "kubeadm-join:worker1"))
     assert TOKEN.encode() in standing.seen_in_join[0]
     assert not [argv for _, argv in standing.calls if TOKEN.partition(".")[2] in " ".join(argv)]
     assert standing.memory == {}
     assert standing.tokens == {}
 
 
-@pytest.mark.parametrize("name", ["kubeadm-join:cp3", "kubeadm-join:worker1"])
-def test_a_failed_join_leaves_no_credentials(standing: World, run: Run, name: str) -> None:
+def test_a_failed_join_leaves_no_credentials(standing: World, run: Run) -> None:
     standing.fails.add("join")
     with pytest.raises(StepError) as caught:
-        run(do(standing, name))
+        run(do(standing, "kubeadm-join:worker1"))
     assert TOKEN not in f"{caught.value} {caught.value.detail} {caught.value.hint}"
     assert standing.memory == {}
     assert standing.tokens == {}
     standing.fails.clear()
-    assert run(do(standing, name))
+    assert run(do(standing, "kubeadm-join:worker1"))
+
+
+def test_a_control_planes_failed_turn_is_begun_anew(standing: World, run: Run) -> None:
+    standing.fails.add("join")
+    with pytest.raises(StepError):
+        run(join(standing, "cp3"))
+    standing.fails.clear()
+    assert run(join(standing, "cp3"))
+    assert joined(standing, "cp3")
 
 
 def test_a_killed_runs_token_goes_with_the_next_join(standing: World, run: Run) -> None:
-    standing.tokens = {"bootstrap-token-zzzzzz": "groundplane join of cp3", "bootstrap-token-theirs": "a user's own"}
-    run(do(standing, "kubeadm-join:cp3"))
+    standing.tokens = {
+        "bootstrap-token-zzzzzz": "groundplane join of worker1",
+        "bootstrap-token-theirs": "a user's own",
+    }
+    run(do(standing, "kubeadm-join:worker1"))
     assert standing.tokens == {"bootstrap-token-theirs": "a user's own"}
 
 
-@pytest.mark.parametrize("name", ["cp3", "worker1"])
-def test_a_cancelled_join_keeps_what_kubeadm_still_needs(standing: World, run: Run, name: str) -> None:
+def test_a_cancelled_join_keeps_what_kubeadm_still_needs(standing: World, run: Run) -> None:
     """kubeadm goes on by itself: its unit removes the file, the step join-tokens the token."""
 
     def cancelled(machine: str, arguments: tuple[str, ...]) -> tuple[int, str]:
@@ -248,9 +366,9 @@ def test_a_cancelled_join_keeps_what_kubeadm_still_needs(standing: World, run: R
 
     joins, standing._kubeadm = standing._kubeadm, cancelled  # type: ignore[method-assign]
     with pytest.raises(asyncio.CancelledError):
-        run(do(standing, f"kubeadm-join:{name}"))
-    assert list(standing.tokens.values()) == [f"groundplane join of {name}"]
-    assert name in standing.memory
+        run(do(standing, "kubeadm-join:worker1"))
+    assert list(standing.tokens.values()) == ["groundplane join of worker1"]
+    assert "worker1" in standing.memory
     standing._kubeadm = joins  # type: ignore[method-assign]
     assert run(do(standing, "join-tokens"))
     assert standing.tokens == {}
@@ -266,7 +384,7 @@ def test_only_our_tokens_are_swept(standing: World, run: Run) -> None:
 def test_a_learner_that_never_voted_is_removed_before_joining(standing: World, run: Run) -> None:
     standing.add_member("cp3", learner=True)
     standing.has["cp3"] |= {"manifests", "etcd", "kubelet", "admin"}
-    assert run(do(standing, "kubeadm-join:cp3"))
+    assert run(join(standing, "cp3"))
     assert [member["name"] for member in standing.members] == ["cp1", "cp2", "cp3"]
     (reset,) = standing.commands("kubeadm", "reset")
     assert "--skip-phases=remove-etcd-member" in reset[1]
@@ -276,14 +394,14 @@ def test_a_learner_that_never_voted_is_removed_before_joining(standing: World, r
 def test_a_machine_made_anew_replaces_its_dead_member(standing: World, run: Run) -> None:
     """Its member still votes on paper, but its data went with the old machine."""
     standing.has["cp2"] = set()
-    assert run(do(standing, "kubeadm-join:cp2"))
+    assert run(join(standing, "cp2"))
     assert [member["name"] for member in standing.members] == ["cp1", "cp2"]
     assert standing.commands("delete", "node", "cp2")
 
 
 def test_data_of_a_machine_that_is_no_member_is_cleared(standing: World, run: Run) -> None:
     standing.has["cp3"] |= {"etcd", "manifests", "kubelet", "identity", "admin"}
-    assert run(do(standing, "kubeadm-join:cp3"))
+    assert run(join(standing, "cp3"))
     assert standing.commands(f"{paths.ETCD_DATA}/*")
 
 
@@ -292,21 +410,15 @@ def test_a_voting_member_is_finished_and_never_cleared(standing: World, run: Run
     standing.has["cp2"] -= missing
     standing.has["cp2"].add("bootstrap")
     standing.nodes["cp2"] = set()
-    found = step(standing, "kubeadm-join:cp2")
-
-    async def main() -> None:
-        assert not await found.probe(standing)
-        await found.act(standing)
-
     if "api" in missing:
         with pytest.raises(ConditionTimeout):
-            run(main())
+            run(join(standing, "cp2"))
     else:
-        run(main())
+        assert run(join(standing, "cp2"))
+        assert paths.CONTROL_PLANE_LABEL in standing.nodes["cp2"]
     assert not standing.commands("reset")
     assert not standing.commands(f"{paths.ETCD_DATA}/*")
     assert not standing.commands("member", "remove")
-    assert paths.CONTROL_PLANE_LABEL in standing.nodes["cp2"]
     assert {"identity", "kubelet"} <= standing.has["cp2"]
     assert "embedded" not in standing.has["cp2"]
     assert "bootstrap" not in standing.has["cp2"]
@@ -316,7 +428,7 @@ def test_a_kubeconfig_without_a_certificate_is_replaced(standing: World, run: Ru
     """The join was interrupted while the kubelet asked for its certificate; kubeadm stumbles over what it wrote."""
     standing.has["cp2"] = {"etcd", "api", "admin", "manifests", "kubelet", "bootstrap", "traces"}
     standing.unfinished.add("cp2")
-    assert run(do(standing, "kubeadm-join:cp2"))
+    assert run(join(standing, "cp2"))
     assert [arguments[:3] for _, arguments in standing.kubeadm_runs] == [
         ("init", "phase", "kubeconfig"),
         ("init", "phase", "kubelet-finalize"),
@@ -342,16 +454,16 @@ def test_nothing_is_touched_without_a_majority(standing: World, run: Run) -> Non
 def test_no_control_plane_joins_beside_an_unsettled_member(standing: World, run: Run) -> None:
     standing.members[1].pop("name")
     with pytest.raises(ConditionTimeout, match="healthy"):
-        run(do(standing, "kubeadm-join:cp3"))
-    assert standing.kubeadm_runs == []
+        run(join(standing, "cp3"))
+    assert not [words for _, words in standing.kubeadm_runs if words[0] == "join"]
 
 
 def test_a_stranger_among_the_members_is_named_with_the_way_to_be_rid_of_it(standing: World, run: Run) -> None:
     standing.members.append({"ID": 0xBEEF, "peerURLs": ["https://10.80.0.99:2380"], "isLearner": True})
     with pytest.raises(ConditionTimeout, match="healthy") as caught:
-        run(do(standing, "kubeadm-join:cp3"))
+        run(join(standing, "cp3"))
     assert "member remove beef" in caught.value.hint
-    assert standing.kubeadm_runs == []
+    assert not [words for _, words in standing.kubeadm_runs if words[0] == "join"]
 
 
 # -- joining a worker ----------------------------------------------------------------------------------------------
@@ -423,7 +535,8 @@ def test_kubeadm_runs_as_a_unit_that_cleans_up_after_itself(standing: World, run
 
 
 def test_no_command_line_looks_like_a_token(standing: World, run: Run) -> None:
-    for name in ("kubeadm-join:cp3", "kubeadm-join:worker1", "kubeadm-join:worker2"):
+    run(join(standing, "cp3"))
+    for name in ("kubeadm-join:worker1", "kubeadm-join:worker2"):
         run(do(standing, name))
     assert not re.search(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", json.dumps(standing.calls))
 

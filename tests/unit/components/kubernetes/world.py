@@ -35,7 +35,7 @@ class World:
     tokens: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, bytes] = field(default_factory=dict)
-    pulled: set[str] = field(default_factory=set)  # machines that have all images
+    servers: dict[str, str] = field(default_factory=dict)  # the API server that each kubelet's kubeconfig names
     unfinished: set[str] = field(default_factory=set)  # machines whose kubelet.conf names no certificate yet
     unbegun: set[str] = field(default_factory=set)  # machines whose etcd was killed before it wrote anything
     founded: bool = False
@@ -100,6 +100,9 @@ class World:
     def _answer(self, machine: str, argv: tuple[str, ...], stdin: bytes) -> tuple[int, str]:
         match argv[0]:
             case "sh":
+                if argv[3:4] == ("lead",):
+                    before, self.servers[machine] = self.servers.get(machine), argv[4]
+                    return 0, "turned" if before != argv[4] else ""
                 return self._shell(machine, argv[2], stdin)
             case "python3" if argv[-1] == anew._BEGIN_ETCD_ANEW:
                 return 0, "anew" if machine in self.unbegun else ""
@@ -112,11 +115,10 @@ class World:
             case "kubeadm" if argv[1] == "token":
                 self.tokens["bootstrap-token-abcdef"] = argv[-1].removeprefix("--description=")
                 return 0, TOKEN + "\n"
-            case "kubeadm" if argv[1:4] == ("config", "images", "pull"):
-                self.pulled.add(machine)
+            case "touch":
+                assert argv[1:] == (paths.PREPARED,)
+                self.has[machine].add("prepared")
                 return 0, ""
-            case "ctr":
-                return 0, "\n".join(self.topology.software.images if machine in self.pulled else ())
             case "kubeadm" if argv[1] == "reset":
                 self.has[machine] -= {"identity", "embedded", "admin", "manifests", "bootstrap", "kubelet", "api"}
                 self.has[machine] -= {"serving", "traces"}
@@ -152,7 +154,7 @@ class World:
             self.memory[machine] = stdin
             return 0, ""
         if "rm -" in script:
-            self.has[machine] -= {"identity", "embedded", "traces", "admin", "manifests", "bootstrap"}
+            self.has[machine] -= {"identity", "embedded", "traces", "admin", "manifests", "bootstrap", "prepared"}
             if f"{paths.ETCD_DATA}/*" in script:
                 self.has[machine].discard("etcd")
             return 0, ""
@@ -225,6 +227,25 @@ class World:
         if arguments[0] in self.fails:
             self.has[machine] |= {"manifests", "kubelet"}
             return 1, ""
+        first, words = arguments[0], " ".join(arguments)
+        if first == "init" and "--skip-phases" in words:
+            if not self.has[machine].isdisjoint({"manifests", "etcd", "kubelet", "bootstrap"}):
+                return 1, ""  # kubeadm's checks
+            self.has[machine] |= {"identity", "embedded", "admin", "traces"}
+            return 0, ""
+        if arguments[:3] == ("init", "phase", "kubelet-start"):
+            assert "identity" in self.has[machine]
+            assert self.topology.api_host in self.servers[machine], "nobody answers it there"
+            self.has[machine].add("kubelet")
+            self.nodes.setdefault(machine, set())
+            return 0, ""
+        if first == "join" and "--skip-phases" in words:
+            if {"identity", "admin", "kubelet"} - self.has[machine] or "etcd" in self.has[machine]:
+                return 1, ""
+            assert not [member for member in self.members if member.get("isLearner") or "name" not in member]
+            self.has[machine] |= {"etcd", "manifests", "api"}
+            self.add_member(machine)
+            return 0, ""
         if arguments[:3] == ("init", "phase", "kubeconfig"):
             if arguments[3] == "kubelet" and machine in self.unfinished:
                 return 1, ""  # kubeadm refuses a kubeconfig that isn't whole
@@ -244,11 +265,8 @@ class World:
             assert any("join of " + machine in text for text in self.tokens.values())
             if machine in self.nodes or "etcd" in self.has[machine]:
                 return 1, ""
-            if self.topology.machine(machine) in self.topology.workers:
-                self.has[machine] |= {"identity", "kubelet"}
-                self.nodes[machine] = set()
-            else:
-                self.make_control_plane(machine)
+            self.has[machine] |= {"identity", "kubelet"}
+            self.nodes[machine] = set()
         return 0, ""
 
 
