@@ -85,7 +85,10 @@ _AGAIN: Final = (
     " another name"
 )
 
-_JOINS: Final = Way(Transition.MACHINES_ADDED, "they are made as the file says now, and join; etcd takes its members one after the other")
+_JOINS: Final = Way(
+    Transition.MACHINES_ADDED,
+    "they are made as the file says now, and join; etcd takes its members one after the other",
+)
 _LEAVES: Final = Way(
     Transition.MACHINES_REMOVED,
     "drained, taken out of etcd and the balancers, then removed for good; a lower count takes the highest numbers",

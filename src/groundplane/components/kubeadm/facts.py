@@ -20,26 +20,35 @@ _STEADY = 8
 # standard input, for a worker's own copy is as old as its join.
 # An authority without its key came with a join; those we bring have theirs.
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
+# openssl takes most of a look's time, so what it found good is remembered by its content until it ends; a change of the
+# certificate, its key or the authority is another content. Strangers may ask an API server whether it is ready.
 # The first argument is the URL of the machine's own API server.
 _SCRIPT = f"""
+install -d -m 0700 {paths.RUN}
 authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
+read -r up _ </proc/uptime
+now=$(date +%s)
 said() {{ printf '%s\\n' "$both"; }}
 good() {{ # what it is called; standard input: the certificate and its key
   both=$(cat)
+  seen=$(said | cat - "$authority" | sha256sum) && seen={paths.RUN}/good-${{seen%% *}}
+  [ -s "$seen" ] && read -r end <"$seen" && [ "$now" -lt "$end" ] && return
+  rm -f "$seen"
   ends=$(said | openssl x509 -noout -enddate 2>/dev/null) || {{ echo faults "$1 can't be read"; return 1; }}
   said | openssl x509 -noout -checkend 0 >/dev/null || {{ echo faults "$1 ended at ${{ends#notAfter=}}"; return 1; }}
   said | openssl verify -CAfile "$authority" >/dev/null 2>&1 || {{
     echo faults "$1 isn't of the platform's authority"; return 1; }}
   [ "$(said | openssl x509 -noout -pubkey)" = "$(said | openssl pkey -pubout 2>/dev/null)" ] || {{
     echo faults "$1 has another key"; return 1; }}
+  date -d "${{ends#notAfter=}}" +%s >"$seen"
 }}
 embedded() {{
   for part in certificate key; do sed -n "s/^ *client-$part-data: //p" {paths.KUBELET} | base64 -d; done
 }}
+{_EMBEDDED} && within=y && echo embedded
 if [ -s {paths.KUBELET} ] && [ -s {paths.CLIENT} ]; then good {paths.CLIENT} <{paths.CLIENT} && echo identity
-elif {_EMBEDDED}; then embedded | good {paths.KUBELET} && echo identity
+elif [ -n "$within" ]; then embedded | good {paths.KUBELET} && echo identity
 fi
-{_EMBEDDED} && echo embedded
 {{ [ -n "$(ls -d {" ".join(paths.TRACES)} 2>/dev/null)" ] || [ -e {paths.PKI}/ca.crt -a ! -e {paths.PKI}/ca.key ]; }} \\
   && echo traces
 [ -e {paths.BOOTSTRAP} ] && echo bootstrap
@@ -47,17 +56,22 @@ fi
 [ -n "$(ls -A {paths.MANIFESTS} 2>/dev/null)" ] && echo manifests
 [ -d {paths.ETCD_DATA}/member ] && echo etcd
 [ -s {paths.SERVING} ] && good {paths.SERVING} <{paths.SERVING} && echo serving
-read -r now _ </proc/uptime
-systemctl show --property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic kubelet |
-  awk -F= -v now="$now" '{{ v[$1] = $2 }}
-    END {{ exit !(v["ActiveState"] == "active" &&
-                (v["NRestarts"] == 0 || now - v["ActiveEnterTimestampMonotonic"] / 1e6 > {_STEADY})) }}' && echo kubelet
-runs() {{ case "$(systemctl is-active "$1")" in active|activating|deactivating) ;; *) return 1 ;; esac; }}
-runs {paths.UNIT} && echo kubeadm
-runs {paths.PREPARING} && echo preparing
 [ -e {paths.PREPARED} ] && echo prepared
-[ -e {paths.ADMIN} ] && kubectl --kubeconfig={paths.ADMIN} --server="$1" \\
-  --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && echo api
+properties=Id,ActiveState,NRestarts,ActiveEnterTimestampMonotonic
+systemctl show --property=$properties kubelet {paths.UNIT} {paths.PREPARING} |
+  awk -F= -v up="$up" '
+    function told() {{
+      if (v["Id"] == "kubelet.service" && v["ActiveState"] == "active" &&
+          (v["NRestarts"] == 0 || up - v["ActiveEnterTimestampMonotonic"] / 1e6 > {_STEADY})) print "kubelet"
+      if (v["Id"] ~ /^{paths.UNIT}/ && v["ActiveState"] ~ /^(active|activating|deactivating)$/)
+        print (v["Id"] == "{paths.UNIT}.service" ? "kubeadm" : "preparing")
+      split("", v)
+    }}
+    NF {{ v[$1] = $2 }}
+    !NF {{ told() }}
+    END {{ told() }}'
+[ -e {paths.ADMIN} ] &&
+  curl --silent --fail --max-time 5 --cacert "$authority" --output /dev/null "$1/readyz" && echo api
 exit 0
 """
 
