@@ -71,14 +71,11 @@ def one_run(count: int) -> dict[str, float]:
     }
 
 
-def cluster_file(count: int, others: int = 0) -> bytes:
-    """A file that lists ``count`` machines one by one; the last ``others`` of them have other names than usual."""
+def cluster_file(count: int) -> bytes:
+    """A file that lists ``count`` machines one by one."""
     spine = [("gateway", "gateway"), ("lb1", "balancer"), ("lb2", "balancer")]
     spine += [(f"cp{number}", "control-plane") for number in (1, 2, 3)]
-    numbers = range(1, count - SPINE + 1)
-    workers = [
-        (f"worker{number}" if number <= numbers[-1] - others else f"late{number}", "worker") for number in numbers
-    ]
+    workers = [(f"worker{number}", "worker") for number in range(1, count - SPINE + 1)]
     lines = [
         "name: large",
         "network: {lan: 10.80.0.0/20}",

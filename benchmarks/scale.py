@@ -1,5 +1,4 @@
-"""What a plan costs for 100, 300 and 1,000 machines, also one by which ten come and ten others go, and what an apply
-costs that touches one of them. Simulated.
+"""What a plan costs for 100, 300 and 1,000 machines, and what an apply costs that touches one of them. Simulated.
 
     .venv/bin/python benchmarks/scale.py [--runs 3] [--sizes 100,300,1000]
 
@@ -18,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,13 +29,11 @@ if TYPE_CHECKING:
     from groundplane.state.model import MachineState
     from groundplane.state.step import Completed
     from groundplane.state.wire import Event
-    from groundplane.topology.model import Machine, Secrets, Topology
+    from groundplane.topology.model import Topology
     from groundplane.transport.fake import Call
 
 LARGEST: Final = 1000
-OTHERS: Final = 10
-"""So many machines come, and so many go."""
-GOALS: Final = {"plan, s": 3.0, "most memory, MiB": 500.0, "ten come and go: plan, s": 3.0}
+GOALS: Final = {"plan, s": 3.0, "most memory, MiB": 500.0}
 """For the largest size: at most this."""
 
 
@@ -45,45 +42,28 @@ def main() -> None:
     parser.add_argument("--sizes", default=f"100,300,{LARGEST}")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--once", type=int, help="measure this size in this process and print JSON")
-    parser.add_argument("--others", type=int, default=0, help="with --once: while so many come and so many go")
     arguments = parser.parse_args()
     if arguments.once:
-        found = come_and_go(arguments.once, arguments.others) if arguments.others else one_run(arguments.once)
-        print(json.dumps(found))
+        print(json.dumps(one_run(arguments.once)))
         return
     sizes = [int(size) for size in arguments.sizes.split(",")]
     show({size: [in_a_process(size) for _ in range(arguments.runs)] for size in sizes})
 
 
 def in_a_process(size: int) -> dict[str, float]:
-    found = dict[str, float]()
-    for others in (0, OTHERS):
-        again = [sys.executable, __file__, "--once", str(size), "--others", str(others)]
-        found |= json.loads(subprocess.run(again, check=True, stdout=subprocess.PIPE).stdout)
+    again = [sys.executable, __file__, "--once", str(size)]
+    found: dict[str, float] = json.loads(subprocess.run(again, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
 def one_run(count: int) -> dict[str, float]:
     """Seconds, MiB and numbers of one size."""
-    processor = time.process_time()
     begin = time.perf_counter()
     topology, design = designed(count)
-    return asyncio.run(measured(topology, design, time.perf_counter() - begin, processor))
+    return asyncio.run(measured(topology, design, time.perf_counter() - begin))
 
 
-def come_and_go(count: int, others: int) -> dict[str, float]:
-    """The same for a platform of which the file has other machines than there are, as many of them."""
-    topology, design = designed(count)
-    simulated = Simulated(design.states)
-    going, secrets = topology.machines[-others:], topology.secrets
-    del topology, design
-    processor = time.process_time()
-    begin = time.perf_counter()
-    topology, design = designed(count, others, secrets)
-    return asyncio.run(planned(topology, design, simulated, going, begin, processor))
-
-
-def designed(count: int, others: int = 0, secrets: Secrets | None = None) -> tuple[Topology, Design]:
+def designed(count: int) -> tuple[Topology, Design]:
     """From the file to every machine's state, imports and all: what the command line would do."""
     from groundplane.design import design
     from groundplane.software import known_versions
@@ -91,12 +71,12 @@ def designed(count: int, others: int = 0, secrets: Secrets | None = None) -> tup
     from groundplane.topology import Traits, lay_out
     from groundplane.topology.pki import make_secrets
 
-    spec = load(cluster_file(count, others), name="benchmark", versions=known_versions())
-    topology = lay_out(spec, secrets or make_secrets(spec), Traits())
+    spec = load(cluster_file(count), name="benchmark", versions=known_versions())
+    topology = lay_out(spec, make_secrets(spec), Traits())
     return topology, design(topology)
 
 
-async def measured(topology: Topology, design: Design, designing: float, processor: float) -> dict[str, float]:
+async def measured(topology: Topology, design: Design, designing: float) -> dict[str, float]:
     """Plan for machines that are as they should be; then change one machine's state, plan, and apply.
 
     Steps are left out: what they ask the cluster for doesn't grow with its machines.
@@ -117,7 +97,7 @@ async def measured(topology: Topology, design: Design, designing: float, process
 
     planning = time.perf_counter()
     assert (await planned_for(states)).empty
-    planned, used = time.perf_counter(), time.process_time() - processor
+    planned = time.perf_counter()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before the fake has kept more calls
     assert len(fake.calls) == len(states), "a machine where nothing differs takes one round trip"
     fake.calls.clear()
@@ -137,40 +117,9 @@ async def measured(topology: Topology, design: Design, designing: float, process
         "file to design, s": designing,
         "looking at all, s": planned - planning,
         "plan, s": designing + planned - planning,
-        "plan, processor s": used,
         "most memory, MiB": memory,
         "acting on the one that differs, ms": (applied - applying) * 1000,
         "machines acted on": acted,
-    }
-
-
-async def planned(
-    topology: Topology, design: Design, simulated: Simulated, going: Sequence[Machine], begin: float, processor: float
-) -> dict[str, float]:
-    """Plan for a platform that doesn't have the machines yet that come, and has those that go. ``begin`` and
-    ``processor`` are when designing began, in seconds of the clock and of processor time."""
-    from groundplane.rollout.link import AgentLink
-    from groundplane.rollout.look import look
-    from groundplane.rollout.plan import Leaving, Seen, plan
-    from groundplane.transport.fake import FakeTransport
-
-    fake = FakeTransport()
-    fake.on("*", then=simulated.answer)
-    absent = {state.machine for state in design.states} - simulated.brought_by.keys()
-    found = await look(design.states, absent, absent, AgentLink(fake).observe)
-    leaving = tuple(Leaving(machine, alive=True) for machine in going)
-    departures = [step for machine in going for step in design.leaving(machine)]
-    made = plan(topology, Seen(found, leaving=leaving), interrupts=design.interrupts)
-    took, used = time.perf_counter() - begin, time.process_time() - processor
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert {birth.machine for birth in made.births} == absent
-    assert {removal.machine for removal in made.removals} == {machine.name for machine in going}
-    assert len(departures) >= len(going), "every one of them leaves by a Step at least"
-    return {
-        "ten come and go: plan, s": took,
-        "ten come and go: plan, processor s": used,
-        "ten come and go: most memory, MiB": memory,
-        "ten come and go: machines that differ": len(made.machines),
     }
 
 

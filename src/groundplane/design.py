@@ -72,6 +72,19 @@ class Design:
             for check in now[part.component.name].checks
         )
 
+    def checks_beside(self, standing: Design | None = None) -> tuple[Check, ...]:
+        """Every check that can be judged while machines come or go. ``standing`` is the design without them: its checks
+        are the ones, but for components whose part of a machine depends on those that come or go."""
+        if standing is None:
+            return self.checks
+        ours = {part.component.name: part for part in self.parts}
+        return tuple(
+            check
+            for part in standing.parts
+            if all(ours[part.component.name].adds.get(machine) == adds for machine, adds in part.adds.items())
+            for check in part.checks
+        )
+
     def spares(self, machine: str) -> tuple[Check, ...]:
         """The checks that others can carry what ``machine`` does while it is worked on."""
         found = self.topology.machine(machine)

@@ -47,7 +47,7 @@ def accounts(machine: LocalMachine) -> Accounts:
     return Accounts(
         users=users,
         groups=numbers,
-        seen={row[0]: UserSeen(row[5], row[6], _groups_of(row[0], groups)) for row in people},
+        seen={row[0]: UserSeen(int(row[2]), row[5], row[6], _groups_of(row[0], groups)) for row in people},
         user_names={number: name for name, number in reversed(users.items())},
         group_names={number: name for name, number in reversed(numbers.items())},
     )

@@ -68,6 +68,7 @@ def _user(user: User, seen: Observed) -> Iterator[Change]:
         return
     missing = [group for group in user.groups if group not in found.groups]
     reasons = [
+        *([f"number {found.uid}, not {user.uid}"] if user.uid not in (None, found.uid) else []),
         *([f"home {found.home}, not {user.home}"] if found.home != user.home else []),
         *([f"shell {found.shell}, not {user.shell}"] if found.shell != user.shell else []),
         *([f"not in {', '.join(missing)}"] if missing else []),

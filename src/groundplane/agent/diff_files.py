@@ -54,8 +54,7 @@ def entry_changes(state: MachineState, seen: Observed) -> Iterator[Change]:
         rights = (folder.mode, folder.owner, folder.group)
         yield from _folder(Kind.DIRECTORY, folder.path, rights, seen)
     for data in state.data_folders:
-        # Whose it is, its component decides: the folder came with nobody in particular.
-        yield from _folder(Kind.DATA_FOLDER, data.path, (data.mode, "", ""), seen)
+        yield from _folder(Kind.DATA_FOLDER, data.path, (data.mode, data.owner, data.group), seen)
 
 
 def _folder(kind: Kind, path: str, rights: tuple[int, str, str], seen: Observed) -> Iterator[Change]:

@@ -102,6 +102,10 @@ def _data_folder(run: Run, change: Change) -> None:
     folder = next(folder for folder in run.state.data_folders if folder.path == change.key)
     with files.telling(f"{folder.path} can't be made as it should be"):
         files.folders(run.machine, folder.path)
+        if folder.owner or folder.group:
+            known = accounts(run.machine)
+            owner = known.user(folder.owner) if folder.owner else -1
+            os.chown(run.machine.at(folder.path), owner, known.group(folder.group) if folder.group else -1)
         os.chmod(run.machine.at(folder.path), folder.mode)
 
 

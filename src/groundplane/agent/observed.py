@@ -71,6 +71,7 @@ class MountSeen:
 
 @dataclass(frozen=True, slots=True)
 class UserSeen:
+    uid: int
     home: str
     shell: str
     groups: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from groundplane.agent.accounts import accounts
 from groundplane.agent.error import AgentError
 from groundplane.agent.machine import LocalMachine
 from groundplane.state.model import User
@@ -10,10 +11,18 @@ from groundplane.state.model import User
 def make(machine: LocalMachine, user: User) -> None:
     """useradd(8). The home of a system account isn't made: what lies in it is a component's to say."""
     kind = ("--system", "--no-create-home") if user.system else ("--create-home",)
-    _run(machine, "useradd", *kind, "--user-group", *_settings(user), user.name)
+    number = ("--uid", str(user.uid)) if user.uid is not None else ()
+    _run(machine, "useradd", *kind, *number, "--user-group", *_settings(user), user.name)
 
 
 def alter(machine: LocalMachine, user: User) -> None:
+    """usermod(8). Its number stays: files all over the machine may belong to that."""
+    number = accounts(machine).user(user.name)
+    if user.uid not in (None, number):
+        raise AgentError(
+            f"there is a user {user.name} with the number {number}, and {user.uid} is needed",
+            hint=f"if it is nobody's, `userdel {user.name}` on the machine, and run this again",
+        )
     _run(machine, "usermod", "--append", *_settings(user), user.name)
 
 

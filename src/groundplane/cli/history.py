@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,7 @@ from groundplane.cli.session import Session, command, with_common
 if TYPE_CHECKING:
     from groundplane.store import JournalEntry, RunRecord
 
-STYLES: Mapping[str, str] = {"done": "good", "failed": "bad", "interrupted": "warn", "running": "hint"}
+STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": "hint"}
 
 
 def register(app: typer.Typer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from groundplane.rollout.plan import MachinePlan, Plan, StepPlan
     from groundplane.state.change import Change
 
-MARKS: Final[Mapping[str, str]] = {"create": "+", "remove": "-"}
+MARKS: Final = {"create": "+", "remove": "-"}
 """What stands before a change; ~ before all others."""
-STYLES: Final[Mapping[str, str]] = {"+": "good", "-": "bad", "@": "hint"}
+STYLES: Final = {"+": "good", "-": "bad", "@": "hint"}
 
 
 def plan_document(plan: Plan) -> dict[str, object]:
@@ -24,8 +24,15 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "edits": plan.edits,
         "batches": [[_machine_document(machine) for machine in batch] for batch in plan.batches],
         "steps": [
-            {"name": s.name, "machine": s.machine, "why": s.why, "seen": s.seen, "since": moment(s.since)}
-            for s in plan.steps
+            {
+                "name": step.name,
+                "machine": step.machine,
+                "why": step.why,
+                "seen": step.seen,
+                "since": moment(step.since),
+                "diff": step.diff,
+            }
+            for step in plan.steps
         ],
         "births": plan.births,
         "removals": plan.removals,
@@ -83,7 +90,7 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
     if plan.steps:
         yield channel.style("steps", "name")
         for step in plan.steps:
-            yield from _step_lines(step, channel)
+            yield from _step_lines(step, channel, diffs=diffs)
     for newer in plan.newer_defaults:
         yield channel.style(f"newer default: {newer}; write it down to have it", "dim")
     if plan.unverified:
@@ -99,8 +106,7 @@ def _machine_lines(machine: MachinePlan, channel: Channel, *, diffs: bool) -> It
     for change in machine.changes:
         yield f"  {change_line(change, channel)}"
         if diffs:
-            for line in change.diff.splitlines():
-                yield f"      {channel.style(line, STYLES[line[0]]) if line[:1] in STYLES else line}"
+            yield from _diff_lines(change.diff, channel)
     for refused in machine.refused:
         yield f"  {channel.style('refused', 'bad')}: {refused.change.key}: {refused.problem}"
         for line in refused.detail.splitlines():
@@ -110,17 +116,24 @@ def _machine_lines(machine: MachinePlan, channel: Channel, *, diffs: bool) -> It
         yield f"  {channel.style('interrupts', 'warn')} ({interruption.action.value} {interruption.unit}): {words}"
 
 
+def _diff_lines(diff: str, channel: Channel) -> Iterator[str]:
+    for line in diff.splitlines():
+        yield f"      {channel.style(line, STYLES[line[0]]) if line[:1] in STYLES else line}"
+
+
 def change_line(change: Change, channel: Channel) -> str:
     mark = MARKS.get(change.action.value, "~")
     when = f", since {local(change.since)}" if change.since is not None else ""
     return f"{mark} {change.kind.value} {channel.style(change.key, 'name')}: {change.action.value}; {change.why}{when}"
 
 
-def _step_lines(step: StepPlan, channel: Channel) -> Iterator[str]:
+def _step_lines(step: StepPlan, channel: Channel, *, diffs: bool) -> Iterator[str]:
     yield f"  ~ {channel.style(step.name, 'name')}: {step.why}"
     if step.seen:
         when = f", since {local(step.since)}" if step.since is not None else ""
         yield channel.style(f"      now: {step.seen}{when}", "dim")
+    if diffs:
+        yield from _diff_lines(step.diff, channel)
 
 
 def local(since: float) -> str:

@@ -22,7 +22,7 @@ from groundplane.state.derived import (
     manifest_of,
     mount_unit,
 )
-from groundplane.state.model import File, MachineState, Unit, User, Volume
+from groundplane.state.model import DataFolder, File, MachineState, Unit, User, Volume
 from groundplane.topology.model import Machine, Topology
 
 FIRST_BOOT_TARGET = "groundplane-first-boot.target"
@@ -122,7 +122,10 @@ def _commands(state: MachineState) -> list[str]:
         _line("install", "-d", "-m", f"{folder.mode:04o}", "-o", folder.owner, "-g", folder.group, folder.path)
         for folder in state.directories
     ]
-    commands += [_line("install", "-d", "-m", f"{folder.mode:04o}", folder.path) for folder in state.data_folders]
+    commands += [
+        _line("install", "-d", "-m", f"{folder.mode:04o}", *_owner(folder), folder.path)
+        for folder in state.data_folders
+    ]
     for link in state.links:
         commands += [_line("mkdir", "-p", dirname(link.path)), _line("ln", "-sfnT", link.target, link.path)]
     if state.sysctls:
@@ -134,7 +137,14 @@ def _user(user: User) -> str:
     """Like the agent's: cloud-config's own ``users`` come after early files, and would not know of packages' groups."""
     kind = ("--system", "--no-create-home") if user.system else ("--create-home",)
     groups = ("--groups", ",".join(user.groups)) if user.groups else ()
-    return _line("useradd", *kind, "--user-group", "--home", user.home, "--shell", user.shell, *groups, user.name)
+    number = ("--uid", str(user.uid)) if user.uid is not None else ()
+    settings = ("--home", user.home, "--shell", user.shell, *groups)
+    return _line("useradd", *kind, *number, "--user-group", *settings, user.name)
+
+
+def _owner(folder: DataFolder) -> tuple[str, ...]:
+    owner = ("-o", folder.owner) if folder.owner else ()
+    return (*owner, "-g", folder.group) if folder.group else owner
 
 
 def _volume(volume: Volume) -> list[str]:

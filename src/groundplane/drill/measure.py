@@ -108,11 +108,10 @@ def _pauses(samples: Iterable[Sample], injected: float, ended: float) -> list[tu
     return [(begin, end - begin) for begin, end in pairs if end >= injected]
 
 
-def steady(requests: Sequence[Sample], now: float, *, seconds: float, every: float, within: float = SLOW) -> bool:
-    """Whether clients are being served: all that was asked in the last ``seconds`` was answered well, and ``within``
-    so many."""
+def steady(requests: Sequence[Sample], now: float, *, seconds: float, every: float) -> bool:
+    """Whether clients are being served: all that was asked in the last ``seconds`` was answered well, and in time."""
     asked = [sample for sample in reversed(requests) if now - seconds <= sample.at]
-    return len(asked) >= 0.6 * seconds / every and all(sample.ok and sample.seconds <= within for sample in asked)
+    return len(asked) >= 0.6 * seconds / every and all(sample.ok and sample.seconds <= SLOW for sample in asked)
 
 
 def moments(timeline: Timeline, signs: Sequence[Sign]) -> tuple[Moment, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, pod_ready
 from groundplane.components.podnet.starting import node_of, unready
-from groundplane.errors import StepError, TransportError
+from groundplane.errors import TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
@@ -38,17 +38,11 @@ async def begin_pods(reach: Reach, topology: Topology, namespace: str) -> tuple[
     """Have a pod run on each of ``places``; they go with their namespace."""
     nodes = [machine.name for machine in places(topology)]
     manifest = {"apiVersion": "v1", "kind": "List", "items": [_pod(topology, namespace, node) for node in nodes]}
-    made = False
+    await ask(reach, topology, kubectl("apply", "--filename=-"), stdin=json.dumps(manifest).encode())
     found: tuple[Pod, ...] = ()
 
     async def ready() -> None:
-        nonlocal made, found
-        if not made:  # a namespace takes a moment to be ready for pods: the account they run as comes after it
-            try:
-                await ask(reach, topology, kubectl("apply", "--filename=-"), stdin=json.dumps(manifest).encode())
-            except StepError as error:
-                raise NotYet(f"{error.what} {error.detail}".strip()) from error
-            made = True
+        nonlocal found
         found = await _ready(reach, topology, namespace, nodes)
 
     await wait_until(

@@ -106,10 +106,9 @@ class Watch:
             for prober in self._unstruck:
                 if now - since < POD_STEADY:
                     raise NotYet("it is too early to say")
-                every = EVERY_USE[prober.use]
-                if not steady(prober.seen, now, seconds=POD_STEADY, every=every, within=PATIENCE):
+                if not steady(prober.seen, now, seconds=POD_STEADY, every=EVERY_USE[prober.use]):
                     why = next((f": {sample.why}" for sample in reversed(prober.seen) if not sample.ok), "")
-                    raise NotYet(f"from a pod on {prober.node}, {prober.use} isn't always answered{why}")
+                    raise NotYet(f"from a pod on {prober.node}, {prober.use} isn't always answered in time{why}")
 
         await wait_until(
             "clients are served",

@@ -86,17 +86,25 @@ def acts(
         async def run(outcome: Outcome) -> None:
             outcome.changed = await make_hold(step, provider.transport)
 
-        return Act(step.name, step.machine, step.name.partition(":")[0], run, needs[step.name])
-
-    def birth(blueprint: Blueprint) -> Act:
-        name = blueprint.state.machine
-        again = any(step.restarts and step.machine == name for step in plan.steps)
-        before = standing.spares(name) if standing and again else ()
-        return replace(boot(provider, blueprint, needs[machine_act(name)], name in fresh, again), before=tuple(before))
+        disturbs = step.disturbs and step.name in missing and standing is not None
+        return Act(
+            step.name,
+            step.machine,
+            step.name.partition(":")[0],
+            run,
+            needs[step.name],
+            before=standing.spares(step.machine) if standing and disturbs else (),
+            after=lambda: design.checks_beside(judged) if disturbs else (),
+            finishes=disturbs,
+        )
 
     fresh = {birth.machine for birth in plan.births}
+    missing = {step.name for step in plan.steps}
     return (
-        *map(birth, blueprints),
+        *(
+            boot(provider, blueprint, needs[machine_act(blueprint.state.machine)], blueprint.state.machine in fresh)
+            for blueprint in blueprints
+        ),
         *(change(machine) for machine in plan.machines),
         *(step(each) for _, steps in departures for each in steps),
         *(removal(one) for one, _ in departures),
@@ -144,20 +152,15 @@ def _if_it_differs(check: Check, provider: Provider, state: MachineState) -> Che
     return replace(check, probe=probe)
 
 
-def boot(
-    provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False, again: bool = False
-) -> Act:
-    """The act that brings one machine up, or starts it ``again``. A unit that fails on a ``fresh`` one is the end of
-    it; on one that was born long ago it is what its changes mend."""
-    from groundplane.machines.base import PowerSwitch
+def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:
+    """The act that brings one machine up. A unit that fails on a ``fresh`` one is the end of it; on one that was born
+    long ago it is what its changes mend."""
     from groundplane.rollout import Act
     from groundplane.rollout.order import machine_act
 
     name = blueprint.state.machine
 
     async def run(outcome: Outcome) -> None:
-        if again and isinstance(provider, PowerSwitch):
-            await provider.stop(name)
         outcome.changed = await provider.ensure(name, blueprint)
         await provider.wait_ready(name, deadline=FIRST_BOOT, strict=fresh)
 

@@ -79,4 +79,4 @@ def refuse_many_balancers(topology: Topology, plan: Plan, former: Collection[str
 def _essence(plan: Plan) -> object:
     """What somebody agrees to: not when a difference began or what a Step sees meanwhile."""
     machines = [(m.machine, m.off, [(c.kind, c.key, c.action, c.diff) for c in m.changes]) for m in plan.machines]
-    return machines, [step.name for step in plan.steps], plan.edits, plan.births, plan.removals
+    return machines, [(step.name, step.diff) for step in plan.steps], plan.edits, plan.births, plan.removals

@@ -65,9 +65,10 @@ async def not_holding(
             if await step.probe(reach):
                 return None
             seen, since = await step.instead(reach) if step.instead else ("", None)
+            diff = await step.diff(reach) if step.diff else ""
         except (TransportError, StepError) as error:
-            seen, since = _words(error), None
-        return StepPlan(step.name, step.machine, step.why, seen, since, step.restarts)
+            seen, since, diff = _words(error), None, ""
+        return StepPlan(step.name, step.machine, step.why, seen, since, diff)
 
     found = await asyncio.gather(*(one(step) for step in steps))
     return tuple(step for step in found if step is not None)

@@ -46,14 +46,15 @@ class MachinePlan:
 @dataclass(frozen=True, slots=True)
 class StepPlan:
     """A Step that does not hold and would be carried out. ``seen`` is what is there instead, ``since`` when that came
-    to be (seconds since 1970, UTC), as far as anybody knows. ``restarts``: its machine runs, and is started again."""
+    to be (seconds since 1970, UTC), as far as anybody knows; ``diff``, where it is about texts, a unified diff from
+    what is there to what should be."""
 
     name: str
     machine: str
     why: str
     seen: str = ""
     since: float | None = None
-    restarts: bool = False
+    diff: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,10 @@ class Plan:
 
     @property
     def needs_material(self) -> bool:
-        """Whether the bundle and the base image must be at hand: a machine would be made or started, or a program
+        """Whether the bundle and the base image must be at hand: a machine would be made or switched on, or a program
         delivered. Everything else, such as another time server, needs neither."""
         delivered = any(change.content for machine in self.machines for change in machine.changes)
-        started = any(machine.off for machine in self.machines) or any(step.restarts for step in self.steps)
-        return bool(self.births) or delivered or started
+        return bool(self.births) or delivered or any(machine.off for machine in self.machines)
 
 
 @dataclass(frozen=True, slots=True)

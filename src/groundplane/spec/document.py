@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ruamel.yaml.events import Event
 
 MAX_DEPTH = 32
-# A thousand machines with every key stated are about 18,000; aliases count as often as they are used.
-MAX_NODES = 24_000
+# A thousand machines with every key stated are about 20,000; aliases count as often as they are used.
+MAX_NODES = 30_000
 # So many documents are looked at behind the first, for telling what kind of file this is.
 MAX_FOLLOWING = 8
 # So many values of one key are looked at; who repeats a key more often hears of the rest when these are gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -20,7 +20,7 @@ from groundplane.spec.document import plain_scalar
 from groundplane.spec.model import ClusterSpec, Stanza, ValueKind
 from groundplane.spec.problem import Path
 
-_KINDS: Mapping[object, ValueKind] = {
+_KINDS: dict[object, ValueKind] = {
     IPv4Address: ValueKind("an IPv4 address", "10.80.0.10"),
     IPv4Interface: ValueKind("an IPv4 address with its prefix", "192.0.2.2/24"),
     IPv4Network: ValueKind("an IPv4 range", "10.80.0.0/24"),

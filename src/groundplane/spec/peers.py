@@ -129,11 +129,7 @@ _PODS, _SERVICES, _VERSION, _FLOATING = (
     "network.floating-address",
 )
 # Objects of Cluster API whose replicas are machines of a role.
-_REPLICAS_OF: Mapping[str, str] = {
-    "KubeadmControlPlane": "control-plane",
-    "MachineDeployment": "worker",
-    "MachinePool": "worker",
-}
+_REPLICAS_OF = {"KubeadmControlPlane": "control-plane", "MachineDeployment": "worker", "MachinePool": "worker"}
 _K0S = "spec.k0s.config.spec.network"
 _BY_GROUP: tuple[tuple[str, Peer], ...] = (
     (

@@ -94,12 +94,15 @@ class Artifact:
 class DataFolder:
     """A folder whose content outlives the root tree and needs a file system of its own (no overlayfs).
 
-    ``enough`` is how many bytes suffice for it, None for as much as there is: a lab sets them apart.
+    ``enough`` is how many bytes suffice for it, None for as much as there is: a lab sets them apart. Without ``owner``
+    and ``group`` it may belong to anybody.
     """
 
     path: str
     mode: int = 0o755
     enough: int | None = None
+    owner: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,13 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A local account without a password, with a group of its name. ``groups`` are those it belongs to besides."""
+    """A local account without a password, with a group of its name. ``groups`` are those it belongs to besides.
+
+    ``uid`` is its number and its group's, where somebody has to know it beforehand; None for any.
+    """
 
     name: str
+    uid: int | None = None
     system: bool = True
     home: str = "/nonexistent"
     shell: str = "/usr/sbin/nologin"

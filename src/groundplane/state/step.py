@@ -46,6 +46,7 @@ Probe = Callable[[Reach], Awaitable[bool]]
 Act = Callable[[Reach], Awaitable[None]]
 Instead = Callable[[Reach], Awaitable[tuple[str, float | None]]]
 """What is there where a Step does not hold, and since when (seconds since 1970, UTC; None where nobody knows)."""
+Diff = Callable[[Reach], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class Step:
     none. While they hold, it comes before other changes, whose checks would suffer from what is missing.
     ``founds``: it begins what all others live on. While it doesn't hold, nobody may leave: whoever leaves could be what
     it would begin anew.
-    ``restarts``: what it stands for comes with another start of its machine, on the material there is today.
+    ``diff``, where it is about texts, gives those who only look a unified diff from what is there to what should be.
+    ``disturbs``: it interrupts what its machine serves. The others must be able to carry on before, and the checks of
+    the platform hold after it.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
@@ -76,8 +79,9 @@ class Step:
     needs_machines: tuple[str, ...] = ()
     deadline: float = 300
     instead: Instead | None = None
+    diff: Diff | None = None
+    disturbs: bool = False
     tidies: bool = False
     early: bool = False
     founds: bool = False
     mends: tuple[str, ...] | None = None
-    restarts: bool = False

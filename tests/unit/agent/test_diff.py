@@ -237,6 +237,16 @@ def test_a_stopped_unit_says_since_when() -> None:
     assert (change.why, change.since) == ("is failed", 5.0)
 
 
+def test_a_numbers_and_a_data_folders_owner_are_compared_where_they_matter() -> None:
+    state = MachineState("m", users=(User("u", uid=379), User("v")), data_folders=(DataFolder("/f", owner="u"),))
+    now = Observed(
+        users={name: UserSeen(7, "/nonexistent", "/usr/sbin/nologin", ()) for name in ("u", "v")},
+        entries={"/f": PathSeen(Form.FOLDER, 0o755, owner="root", group="anybody")},
+    )
+    changes = [(change.key, change.why) for change in diff(state, now) if change.kind is not Kind.FILE]
+    assert changes == [("u", "number 7, not 379"), ("/f", "owner root, not u")]
+
+
 def test_every_other_kind_of_resource() -> None:
     state = MachineState(
         "m",
@@ -252,7 +262,7 @@ def test_every_other_kind_of_resource() -> None:
     )
     now = Observed(
         packages=frozenset({"curl"}),
-        users={"u": UserSeen("/nonexistent", "/usr/sbin/nologin", ("adm",))},
+        users={"u": UserSeen(7, "/nonexistent", "/usr/sbin/nologin", ("adm",))},
         volumes={"vg/a": VolumeSeen(5, "ext4"), "vg/b": VolumeSeen(10, ""), "vg/d": VolumeSeen(99, "ext4")},
         mounts={"/mnt": MountSeen("/dev/x", "xfs")},
         entries={

@@ -434,6 +434,16 @@ def test_users_are_made_and_altered(ground: Ground) -> None:
     assert ground.systemd.did("usermod")
 
 
+def test_a_users_number_is_given_and_never_changed(ground: Ground) -> None:
+    ground.write("/etc/passwd", ground.read("/etc/passwd") + b"old:x:7:7::/nonexistent:/usr/sbin/nologin\n")
+    ground.systemd.answers |= {"useradd": Ran(0), "usermod": Ran(0)}
+    ground.apply(MachineState("m", users=(User("new", uid=379), User("old", uid=380))))
+    (made,) = ground.systemd.did("useradd")
+    assert made[made.index("--uid") + 1] == "379"
+    assert not ground.systemd.did("usermod")
+    assert "with the number 7, and 380 is needed" in ground.problems()["old"].problem
+
+
 @pytest.mark.parametrize("path", [MANIFEST, "/var/lib/groundplane/pending.json"])
 def test_what_a_newer_version_or_a_broken_disk_left_is_refused(ground: Ground, path: str) -> None:
     ground.apply(STATE)

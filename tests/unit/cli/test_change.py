@@ -27,7 +27,9 @@ FULL = Plan(
             ),
         ),
     ),
-    steps=(StepPlan("schedulable:cp3", "cp3", "let pods come", "it is cordoned", 1_700_000_000),),
+    steps=(
+        StepPlan("schedulable:cp3", "cp3", "let pods come", "it is cordoned", 1_700_000_000, "-old flag\n+new flag"),
+    ),
     edits=("sizes.worker.cpus: 2 → 4",),
 )
 SMALL = Plan(((MachinePlan("lb1", (EDIT,)),),))
@@ -46,6 +48,7 @@ def test_a_plan_shows_everything_and_ends_with_2(gp: Any, recipes: Any) -> None:
         "refused: /etc/haproxy/haproxy.cfg: haproxy refuses it\n      line 3",
         "interrupts (reload haproxy.service): nothing",
         "schedulable:cp3: let pods come\n      now: it is cordoned, since 2023-11-1",
+        "      -old flag\n      +new flag",
         "2 changes on 1 machine; 1 machine off; 1 machine that can't be asked; 1 step to carry out; 1 edit",
     ):
         assert words in answer.out
@@ -89,6 +92,7 @@ def test_the_document_is_complete(gp: Any, recipes: Any) -> None:
         assert balancer["refused"][0]["problem"] == "haproxy refuses it"
         assert balancer["interruptions"] == [{"unit": "haproxy.service", "action": "reload", "words": "nothing"}]
         assert document["steps"][0]["seen"] == "it is cordoned"
+        assert document["steps"][0]["diff"] == "-old flag\n+new flag"
 
 
 def test_apply_with_yes_asks_nobody(gp: Any, recipes: Any) -> None:

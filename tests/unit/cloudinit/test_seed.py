@@ -184,7 +184,7 @@ def test_what_the_agent_calls_ours_is_accounted_for_at_first_boot() -> None:
 def test_accounts_volumes_mounts_and_links_come_before_what_needs_them() -> None:
     state = replace(
         STATE,
-        users=(User("etcd", groups=("adm",)),),
+        users=(User("etcd", uid=379, groups=("adm",)),),
         volumes=(Volume("vg", "data", 1 << 30, "xfs", "/srv"),),
         links=(Symlink("/etc/l", "/etc/hosts"),),
     )
@@ -198,6 +198,7 @@ def test_accounts_volumes_mounts_and_links_come_before_what_needs_them() -> None
         "install -d -m 0700 -o etcd",
         "ln ",
     ]
+    assert any(line.startswith("useradd") and "--uid 379" in line for line in commands)
     places = [next(at for at, line in enumerate(commands) if line.startswith(each)) for each in beginnings]
     assert places == sorted(places)
     assert "/etc/systemd/system/srv.mount" in [file["path"] for file in user["write_files"]]

@@ -67,20 +67,3 @@ def test_pods_that_become_ready_while_it_is_asked_why_they_are_not_are_there(vir
     transport.on("*", "kubectl", then=answer)
     found = virtual_time(begin_pods(transport, topology(), "somewhere"))
     assert len(found) == 3
-
-
-def test_a_namespace_that_is_not_ready_for_pods_yet_is_waited_for(virtual_time: Callable[..., Any]) -> None:
-    transport = FakeTransport()
-    whole = json.dumps({"items": [item(node) for node in ("cp3", "worker1", "worker2")]}).encode()
-    tries = 0
-
-    def answer(call: Call) -> Completed:
-        nonlocal tries
-        tries += "apply" in call.argv
-        if "apply" in call.argv and tries < 8:
-            return Completed(1, b"", b'serviceaccount "default" not found')
-        return Completed(0, whole, b"")
-
-    transport.on("*", "kubectl", then=answer)
-    assert len(virtual_time(begin_pods(transport, topology(), "somewhere"))) == 3
-    assert tries == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from tests.unit.recipes.world import SMALL, World
@@ -15,8 +16,11 @@ from groundplane.machines.base import Power
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
 from groundplane.state.step import Reach, Step
+from groundplane.topology.model import Machine, Topology
 from groundplane.topology.pki import LEAF_LIFE
 from groundplane.topology.secrets_json import secrets_from_json
+from groundplane.verify.check import Check
+from groundplane.verify.condition import NotYet
 
 SINGLE = "balancers: {accept-single-point-of-failure: true}\n"
 DOES = ("ensure", "apply", "remove", "stop", "found", "add", "dismiss", "destroy")
@@ -124,31 +128,6 @@ def test_what_a_platform_cannot_become_touches_nothing(built: World) -> None:
     assert built.truth() == before
 
 
-def test_what_comes_with_a_start_of_its_machine_is_brought_by_one(
-    built: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stopped: list[str] = []
-
-    async def probe(_: Reach) -> bool:
-        stopped.extend(built.did("stop"))
-        return bool(stopped)
-
-    async def act(_: Reach) -> None:
-        raise AssertionError("it holds once its machine was started again")
-
-    step = Step("content", "gateway", "it has what there is today", probe, act, restarts=True)
-    more = Component("content", lambda *_: None, steps=lambda _: (step,))
-    monkeypatch.setattr("groundplane.design.COMPONENTS", (*built.components(), more))
-    found = built.plan()
-    assert [one.name for one in found.steps] == ["content"]
-    assert found.needs_material
-    built.apply()
-    assert built.did("stop") == ["stop gateway"]
-    assert built.ground.machines["gateway"].power is Power.RUNNING
-    assert built.plan().empty
-    assert not built.wrong
-
-
 def test_up_removes_nothing_and_changes_no_platform(built: World) -> None:
     before = built.truth()
     built.write(file(workers=0))
@@ -223,3 +202,76 @@ def test_certificates_that_near_their_end_are_made_anew_once(built: World, monke
     assert replace(after, registry=before.registry, qnetd=before.qnetd, qdevice=before.qdevice) == before
     built.apply()
     assert built.remembered()["secrets.json"] == new
+
+
+# -- Steps that interrupt what their machine serves ----------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What each control plane runs with, "new" once its Step was carried out."""
+    runs: dict[str, str] = {}
+
+    def steps(topology: Topology) -> tuple[Step, ...]:
+        async def holds(name: str, _: Reach) -> bool:
+            return runs.get(name, "new") == "new"
+
+        async def bring(name: str, _: Reach) -> None:
+            runs[name] = "new"
+
+        async def differs(name: str, _: Reach) -> str:
+            return f"-{runs[name]}\n+new"
+
+        return tuple(
+            Step(
+                f"runs:{cp.name}",
+                cp.name,
+                "it runs with today's settings",
+                partial(holds, cp.name),
+                partial(bring, cp.name),
+                (f"join:{cp.name}",),
+                (cp.name,),
+                diff=partial(differs, cp.name),
+                disturbs=True,
+            )
+            for cp in topology.control_planes
+        )
+
+    def spare(_: Topology, machine: Machine) -> Check:
+        async def probe(_: Reach) -> str:
+            if "unwell" in runs:
+                raise NotYet(f"{runs['unwell']} is not well")
+            return "well"
+
+        return Check("spare-settings", f"others do what {machine.name} does", 5, "mend them", probe)
+
+    component = Component("settings", lambda *_: None, steps=steps, spare=spare)
+    monkeypatch.setattr("groundplane.design.COMPONENTS", (*world.components(), component))
+    return runs
+
+
+def test_a_step_that_disturbs_is_shown_as_a_diff_and_brought_about(settings: dict[str, str], built: World) -> None:
+    settings["cp2"] = "old"
+    (step,) = built.plan().steps
+    assert (step.name, step.diff) == ("runs:cp2", "-old\n+new")
+    built.apply()
+    assert settings == {"cp2": "new"}
+    assert built.plan().empty
+
+
+def test_it_is_not_carried_out_while_the_others_cannot_carry_on(settings: dict[str, str], built: World) -> None:
+    settings["cp1"] = "old"
+    settings["unwell"] = "cp2"
+    with pytest.raises(ExceptionGroup) as failed:
+        built.apply()
+    assert failed.group_contains(ApplyError, match="must not be worked on now: others do what cp1 does")
+    assert settings["cp1"] == "old"
+
+
+def test_what_it_leaves_unwell_is_told(settings: dict[str, str], built: World) -> None:
+    """All checks are asked, those of machines that it doesn't touch too: a balancer sees what it does to others."""
+    settings["cp1"] = "old"
+    built.red.add("proxy")
+    with pytest.raises(ExceptionGroup) as failed:
+        built.apply()
+    assert failed.group_contains(ApplyError, match="is not well after its changes: proxy are well")

@@ -54,7 +54,10 @@ def step(name: str, holds: bool | Exception, *, needs_machines: tuple[str, ...] 
     async def instead(_: Reach) -> tuple[str, float | None]:
         return f"{name} is away", 7.0
 
-    return Step(name, "cp1", "because", probe, act, needs_machines=needs_machines, instead=instead)
+    async def diff(_: Reach) -> str:
+        return f"-{name}"
+
+    return Step(name, "cp1", "because", probe, act, needs_machines=needs_machines, instead=instead, diff=diff)
 
 
 def test_steps_that_do_not_hold_are_named_and_none_is_carried_out() -> None:
@@ -65,7 +68,7 @@ def test_steps_that_do_not_hold_are_named_and_none_is_carried_out() -> None:
         step("waiting", True, needs_machines=("cp9",)),
     )
     assert asyncio.run(not_holding(steps, {"cp9"}, FakeTransport())) == (
-        StepPlan("away", "cp1", "because", "away is away", 7.0),
+        StepPlan("away", "cp1", "because", "away is away", 7.0, "-away"),
         StepPlan("broken", "cp1", "because", "no answer: refused"),
         StepPlan("waiting", "cp1", "because", "cp9 is off"),
     )

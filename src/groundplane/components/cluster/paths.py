@@ -12,12 +12,14 @@ API_CONFIG = "/etc/kubernetes/groundplane"
 CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 SERVING = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+ETCD_LEAVES = tuple(f"{PKI}/etcd/{name}.{kind}" for name in ("server", "peer") for kind in ("crt", "key"))
 ETCD_DATA = "/var/lib/etcd"
 ETCD_ENOUGH = 6 << 30  # its quota of 2 GiB, and as much again for a copy under way, its log, and its snapshots
 
 INIT = "/etc/groundplane/kubeadm/init.yaml"
 JOIN = "/etc/groundplane/kubeadm/join.yaml"
 PATCHES = "/etc/groundplane/kubeadm/patches"
+KEPT = "/var/lib/groundplane/static-pods"
 RUN = "/run/groundplane"
 DISCOVERY = f"{RUN}/discovery.conf"
 LOG = f"{RUN}/kubeadm.log"

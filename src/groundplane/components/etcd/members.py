@@ -5,6 +5,7 @@ Asked through `etcdctl` on a control plane, with the certificate kubeadm makes f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,3 +131,17 @@ async def settled(reach: Reach, topology: Topology) -> None:
 async def remove_member(reach: Reach, witness: str, member: Member) -> None:
     """Take a member out. etcd refuses when too few healthy ones would remain (strict-reconfig-check)."""
     await reach.run(witness, (*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"), timeout=PATIENCE)
+
+
+async def hand_over(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Have another member lead, where this one does: an election would cost clients a second."""
+    _, members = await etcd_members(reach, topology)
+    other = next((m for m in members if m.voting and m.started and m != member_of(members, machine)), None)
+    answer = await reach.run(
+        machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "status", "--write-out=json"), timeout=PATIENCE, check=False
+    )
+    if answer.status != 0 or other is None:
+        return  # it doesn't lead anybody
+    status = json.loads(answer.text)[0]["Status"]
+    if status["leader"] == status["header"]["member_id"]:
+        await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "move-leader", f"{other.id:x}"), timeout=PATIENCE)

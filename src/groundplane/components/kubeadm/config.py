@@ -1,6 +1,7 @@
 """What kubeadm is told: one configuration per machine, safe by default in the sense of the CIS Kubernetes Benchmark.
 
-Field names are those of kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1 and kubeproxy.config.k8s.io/v1alpha1.
+Field names are those of kubeadm.k8s.io/v1beta4 and kubeproxy.config.k8s.io/v1alpha1. The kubelets' configuration is in
+it for whoever reads what kubeadm keeps in the cluster; they themselves read a file of their own.
 """
 
 from __future__ import annotations
@@ -10,42 +11,13 @@ from hashlib import sha256
 
 from groundplane.components.base import templates
 from groundplane.components.cluster import paths
-from groundplane.components.kubelet import fragment as kubelet
+from groundplane.components.etcd.fragment import ETCD_UID
+from groundplane.components.kubelet.configuration import CIPHERS, NODE_GRACE, NODE_LOOK, configuration
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
 Arguments = tuple[tuple[str, str], ...]
 
-# Forward secrecy and authenticated encryption only. TLS 1.3 suites aren't configurable in Go and always on.
-CIPHERS = (
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-)
-# How soon a node that is gone is known to be: until then a share of what Services are asked goes to its pods. A kubelet
-# renews its lease every fourth of its duration (pkg/kubelet/kubelet.go); the controller manager calls a node not ready
-# whose lease it has not seen renewed for the grace period, and looks once a second. So a death is known after 13 to 17
-# seconds, where Kubernetes' own values (10 s, 50 s, every 5 s) take 40 to 60.
-#
-# Less would take the pods of nodes that are well out of their Services, all of them at once. A kubelet that is refused
-# tries again after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 seconds (k8s.io/component-helpers/apimachinery/lease): the grace
-# period is more than the last of these and one interval, so that no outage of the API of less than 12 seconds makes a
-# node not ready. One whose requests hang gives up after as long as its status may take, closes its connections when
-# that happens twice (`OnHeartbeatFailure`), and begins anew after ten seconds. The 50 seconds are for a connection to
-# an API server that is gone, which HTTP/2 finds after 45 (says --node-monitor-grace-period); here HAProxy closes it
-# after a second, or the balancer that takes over. A machine that stands still for longer is taken for dead: its pods
-# leave their Services until it goes on, and nothing is moved before five more minutes (`tolerationSeconds`).
-#
-# The controller manager's own lease stays at 15 seconds: one that can't renew it for ten ends itself.
-# What it costs: half a small write to etcd a second for each node; at 1,000 nodes take the longer values again
-# (kubespray's docs/kubernetes-reliability.md weighs the same).
-NODE_LEASE = 8
-NODE_STATUS = 4
-NODE_GRACE = 15
-NODE_LOOK = 1
 MINIMUM_CPUS = 2  # kubeadm's own, for a control plane
 MINIMUM_MEMORY = 1700 * 1024 * 1024
 
@@ -181,10 +153,22 @@ def shares_port(machine: Machine) -> bool:
     return machine.has(Role.CONTROL_PLANE) and machine.has(Role.BALANCER)
 
 
-def apiserver_patch(machine: Machine) -> bytes:
-    """What differs in the API server's static pod where it shares the machine with HAProxy: a JSON patch (RFC 6902) to
-    what kubeadm writes. The configuration itself is the whole cluster's and can't name one machine's address."""
-    return _TEMPLATES.get_template("kube-apiserver.json.j2").render(address=machine.address).encode()
+def patches(machine: Machine) -> dict[str, bytes]:
+    """What differs in the static pods from what kubeadm would lay, by the file's name: its targets' names, and how they
+    are merged. The configuration itself is the whole cluster's and can't name one machine's address, nor a user.
+    """
+    found = {
+        "etcd+strategic.yaml": _TEMPLATES.get_template("etcd.yaml.j2").render(user=ETCD_UID),
+        # An API server reads its audit policy only when it starts: another one is another pod.
+        "kube-apiserver+strategic.yaml": _TEMPLATES.get_template("kube-apiserver.yaml.j2").render(
+            policy=sha256(audit_policy()).hexdigest()
+        ),
+    }
+    if shares_port(machine):
+        found["kube-apiserver+json.json"] = _TEMPLATES.get_template("kube-apiserver.json.j2").render(
+            address=machine.address
+        )
+    return {name: text.encode() for name, text in sorted(found.items())}
 
 
 def _render(name: str, topology: Topology, machine: Machine) -> bytes:
@@ -197,24 +181,20 @@ def _render(name: str, topology: Topology, machine: Machine) -> bytes:
         control_plane=machine.has(Role.CONTROL_PLANE),
         api_host=topology.api_host,
         api_port=topology.api_port,
-        patches=paths.PATCHES if shares_port(machine) else "",
+        patches=paths.PATCHES if machine.has(Role.CONTROL_PLANE) else "",
         api_config=paths.API_CONFIG,
         cri_socket=paths.CRI_SOCKET,
-        reserved_cpu=kubelet.RESERVED_CPU,
-        reserved_memory=kubelet.reserved(),
         discovery=paths.ADMIN if machine.has(Role.CONTROL_PLANE) else paths.DISCOVERY,
         token_description=paths.TOKEN_DESCRIPTION,
         pods=network.pods,
         services=network.services,
         sans=api_names(topology),
-        ciphers=CIPHERS,
+        kubelet=configuration(topology).decode(),
         apiserver=apiserver_arguments(),
         controller_manager=controller_manager_arguments(),
         scheduler=scheduler_arguments(),
         etcd=etcd_arguments(topology),
         taints=taints(topology, machine),
-        lease=NODE_LEASE,
-        status=NODE_STATUS,
         ignored=ignored_checks(topology, machine),
         arguments=_argument_lines,
     )

@@ -7,6 +7,7 @@ import asyncio
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import ATTEMPTS, any_control_plane, ask, kubectl
 from groundplane.components.etcd.anew import begins_anew
+from groundplane.components.kubeadm import etcd_leaves
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import revoke
@@ -75,6 +76,7 @@ async def initialise(reach: Reach, topology: Topology) -> None:
     if not facts[machine.name].untouched:
         await _remove_derived(reach, machine)
         arguments.append(f"--ignore-preflight-errors={_RESUMING}")
+    await etcd_leaves.lay(reach, machine)
     await kubeadm(reach, machine.name, *arguments, deadline=INIT_DEADLINE)
     # kubeadm leaves credentials above all permissions where it began. Any control plane can make them again from
     # the authority it holds; lying on one of them they would only make that one special.

@@ -40,6 +40,7 @@ def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
     return [
         *etcd.resources(),
         Directory(paths.PKI, mode=0o755),
+        Directory(f"{paths.PKI}/etcd", mode=0o755),
         Directory(paths.API_CONFIG, mode=0o700),
         Directory("/var/log/kubernetes/audit", mode=0o700),
         *_authority("ca", secrets.kubernetes_ca),
@@ -51,15 +52,8 @@ def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
         File(f"{paths.API_CONFIG}/authentication.yaml", config.authentication(), mode=0o600),
         File(f"{paths.API_CONFIG}/encryption.yaml", config.encryption(topology), mode=0o600, secret=True),
         File(paths.INIT, config.init_configuration(topology, machine), mode=0o600),
-        *_patches(machine),
+        *(File(f"{paths.PATCHES}/{name}", content, mode=0o600) for name, content in config.patches(machine).items()),
     ]
-
-
-def _patches(machine: Machine) -> tuple[File, ...]:
-    """What kubeadm changes of the static pods it makes on this machine."""
-    if not config.shares_port(machine):
-        return ()
-    return (File(f"{paths.PATCHES}/kube-apiserver+json.json", config.apiserver_patch(machine), mode=0o600),)
 
 
 def _authority(name: str, pair: KeyPair) -> tuple[File, File]:

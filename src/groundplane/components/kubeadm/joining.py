@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import Node, api_server, ask, kubectl, nodes
 from groundplane.components.etcd.members import Member, etcd_members, member_of, remove_member, settled
+from groundplane.components.kubeadm import etcd_leaves
 from groundplane.components.kubeadm.config import taints
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubeadm.founding import floating_answers
@@ -77,6 +78,7 @@ async def join_etcd(reach: Reach, topology: Topology, machine: Machine) -> None:
             await _begin(reach, topology, machine, facts)
         await settled(reach, topology)
         await floating_answers(reach, topology, machine)
+        await etcd_leaves.lay(reach, machine)
         await kubeadm(
             reach,
             machine.name,

@@ -8,7 +8,6 @@ itself is left out where it doesn't answer.
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Final
 
@@ -16,9 +15,9 @@ from groundplane.components.cluster import draining
 from groundplane.components.cluster.api import PATIENCE, ask, kubectl, nodes
 from groundplane.components.etcd.members import (
     ETCDCTL,
-    LOCAL_ETCD,
     Member,
     etcd_members,
+    hand_over,
     member_of,
     remove_member,
 )
@@ -83,7 +82,7 @@ def _stop_serving(topology: Topology, machine: Machine) -> Step:
         return answer.status != 0
 
     async def act(reach: Reach) -> None:
-        await _hand_over(reach, topology, machine)
+        await hand_over(reach, topology, machine)
         await reach.run(machine.name, ("sh", "-c", _STOP), timeout=_GRACE + 30)
 
     return Step(
@@ -138,20 +137,6 @@ def _forget(topology: Topology, machine: Machine) -> Step:
         act=act,
         deadline=180,
     )
-
-
-async def _hand_over(reach: Reach, topology: Topology, machine: Machine) -> None:
-    """Have another member lead, where this one does: an election would cost clients a second."""
-    _, members = await etcd_members(reach, topology)
-    other = next((m for m in members if m.voting and m.started and m != member_of(members, machine)), None)
-    answer = await reach.run(
-        machine.name, (*ETCDCTL, LOCAL_ETCD, "endpoint", "status", "--write-out=json"), timeout=PATIENCE, check=False
-    )
-    if answer.status != 0 or other is None:
-        return  # it doesn't lead anybody
-    status = json.loads(answer.text)[0]["Status"]
-    if status["leader"] == status["header"]["member_id"]:
-        await reach.run(machine.name, (*ETCDCTL, LOCAL_ETCD, "move-leader", f"{other.id:x}"), timeout=PATIENCE)
 
 
 async def _others_well(reach: Reach, witness: str, members: tuple[Member, ...], going: Member) -> None:

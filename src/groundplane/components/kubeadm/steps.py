@@ -22,7 +22,7 @@ from groundplane.components.cluster.names import (
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import steps as coredns
 from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
-from groundplane.components.kubeadm import founding, joining, preparing, token
+from groundplane.components.kubeadm import founding, joining, preparing, settings, static_pods, token
 from groundplane.components.kubeadm.facts import Facts, look
 from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
@@ -37,6 +37,7 @@ from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 TOKENS = "join-tokens"
+SETTINGS = "cluster-settings"
 _READY = 180.0
 """Seconds a node may take to be ready: its pods' network comes to it as an image."""
 _BY_ITSELF = 60.0
@@ -57,6 +58,11 @@ def steps(topology: Topology) -> tuple[Step, ...]:
     for machine in topology.control_planes:
         found += _join_control_plane(topology, machine, previous, cluster)
         previous = etcd_name(machine)
+    previous = INIT
+    for machine in topology.control_planes:
+        found.append(_static_pods(topology, machine, previous))
+        previous = static_pods_name(machine)
+    found.append(_settings(topology))
     for machine in topology.workers:
         # A machine joins once: as a control plane, if it is one.
         join = _show_worker if machine.has(Role.CONTROL_PLANE) else _join_worker
@@ -180,6 +186,73 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
             deadline=180,
             instead=instead,
         ),
+    )
+
+
+def static_pods_name(machine: Machine) -> str:
+    """The name of the step that has a control plane run what its configuration says today."""
+    return f"static-pods:{machine.name}"
+
+
+def _static_pods(topology: Topology, machine: Machine, previous: str) -> Step:
+    """One control plane after the other: what doesn't work is seen on the first."""
+
+    async def probe(reach: Reach) -> bool:
+        return not (await static_pods.look(reach, topology, machine)).differing
+
+    async def act(reach: Reach) -> None:
+        await static_pods.bring(reach, topology, machine)
+
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        return static_pods.words(await static_pods.look(reach, topology, machine)), None
+
+    async def diff(reach: Reach) -> str:
+        return static_pods.diff(await static_pods.look(reach, topology, machine))
+
+    return Step(
+        name=static_pods_name(machine),
+        machine=machine.name,
+        why="run its etcd, API server, controllers and scheduler as they are configured today; they stop for a moment, "
+        "the other control planes serve",
+        probe=probe,
+        act=act,
+        needs=(control_plane_name(machine), previous),
+        needs_machines=(machine.name,),
+        deadline=static_pods.DEADLINE + 60,
+        instead=instead,
+        diff=diff,
+        disturbs=True,
+    )
+
+
+def _settings(topology: Topology) -> Step:
+    """After the static pods: what they don't get well with must not be what joining control planes get."""
+
+    async def probe(reach: Reach) -> bool:
+        try:
+            return (await settings.look(reach, topology)).hold
+        except StepError:
+            return False
+
+    async def act(reach: Reach) -> None:
+        await settings.bring(reach, topology)
+
+    async def instead(reach: Reach) -> tuple[str, float | None]:
+        return settings.words(await settings.look(reach, topology)), None
+
+    async def diff(reach: Reach) -> str:
+        return settings.diff(await settings.look(reach, topology))
+
+    return Step(
+        name=SETTINGS,
+        machine="platform",
+        why="have the cluster keep today's configuration: that of control planes to come, of kubelets and kube-proxy",
+        probe=probe,
+        act=act,
+        needs=tuple(static_pods_name(machine) for machine in topology.control_planes),
+        deadline=settings.DEADLINE,
+        instead=instead,
+        diff=diff,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the kubelet needs on a node. Its configuration comes from kubeadm, once the node joins."""
+"""What the kubelet needs on a node: its unit and its configuration. kubeadm starts it, once the node joins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from groundplane.components.base import templates
 from groundplane.components.kubelet import size
-from groundplane.spec.roles import MIB, ROLES
+from groundplane.components.kubelet.configuration import RESERVED_CPU, configuration, reserved
+from groundplane.spec.roles import ROLES
 from groundplane.state.derived import HOST_NAME_FILE
 from groundplane.state.model import Artifact, DataFolder, File, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
@@ -15,11 +16,7 @@ KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
 BINARY = "/usr/local/bin/kubelet"
 KUBELET_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 KUBELET_DEFAULTS = "/etc/default/kubelet"
-
-# What a node's own programs take, and pods never get. containerd, its shims, the kubelet, systemd, and what the kernel
-# needs for them: seen to be 100 MiB on an idle worker and 150 on a control plane.
-RESERVED_CPU = "100m"
-RESERVED_MEMORY = 256 * MIB
+CONFIG = "/etc/groundplane/kubelet/config.yaml"
 
 # What the kubelet would set by itself; with protectKernelDefaults it insists on finding them instead.
 KERNEL_DEFAULTS = (
@@ -44,7 +41,8 @@ def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
         Artifact("kubelet", BINARY),
         DataFolder("/var/lib/kubelet", mode=0o750),
         File(KUBELET_UNIT, _rendered("kubelet.service.j2", size=size.UNIT if size.told(topology) else ""), mode=0o600),
-        File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2"), mode=0o600),
+        File(KUBELET_DROP_IN, _rendered("10-kubeadm.conf.j2", config=CONFIG), mode=0o600),
+        File(CONFIG, configuration(topology), mode=0o600),
         File(KUBELET_DEFAULTS, f"KUBELET_EXTRA_ARGS={' '.join(_arguments(machine))}\n".encode()),
         # kubeadm starts it, once there is something to run.
         # It registers under the machine's name.
@@ -52,7 +50,7 @@ def resources(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
         Unit(
             UNIT,
             active=None,
-            reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS, HOST_NAME_FILE, size.SCRIPT),
+            reads=(BINARY, KUBELET_UNIT, KUBELET_DROP_IN, KUBELET_DEFAULTS, CONFIG, HOST_NAME_FILE, size.SCRIPT),
         ),
         *size.resources(topology, machine),
         *(Sysctl(key, value) for key, value in kernel),
@@ -69,10 +67,5 @@ def _arguments(machine: Machine) -> tuple[str, ...]:
     return address, f"--system-reserved=cpu={RESERVED_CPU},memory={reserved(beside)}"
 
 
-def reserved(beside: int = 0) -> str:
-    """The memory that pods never get, as Kubernetes writes it."""
-    return f"{(RESERVED_MEMORY + beside) // MIB}Mi"
-
-
-def _rendered(name: str, **values: str) -> bytes:
-    return _TEMPLATES.get_template(name).render(**values).encode()
+def _rendered(name: str, **values: object) -> bytes:
+    return _TEMPLATES.get_template(name).render(values).encode()

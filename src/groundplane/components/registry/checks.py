@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from groundplane.components.everywhere import everywhere, some
 from groundplane.components.system.fragment import PLATFORM_CA
-from groundplane.errors import TransportError
-from groundplane.state.step import Completed, Reach
+from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
@@ -36,8 +35,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
             title="Every node finds the platform's images in the registry",
             deadline=RECOVERY,
             remedy="on the gateway, `journalctl -u groundplane-registry` shows why it does not run; a status of 404 "
-            "means that what it serves lacks the image: `groundplane apply` gives it what the bundle has, and "
-            "`groundplane bundle verify` tells whether that is whole",
+            "means that the software bundle lacks the image: see `groundplane bundle verify`",
             probe=probe,
         ),
     )
@@ -49,30 +47,16 @@ def manifest_url(topology: Topology, image: str) -> str:
     return f"https://{topology.registry_host}/v2/{repository}/manifests/{tag}"
 
 
-async def lacking(reach: Reach, topology: Topology) -> tuple[str, ...]:
-    """The images that the registry says it doesn't have; none where it says nothing."""
-    wanted = {manifest_url(topology, image): image for image in topology.software.images}
-    try:
-        answer = await _asked(reach, topology.gateway, tuple(wanted))
-    except TransportError:
-        return ()
-    return tuple(wanted[line.split()[1]] for line in answer.text.splitlines() if line.startswith("404 "))
-
-
 async def _have_all(reach: Reach, machine: Machine, urls: tuple[str, ...]) -> None:
-    answer = await _asked(reach, machine, urls)
+    """Ask for all ``urls`` over one connection. curl reads them from stdin, each with where its body goes."""
+    argv = ["curl", "--silent", "--show-error", "--head", "--cacert", PLATFORM_CA]
+    argv += ["--connect-timeout", "3", "--header", f"Accept: {_MANIFESTS}"]
+    argv += ["--write-out", "%{http_code} %{url}\\n", "--config", "-"]
+    wanted = "".join(f'url = "{url}"\noutput = /dev/null\n' for url in urls)
+    answer = await reach.run(machine.name, argv, stdin=wanted.encode(), timeout=30, check=False)
     refused = [line for line in answer.text.splitlines() if not line.startswith("200 ")]
     if refused:
         said = answer.stderr.decode(errors="replace").strip().splitlines()
         raise NotYet(said[0] if said else some(refused))
     if len(answer.text.splitlines()) != len(urls):
         raise NotYet(f"curl ended with status {answer.status}: {answer.stderr.decode(errors='replace').strip()}")
-
-
-async def _asked(reach: Reach, machine: Machine, urls: tuple[str, ...]) -> Completed:
-    """Ask for all ``urls`` over one connection. curl reads them from stdin, each with where its body goes."""
-    argv = ["curl", "--silent", "--show-error", "--head", "--cacert", PLATFORM_CA]
-    argv += ["--connect-timeout", "3", "--header", f"Accept: {_MANIFESTS}"]
-    argv += ["--write-out", "%{http_code} %{url}\\n", "--config", "-"]
-    wanted = "".join(f'url = "{url}"\noutput = /dev/null\n' for url in urls)
-    return await reach.run(machine.name, argv, stdin=wanted.encode(), timeout=30, check=False)

@@ -157,22 +157,6 @@ class TestRegistry:
         assert said == f"5 nodes can have all {len(LAB.software.images)} images"
         assert b"https://registry.groundplane.internal:5000/v2/registry.k8s.io/pause/manifests/" in fake.calls[0].stdin
 
-    def test_one_that_lacks_an_image_of_todays_bundle_is_started_again(self) -> None:
-        """A gateway goes on serving what it was started with, and a newer groundplane asks for newer images."""
-        (step,) = registry.COMPONENT.steps(LAB)
-        assert step.restarts
-
-        async def main() -> None:
-            assert await step.probe(self.fake())
-            assert not await step.probe(self.fake(missing="/pause/"))
-            assert step.instead is not None
-            said, _ = await step.instead(self.fake(missing="/pause/"))
-            assert said == f"it lacks {LAB.software.pause_image}; gateway is started again"
-            # Who says nothing may have all of them.
-            assert await step.probe(self.fake(stderr="curl: (7) Failed to connect"))
-
-        asyncio.run(main())
-
     def test_a_missing_image_is_named(self) -> None:
         with pytest.raises(NotYet, match=r"404 https://.*/pause/"):
             probe(registry.COMPONENT, "registry", self.fake(missing="/pause/"))

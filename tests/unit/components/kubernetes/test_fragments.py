@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
@@ -15,6 +16,7 @@ from groundplane.components.cluster import paths
 from groundplane.components.flannel.steps import manifest
 from groundplane.components.kubeadm import config
 from groundplane.components.kubelet import size
+from groundplane.components.kubelet.configuration import CIPHERS
 from groundplane.components.kubelet.fragment import KUBELET_DEFAULTS, KUBELET_UNIT
 from groundplane.spec.model import ClusterSpec, Network, Uplink
 from groundplane.spec.roles import Role
@@ -119,7 +121,18 @@ def test_the_kubelet_is_closed(topology: Topology) -> None:
     assert kubelet["serverTLSBootstrap"] is True
     assert kubelet["rotateCertificates"] is True
     assert kubelet["protectKernelDefaults"] is True
-    assert kubelet["tlsCipherSuites"] == list(config.CIPHERS)
+    assert kubelet["tlsCipherSuites"] == list(CIPHERS)
+
+
+def test_the_kubelet_reads_a_file_of_ours_and_the_cluster_keeps_a_copy(topology: Topology) -> None:
+    here = state(topology, "worker1")
+    held = {file.path: file.content for file in here.files}
+    (path,) = re.findall(r"--config=([^\"]+)", held["/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"].decode())
+    assert path in next(unit.reads for unit in here.units if unit.name == "kubelet.service")
+    kubelet = documents(held[path])["KubeletConfiguration"]
+    assert kubelet == documents(config.init_configuration(topology, topology.machine("cp1")))["KubeletConfiguration"]
+    assert kubelet["clusterDNS"] == ["10.96.0.10"]
+    assert kubelet["staticPodPath"] == paths.MANIFESTS
 
 
 def test_what_the_kubelet_insists_on_is_there(topology: Topology) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from groundplane.components.cluster import paths
-from groundplane.components.kubeadm import facts
+from groundplane.components.cluster.names import control_plane_name, etcd_name
+from groundplane.components.kubeadm import etcd_leaves, facts
 from groundplane.components.kubeadm.founding import REVIVAL_DEADLINE
 from groundplane.components.kubeadm.steps import steps
 from groundplane.components.renewal.steps import steps as renewal
@@ -75,6 +76,27 @@ def test_tokens_are_swept_after_all_joins_and_coredns_moves_after_one(topology: 
     assert needs["coredns-spread"] == ("kubeadm-join:worker1",)
     alone = replace(topology, machines=tuple(one for one in topology.machines if one not in topology.workers))
     assert {found.name: found.needs for found in steps(alone)}["coredns-spread"] == ("kubeadm-join:cp3",)
+
+
+def test_static_pods_change_one_control_plane_at_a_time_and_are_proven_before_they_are_kept(topology: Topology) -> None:
+    found = {step.name: step for step in steps(topology)}
+    assert found["static-pods:cp1"].needs == (control_plane_name(topology.machine("cp1")), "kubeadm-init")
+    assert found["static-pods:cp2"].needs == (control_plane_name(topology.machine("cp2")), "static-pods:cp1")
+    assert found["cluster-settings"].needs == ("static-pods:cp1", "static-pods:cp2", "static-pods:cp3")
+    assert {name for name, step in found.items() if step.disturbs} == {f"static-pods:cp{n}" for n in (1, 2, 3)}
+
+
+def test_what_etcd_reads_is_laid_after_what_was_cleared_and_before_kubeadm_comes(
+    topology: Topology, standing: World, run: Run
+) -> None:
+    standing.has["cp3"] |= {"traces", "manifests"}
+    run(do(standing, "kubeadm-join:cp3"))
+    run(do(standing, etcd_name(topology.machine("cp3"))))
+    calls = [argv for machine, argv in standing.calls if machine == "cp3"]
+    laid = next(place for place, argv in enumerate(calls) if argv[0] == "sh" and argv[2] == etcd_leaves._SCRIPT)
+    cleared = next(place for place, argv in enumerate(calls) if argv[:2] == ("kubeadm", "reset"))
+    joined = next(place for place, argv in enumerate(calls) if argv[0] == "systemd-run" and "join" in argv)
+    assert cleared < laid < joined
 
 
 def test_every_fact_is_looked_for() -> None:

@@ -63,7 +63,7 @@ _NEVER = float("-inf")
 
 @dataclass(frozen=True)
 class Proof:
-    """What Corosync says. ``tokens`` is how many were received; where it has grown, one came since the look before.
+    """What Corosync says. ``tokens`` counts tokens received, so it says when one arrived last only by having grown.
 
     ``quorate``: this side has the majority, decided since the last member left.
     ``others`` are the other members that are joined, each with how often it joined; ``peers`` are the names of all
@@ -91,7 +91,7 @@ class Lease:
     _again: float | None = None  # since when tokens have been arriving after a pause
 
     def watch(self, now: float, proof: Proof | None) -> None:
-        """Look on while the address isn't here. Should it come, one token received after this look is proof enough."""
+        """The address doesn't run here. Should it come, the next token proves what it needs to."""
         self.forget()
         if proof is not None:
             self._asked, self._tokens = now, proof.tokens
@@ -107,7 +107,7 @@ class Lease:
             return 0.0
         since, arrived = self._asked, self._tokens != proof.tokens
         self._asked, self._tokens = now, proof.tokens
-        # A token came after the previous look; when, nobody knows. So the lease counts from that look.
+        # A token came after the previous question: that moment is what is known for sure.
         left = 0.0 if since is None else self.length - (now - since)
         if left <= 0 or not proof.quorate:
             self._again = None
