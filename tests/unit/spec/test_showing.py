@@ -113,7 +113,8 @@ def test_explaining_a_part() -> None:
         "    `name`\n"
     )
     assert explain_text("machines.worker").splitlines()[2:] == [
-        "    machines added: they are made as the file says now, and join one after the other",
+        "    machines added: they are made as the file says now, and join; etcd takes its members one after",
+        "    the other",
         "    machines removed: drained, taken out of etcd and the balancers, then removed for good; a lower",
         "    count takes the highest numbers",
     ]
