@@ -228,16 +228,23 @@ def _static_pods(topology: Topology, machine: Machine, previous: str) -> Step:
 def _settings(topology: Topology) -> Step:
     """After the static pods: what they don't get well with must not be what joining control planes get."""
 
+    silence: StepError | None = None
+
     async def probe(reach: Reach) -> bool:
+        nonlocal silence
+        silence = None
         try:
-            return (await settings.look(reach, topology)).hold
-        except StepError:
+            return (await settings.look(reach, topology, attempts=1)).hold
+        except StepError as error:
+            silence = error
             return False
 
     async def act(reach: Reach) -> None:
         await settings.bring(reach, topology)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
+        if silence is not None:  # a cluster that doesn't answer takes long to say so
+            raise silence
         return settings.words(await settings.look(reach, topology)), None
 
     async def diff(reach: Reach) -> str:

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from groundplane.components.kubeadm import settings
 from groundplane.components.kubeadm.settings import compared, diff, look, words
+from groundplane.components.kubeadm.steps import SETTINGS, steps
 from groundplane.errors import CommandFailed, StepError
 from groundplane.state.step import Completed
 from groundplane.topology.model import Topology
@@ -105,6 +106,22 @@ def test_nothing_is_done_where_all_is_as_it_should_be(topology: Topology, cluste
     assert run(look(cluster, topology)).hold
     run(settings.bring(cluster, topology))
     assert cluster.did == []
+
+
+def test_a_cluster_that_is_silent_is_asked_once(topology: Topology, run: Run) -> None:
+    asked: list[str] = []
+
+    class Silent:
+        async def run(self, machine: str, *_: object, **__: object) -> Completed:
+            asked.append(machine)
+            raise CommandFailed("kubectl failed", status=1, where=machine, detail="EOF")
+
+    step = next(step for step in steps(topology) if step.name == SETTINGS)
+    assert step.instead is not None
+    assert run(step.probe(Silent())) is False
+    with pytest.raises(StepError, match="no control plane answers"):
+        run(step.instead(Silent()))
+    assert asked == [machine.name for machine in topology.control_planes]
 
 
 def test_what_differs_is_told_and_brought_about(topology: Topology, cluster: Cluster, run: Run) -> None:
