@@ -63,26 +63,28 @@ class Design:
         known = frozenset[str]().union(*(part.keys(machine) for part in here))
         concerned = [part for part in here if part.keys(machine) & touched or touched - known]
         if standing is None:
-            return tuple(check for part in concerned for check in part.checks)
+            return tuple(check for part in concerned for check in part.checks if not check.overall)
         now = {part.component.name: part for part in standing.parts}
         return tuple(
             check
             for part in concerned
             if now[part.component.name].adds.get(machine) == part.adds[machine]
             for check in now[part.component.name].checks
+            if not check.overall
         )
 
     def checks_beside(self, standing: Design | None = None) -> tuple[Check, ...]:
-        """Every check that can be judged while machines come or go. ``standing`` is the design without them: its checks
-        are the ones, but for components whose part of a machine depends on those that come or go."""
+        """Every check that can be judged while machines change, come or go. ``standing`` is the design without those
+        that come or go: its checks are the ones, but for components whose part of a machine depends on them."""
         if standing is None:
-            return self.checks
+            return tuple(check for check in self.checks if not check.overall)
         ours = {part.component.name: part for part in self.parts}
         return tuple(
             check
             for part in standing.parts
             if all(ours[part.component.name].adds.get(machine) == adds for machine, adds in part.adds.items())
             for check in part.checks
+            if not check.overall
         )
 
     def spares(self, machine: str) -> tuple[Check, ...]:

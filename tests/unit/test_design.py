@@ -19,6 +19,13 @@ def test_the_checks_of_the_component_that_owns_a_file_follow_it() -> None:
     assert names("gateway", "chrony.service") == names("cp1", "chrony.service") == {"time"}
 
 
+def test_what_compares_all_machines_with_the_file_is_not_asked_between_them() -> None:
+    assert "node-sizes" in {check.name for check in LAB.checks}
+    assert "kubelet-certificates" in names("worker1", "groundplane-size.service")
+    assert "node-sizes" not in names("worker1", "groundplane-size.service")
+    assert {check.name for check in LAB.checks} - {check.name for check in LAB.checks_beside()} == {"node-sizes"}
+
+
 def test_what_nobody_owns_any_more_asks_for_all_that_have_to_do_with_the_machine() -> None:
     assert names("lb1", "/etc/long-gone") >= {"haproxy-backends", "quorum", "floating-address", "time"}
     assert "nodes" not in names("lb1", "/etc/long-gone")

@@ -25,6 +25,8 @@ class Check:
 
     ``needs`` are the checks without which this one can't be asked: where it fails beside one of them, it is reported
     as not asked, for one cause is one finding. Those that aren't in the same run say nothing about it.
+    ``overall``: it compares several machines with the file, so it can hold only when the last of them was changed, and
+    isn't asked between them.
     """
 
     name: str
@@ -33,3 +35,4 @@ class Check:
     remedy: str
     probe: Callable[[Reach], Awaitable[str]]
     needs: tuple[str, ...] = ()
+    overall: bool = False

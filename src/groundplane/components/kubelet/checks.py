@@ -47,6 +47,7 @@ def _sizes(topology: Topology) -> tuple[Check, ...]:
             f"`systemctl restart {size.UNIT}` on that node, and `journalctl -u {size.UNIT}` tells why if it fails",
             bound(sizes, topology),
             needs=("nodes",),
+            overall=True,
         ),
     )
 
