@@ -41,11 +41,6 @@ spec:
 """
 
 
-STARVED = 3
-"""Requests that may fail while a machine starts: it takes both processors of a small computer, and an API server that
-doesn't answer its balancer within a second is called down. On a quiet one none does."""
-
-
 @contextmanager
 def changed(platform: Platform, old: str, new: str) -> Iterator[None]:
     """The platform with another file; afterwards it is as it was before, by another apply."""
@@ -76,7 +71,7 @@ def test_a_worker_comes_and_goes_without_a_trace(platform: Platform) -> None:
         assert plan(platform)[0] == 0
         assert nodes(platform)["worker3"]
         assert "10.80.0.53" in platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal")
-    assert len(failures) <= STARVED, failures
+    assert failures == []
     assert plan(platform)[0] == 0
     assert "worker3" not in nodes(platform)
     assert platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal", check=False) == ""
@@ -110,7 +105,7 @@ def test_control_planes_are_replaced_the_leader_of_etcd_and_the_dead(platform: P
     dead = next(name for name in ("cp1", "cp2", "cp3") if name != leader)
     with requests(platform) as failures:
         platform.run("replace", "--yes", leader)
-    assert len(failures) <= STARVED, failures
+    assert failures == []
     assert members(platform) == ["cp1", "cp2", "cp3"]
     platform.run("stop", "--force", dead)
     platform.run("replace", "--yes", dead)

@@ -98,9 +98,7 @@ def test_machines_come_and_go_under_clients(platform: Platform) -> None:
     found = {finding["title"]: finding for finding in report["findings"]}
     assert found["the nodes that were added are ready"]["seen"] == "there are cp4, worker3, worker4"
     assert report["lost_writes"] == 0
-    # Three machines that start at once keep two processors so busy that an API server may be called down meanwhile:
-    # whether a request failed is the drill's finding, and no test's.
-    assert report["requests"] > report["failed_requests"] * 50
+    assert report["failed_requests"] == 0
     assert all(check["ok"] for check in report["checks"])
     assert plan(platform)[0] == 0
     assert {"cp4", "worker3", "worker4"}.isdisjoint(machine["name"] for machine in platform.json("status")["machines"])
