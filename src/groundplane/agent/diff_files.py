@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from groundplane.agent.observed import Form, Observed, PathSeen
-from groundplane.state.change import Action, Change, Kind
+from groundplane.state.change import Action, Change, Kind, lines_diff
 from groundplane.state.derived import MachineManifest
 from groundplane.state.model import File, MachineState
 
@@ -96,6 +96,4 @@ def text_diff(path: str, old: bytes, new: bytes) -> str:
         before, after = old.decode().splitlines(), new.decode().splitlines()
     except UnicodeDecodeError:
         return ""
-    from difflib import unified_diff  # costs its import, and mostly nothing differs
-
-    return "\n".join(unified_diff(before, after, f"{path} (there)", f"{path} (wanted)", lineterm=""))
+    return lines_diff(path, before, after)

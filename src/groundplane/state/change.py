@@ -6,6 +6,7 @@ The agent finds Changes; ``plan`` prints the very same data that ``apply`` has c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -127,3 +128,10 @@ class Ended:
     """The agent's last word: it came to its end. Without it, it was cut off."""
 
     changes: int
+
+
+def lines_diff(name: str, there: Sequence[str], wanted: Sequence[str]) -> str:
+    """A unified diff of what is called ``name``, from the lines that are ``there`` to those that are ``wanted``."""
+    from difflib import unified_diff  # costs its import, and mostly nothing differs
+
+    return "\n".join(unified_diff(there, wanted, f"{name} (there)", f"{name} (wanted)", lineterm=""))

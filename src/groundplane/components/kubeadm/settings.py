@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
 from io import StringIO
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 from groundplane.components.cluster.api import ATTEMPTS, ask, kubectl, loads
 from groundplane.components.kubeadm import config
 from groundplane.errors import StepError
+from groundplane.state.change import lines_diff
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
 
@@ -143,15 +143,20 @@ def words(settings: Settings) -> str:
 
 
 def diff(settings: Settings) -> str:
-    lines: list[str] = []
-    for document in settings.differing:
-        name = f"configmap/{document.place} {document.key}"
-        there = _same_form(document.there).splitlines()
-        lines += unified_diff(there, document.wanted.splitlines(), f"{name} (there)", f"{name} (wanted)", lineterm="")
-    for name in settings.other_images:
-        old, new = settings.images[name]
-        lines += unified_diff([old], [new], f"{name} image (there)", f"{name} image (wanted)", lineterm="")
-    return "\n".join(lines)
+    texts = [
+        lines_diff(
+            f"configmap/{document.place} {document.key}",
+            _same_form(document.there).splitlines(),
+            document.wanted.splitlines(),
+        )
+        for document in settings.differing
+    ]
+    images = [
+        lines_diff(f"{name} image", [there], [wanted])
+        for name, (there, wanted) in settings.images.items()
+        if name in settings.other_images
+    ]
+    return "\n".join(filter(None, [*texts, *images]))
 
 
 def _same_form(text: str) -> str:

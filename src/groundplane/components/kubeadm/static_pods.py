@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from groundplane.components.cluster.api import loads
 from groundplane.components.etcd.members import hand_over
 from groundplane.components.kubeadm import config
 from groundplane.errors import StepError
+from groundplane.state.change import lines_diff
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Machine, Topology
 
@@ -112,12 +112,13 @@ def words(pods: Pods) -> str:
 
 def diff(pods: Pods) -> str:
     """What differs, as one unified diff."""
-    lines: list[str] = []
-    for name in NAMES:
-        path = f"{paths.MANIFESTS}/{name}.yaml"
-        there, wanted = pods.there.get(name, "").splitlines(), pods.target(name).splitlines()
-        lines += unified_diff(there, wanted, f"{path} (there)", f"{path} (wanted)", lineterm="")
-    return "\n".join(lines)
+    diffs = (
+        lines_diff(
+            f"{paths.MANIFESTS}/{name}.yaml", pods.there.get(name, "").splitlines(), pods.target(name).splitlines()
+        )
+        for name in NAMES
+    )
+    return "\n".join(filter(None, diffs))
 
 
 async def bring(reach: Reach, topology: Topology, machine: Machine) -> None:
