@@ -58,7 +58,8 @@ class Step:
     ``probe`` says whether it already holds and must be cheap, read-only and safe at any time.
     ``deadline`` bounds act plus the second probe, in seconds.
     ``needs_machines`` are the machines that must be up and configured (first boot done) before the step may be probed.
-    ``instead`` tells more where the probe does not hold, for those who only look.
+    ``instead`` tells more where the probe does not hold, for those who only look. They ask for it, and for ``diff``,
+    right after the probe.
     ``tidies``: it takes away what machines that went have left, and comes when they are gone.
     ``mends``: it brings back what was taken from a machine in use, with the help of what these Steps stand for, or of
     none. While they hold, it comes before other changes, whose checks would suffer from what is missing.

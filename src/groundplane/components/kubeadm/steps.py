@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Generic, TypeVar
 
 from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import Node, ask, kubectl, nodes
@@ -35,6 +36,8 @@ from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
+
+T = TypeVar("T")
 
 TOKENS = "join-tokens"
 SETTINGS = "cluster-settings"
@@ -189,6 +192,28 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
     )
 
 
+class _Looked(Generic[T]):
+    """A look that is made once for the probe and for whoever then asks what is there instead. It takes long, longest
+    where the API is silent."""
+
+    def __init__(self, look: Callable[[Reach], Awaitable[T]]) -> None:
+        self._look = look
+        self._seen: T | StepError = StepError("nobody has looked yet")
+
+    async def now(self, reach: Reach) -> T:
+        try:
+            self._seen = await self._look(reach)
+        except StepError as error:
+            self._seen = error
+        return self.last()
+
+    def last(self) -> T:
+        """What the last look has shown, or its StepError."""
+        if isinstance(self._seen, StepError):
+            raise self._seen
+        return self._seen
+
+
 def static_pods_name(machine: Machine) -> str:
     """The name of the step that has a control plane run what its configuration says today."""
     return f"static-pods:{machine.name}"
@@ -196,18 +221,19 @@ def static_pods_name(machine: Machine) -> str:
 
 def _static_pods(topology: Topology, machine: Machine, previous: str) -> Step:
     """One control plane after the other: what doesn't work is seen on the first."""
+    look = _Looked(partial(static_pods.look, topology=topology, machine=machine))
 
     async def probe(reach: Reach) -> bool:
-        return not (await static_pods.look(reach, topology, machine)).differing
+        return not (await look.now(reach)).differing
 
     async def act(reach: Reach) -> None:
         await static_pods.bring(reach, topology, machine)
 
-    async def instead(reach: Reach) -> tuple[str, float | None]:
-        return static_pods.words(await static_pods.look(reach, topology, machine)), None
+    async def instead(_: Reach) -> tuple[str, float | None]:
+        return static_pods.words(look.last()), None
 
-    async def diff(reach: Reach) -> str:
-        return static_pods.diff(await static_pods.look(reach, topology, machine))
+    async def diff(_: Reach) -> str:
+        return static_pods.diff(look.last())
 
     return Step(
         name=static_pods_name(machine),
@@ -227,28 +253,22 @@ def _static_pods(topology: Topology, machine: Machine, previous: str) -> Step:
 
 def _settings(topology: Topology) -> Step:
     """After the static pods: what they don't get well with must not be what joining control planes get."""
-
-    silence: StepError | None = None
+    look = _Looked(partial(settings.look, topology=topology, attempts=1))
 
     async def probe(reach: Reach) -> bool:
-        nonlocal silence
-        silence = None
         try:
-            return (await settings.look(reach, topology, attempts=1)).hold
-        except StepError as error:
-            silence = error
+            return (await look.now(reach)).hold
+        except StepError:
             return False
 
     async def act(reach: Reach) -> None:
         await settings.bring(reach, topology)
 
-    async def instead(reach: Reach) -> tuple[str, float | None]:
-        if silence is not None:  # a cluster that doesn't answer takes long to say so
-            raise silence
-        return settings.words(await settings.look(reach, topology)), None
+    async def instead(_: Reach) -> tuple[str, float | None]:
+        return settings.words(look.last()), None
 
-    async def diff(reach: Reach) -> str:
-        return settings.diff(await settings.look(reach, topology))
+    async def diff(_: Reach) -> str:
+        return settings.diff(look.last())
 
     return Step(
         name=SETTINGS,
