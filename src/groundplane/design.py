@@ -22,6 +22,11 @@ class Part:
     adds: Mapping[str, tuple[Resource, ...]]
     checks: tuple[Check, ...]
 
+    @property
+    def meanwhile(self) -> tuple[Check, ...]:
+        """Those of its checks that can hold while machines change, come or go."""
+        return tuple(check for check in self.checks if not check.overall)
+
     def keys(self, machine: str) -> frozenset[str]:
         """What a Change of something it adds to ``machine`` bears as its key: paths, names."""
         return frozenset(key_of(resource) for resource in self.adds.get(machine, ()))
@@ -63,28 +68,26 @@ class Design:
         known = frozenset[str]().union(*(part.keys(machine) for part in here))
         concerned = [part for part in here if part.keys(machine) & touched or touched - known]
         if standing is None:
-            return tuple(check for part in concerned for check in part.checks if not check.overall)
+            return tuple(check for part in concerned for check in part.meanwhile)
         now = {part.component.name: part for part in standing.parts}
         return tuple(
             check
             for part in concerned
             if now[part.component.name].adds.get(machine) == part.adds[machine]
-            for check in now[part.component.name].checks
-            if not check.overall
+            for check in now[part.component.name].meanwhile
         )
 
     def checks_beside(self, standing: Design | None = None) -> tuple[Check, ...]:
         """Every check that can be judged while machines change, come or go. ``standing`` is the design without those
         that come or go: its checks are the ones, but for components whose part of a machine depends on them."""
         if standing is None:
-            return tuple(check for check in self.checks if not check.overall)
+            return tuple(check for part in self.parts for check in part.meanwhile)
         ours = {part.component.name: part for part in self.parts}
         return tuple(
             check
             for part in standing.parts
             if all(ours[part.component.name].adds.get(machine) == adds for machine, adds in part.adds.items())
-            for check in part.checks
-            if not check.overall
+            for check in part.meanwhile
         )
 
     def spares(self, machine: str) -> tuple[Check, ...]:

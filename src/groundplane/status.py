@@ -75,11 +75,13 @@ class PlatformStatus:
     def ok(self) -> bool:
         """Whether all machines are ready, every leader is known, and nothing that is shown is a fault or will soon be
         one."""
-        well = all(machine.ready and not machine.failed for machine in self.machines) and not any(
-            member.problem for member in self.etcd
+        return (
+            all(machine.ready and not machine.failed for machine in self.machines)
+            and not any(member.problem for member in self.etcd)
+            and not any(certificate.soon for certificate in self.certificates)
+            and bool(self.floating_holder and self.etcd_leader)
+            and not self.problem
         )
-        well = well and not any(certificate.soon for certificate in self.certificates)
-        return well and bool(self.floating_holder and self.etcd_leader) and not self.problem
 
 
 async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
