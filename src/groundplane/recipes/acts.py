@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ def acts(
 
     def spares(machine: MachinePlan) -> tuple[Check, ...]:
         checks = standing.spares(machine.machine) if standing and (machine.interruptions or machine.off) else ()
-        return tuple(_if_it_differs(check, provider, states[machine.machine]) for check in checks)
+        return tuple(_unless(partial(_as_it_should_be, provider, states[machine.machine]), check) for check in checks)
 
     def change(machine: MachinePlan) -> Act:
         name, touched = machine.machine, list[str]()
@@ -93,7 +93,9 @@ def acts(
             step.name.partition(":")[0],
             run,
             needs[step.name],
-            before=standing.spares(step.machine) if standing and disturbs else (),
+            before=tuple(_unless(step.probe, check) for check in standing.spares(step.machine))
+            if standing and disturbs
+            else (),
             after=lambda: design.checks_beside(judged) if disturbs else (),
             finishes=disturbs,
         )
@@ -139,17 +141,20 @@ def _standing(design: Design, plan: Plan) -> Design | None:
     return design.among({machine.name for machine in topology.machines} - fresh)
 
 
-def _if_it_differs(check: Check, provider: Provider, state: MachineState) -> Check:
-    """``check``, where there is anything to do on the machine. Of one that was off this is seen only now; where nothing
-    is to be done nobody has to do without it, and the others may not be a cluster yet."""
-    from groundplane.rollout.link import AgentLink
+def _unless(holds: Callable[[Reach], Awaitable[bool]], check: Check) -> Check:
+    """``check``, where there is anything to do. This may be seen only now, as of a machine that was off; where nothing
+    is to be done nobody has to do without the machine, and the others may not be a cluster yet."""
 
     async def probe(reach: Reach) -> str:
-        if not (await AgentLink(provider.transport).observe(state)).changes:
-            return f"nothing differs on {state.machine}"
-        return await check.probe(reach)
+        return "nothing differs" if await holds(reach) else await check.probe(reach)
 
     return replace(check, probe=probe)
+
+
+async def _as_it_should_be(provider: Provider, state: MachineState, _: Reach) -> bool:
+    from groundplane.rollout.link import AgentLink
+
+    return not (await AgentLink(provider.transport).observe(state)).changes
 
 
 def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fresh: bool = False) -> Act:
