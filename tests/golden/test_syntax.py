@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -51,6 +50,7 @@ TOOLS = (
     Tool("corosync", "/etc/corosync/corosync.conf", lambda path: ["corosync", "-t", "-c", path]),
     Tool("crm_verify", "/var/lib/pacemaker/cib/cib.xml", lambda path: ["crm_verify", "-V", "--xml-file", path]),
     Tool("kubeadm", "/etc/groundplane/kubeadm/*.yaml", lambda path: ["sh", "-c", _VALIDATE, "sh", path]),
+    Tool("patches", "/etc/groundplane/kubeadm/patches/*", lambda path: ["sh", "-c", _PATCH, "sh", Path(path).name]),
     Tool("containerd", "/etc/containerd/config.toml", lambda path: ["containerd", "--config", path, "config", "dump"]),
     Tool("units", "/etc/systemd/system/*.service", lambda path: ["systemd-analyze", "verify", "--man=no", path]),
     Tool("drop-ins", "/etc/systemd/system/*.service.d/*.conf", lambda path: _verify_unit_of(path)),
@@ -58,9 +58,20 @@ TOOLS = (
 )
 
 
-# Joins read the discovery file that exists only while they run.
+# Joins read a kubeconfig that isn't there before: the administrator's, or one that exists only while they run.
 _VALIDATE = """
-mkdir -p /run/groundplane && touch /run/groundplane/discovery.conf && exec kubeadm config validate --config "$1"
+mkdir -p /run/groundplane /etc/kubernetes && touch /run/groundplane/discovery.conf /etc/kubernetes/admin.conf &&
+  exec kubeadm config validate --config "$1"
+"""
+
+# kubeadm writes the static pod the patch is for, which then differs from the one without patches.
+_PATCH = """
+part=${1%%+*}; case $part in etcd) phase="etcd local" ;; *) phase="control-plane ${part#kube-}" ;; esac
+manifest=/etc/kubernetes/manifests/$part.yaml
+config=/etc/groundplane/kubeadm/init.yaml
+kubeadm init phase $phase --config $config && mv $manifest /run/patched &&
+  rm -r /etc/groundplane/kubeadm/patches/* && kubeadm init phase $phase --config $config &&
+  ! cmp --silent $manifest /run/patched
 """
 
 
@@ -75,7 +86,10 @@ def _jobs() -> list[tuple[str, str, Tool, str]]:
         for state in design(topology).states:
             paths = [file.path for file in state.files] + [f"{SEED}/user-data", f"{SEED}/network-config"]
             found += [
-                (case, state.machine, tool, path) for tool in TOOLS for path in paths if fnmatch(path, tool.pattern)
+                (case, state.machine, tool, path)
+                for tool in TOOLS
+                for path in paths
+                if PurePath(path).match(tool.pattern)
             ]
     return found
 

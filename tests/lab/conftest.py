@@ -83,6 +83,11 @@ class Platform:
                 self.fail(f"did not come true within {SOON} s: {what}")
             time.sleep(0.5)
 
+    def nothing_differs(self) -> None:
+        """The platform is as its file says; what isn't is told."""
+        done = self.run("plan", check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json").stdout)
 

@@ -95,7 +95,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
     with requests(platform) as failures:
         platform.run("apply", "--yes")
     assert failures == [], "HAProxy reloads without dropping a connection"
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
     assert platform.ssh("worker1", "systemctl", "is-active", "chrony").strip() == "active"
     assert platform.ssh("cp2", "stat", "-c", "%a", "/etc/kubernetes/pki/sa.key").strip() == "600"
     assert platform.ssh("worker2", "cat", "/etc/not-ours").strip() == "kept"
@@ -114,7 +114,7 @@ def test_an_apply_that_is_killed_is_finished_by_the_next(platform: Platform) -> 
     status, document = plan(platform)
     assert status == 2, document
     platform.run("apply", "--yes")
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
     assert platform.json("history")["runs"][1]["outcome"] == "interrupted"
 
 
@@ -130,7 +130,7 @@ def test_new_sizes_take_hold_without_a_restart(platform: Platform) -> None:
         status, document = plan(platform)
         assert (status, document["edits"]) == (2, ["sizes.worker.cpus: 2 → 1", "sizes.worker.memory: 3GiB → 2GiB"])
         platform.run("apply", "--yes")
-        assert plan(platform)[0] == 0
+        platform.nothing_differs()
         assert platform.boots() == boots
         assert capacity(platform, "worker1") == {"cpu": "1", "memory": "2Gi"}
         platform.file.write_text(text.replace("domain: groundplane.internal", "domain: other.internal"))
@@ -325,7 +325,7 @@ def test_an_agent_that_is_killed_half_way_leaves_what_the_next_one_finishes(
     assert (Kind.UNIT, "change-slow.service", Action.RESTART) in again
     assert bring(reach, wanting(b"two\n")) == []
     bring(reach, worker)
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
 
 
 # -- requests while something happens ------------------------------------------------------------------------------

@@ -68,11 +68,11 @@ def test_a_worker_comes_and_goes_without_a_trace(platform: Platform) -> None:
         assert status == 2
         assert [birth["machine"] for birth in document["births"]] == ["worker3"]
         platform.run("apply", "--yes")
-        assert plan(platform)[0] == 0
+        platform.nothing_differs()
         assert nodes(platform)["worker3"]
         assert "10.80.0.53" in platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal")
     assert failures == []
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
     assert "worker3" not in nodes(platform)
     assert platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal", check=False) == ""
     assert "10.80.0.53" not in platform.ssh("gateway", "cat", "/var/lib/misc/dnsmasq.leases")
@@ -96,7 +96,7 @@ def test_an_apply_that_was_killed_while_a_machine_came_is_finished_or_taken_back
         _, document = plan(platform)
         assert [removal["machine"] for removal in document["removals"]] == ["worker3"]
         platform.run("apply", "--yes")
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
     assert set(nodes(platform)) == {"cp1", "cp2", "cp3", "worker1", "worker2"}
 
 
@@ -111,7 +111,7 @@ def test_control_planes_are_replaced_the_leader_of_etcd_and_the_dead(platform: P
     platform.run("replace", "--yes", dead)
     assert members(platform) == ["cp1", "cp2", "cp3"]
     assert all(nodes(platform).values())
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
 
 
 def test_the_gateway_and_the_balancer_with_the_address_are_replaced(platform: Platform) -> None:
@@ -121,7 +121,7 @@ def test_the_gateway_and_the_balancer_with_the_address_are_replaced(platform: Pl
     platform.run("replace", "--yes", holder)
     status = platform.json("status")
     assert status["ok"], status
-    assert plan(platform)[0] == 0
+    platform.nothing_differs()
 
 
 def test_what_is_in_the_way_of_a_drain_is_named(platform: Platform) -> None:
@@ -136,7 +136,7 @@ def test_what_is_in_the_way_of_a_drain_is_named(platform: Platform) -> None:
         assert "all-of-them" in stuck.stderr
         platform.kubectl("-n", "come-and-go", "delete", "poddisruptionbudget", "all-of-them")
         platform.run("drain", node)
-        assert plan(platform)[0] == 0, "a drained node is meant to be so"
+        platform.nothing_differs()  # a drained node is meant to be so
         platform.run("undrain", node)
         assert "SchedulingDisabled" not in platform.kubectl("get", "nodes")
     finally:

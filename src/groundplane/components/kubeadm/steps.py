@@ -99,10 +99,11 @@ async def _certified(facts: Shared[Facts], reach: Reach) -> bool:
 
 
 async def _not_good(facts: Shared[Facts], reach: Reach) -> tuple[str, float | None]:
-    """Which certificate of the kubelet isn't good, and why; a kubelet that doesn't run."""
+    """Which certificate of the kubelet isn't good, and why; a kubelet that doesn't run; a silent API server."""
     seen = await facts(reach)
     stopped = () if seen.kubelet or not seen.traces else ("its kubelet doesn't run, or ends again and again",)
-    return "; ".join((*seen.faults, *stopped)), None
+    silent = () if seen.api or not seen.manifests or not seen.admin else ("its API server isn't ready",)
+    return "; ".join((*seen.faults, *stopped, *silent)), None
 
 
 def _init(topology: Topology) -> Step:

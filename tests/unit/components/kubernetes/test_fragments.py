@@ -124,6 +124,14 @@ def test_the_kubelet_is_closed(topology: Topology) -> None:
     assert kubelet["tlsCipherSuites"] == list(CIPHERS)
 
 
+def test_times_are_written_as_kubeadm_writes_them(topology: Topology) -> None:
+    """Else what it keeps in the cluster would differ from ours by its form, on every new platform."""
+    kubelet = documents(config.init_configuration(topology, topology.machine("cp1")))["KubeletConfiguration"]
+    times = [str(value) for value in kubelet.values() if re.fullmatch(r"(\d+[hms])+", str(value))]
+    assert times
+    assert [time for time in times if not re.fullmatch(r"(\d+h\d+m|\d+m)?\d+s", time)] == []
+
+
 def test_the_kubelet_reads_a_file_of_ours_and_the_cluster_keeps_a_copy(topology: Topology) -> None:
     here = state(topology, "worker1")
     held = {file.path: file.content for file in here.files}
