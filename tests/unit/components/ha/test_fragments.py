@@ -94,12 +94,18 @@ def test_pacemaker_alone_starts_haproxy() -> None:
 
 def test_haproxy_asks_every_control_plane_over_verified_tls() -> None:
     config = content(topology(), "lb1", "/etc/haproxy/haproxy.cfg")
-    servers = re.findall(r"^    server (\S+) (\S+)$", config, re.MULTILINE)
-    assert servers == [("cp1", "10.80.0.21:6443"), ("cp2", "10.80.0.22:6443"), ("cp3", "10.80.0.23:6443")]
-    assert "check-ssl" in config
-    assert "verify required ca-file /etc/haproxy/kubernetes-ca.pem" in config
-    assert "uri /readyz" in config
+    checked, unchecked = re.findall(r"^backend .*?\n\n", config, re.MULTILINE | re.DOTALL)
+    servers = [("cp1", "10.80.0.21:6443"), ("cp2", "10.80.0.22:6443"), ("cp3", "10.80.0.23:6443")]
+    assert [re.findall(r"^    server (\S+) (\S+)$", part, re.MULTILINE) for part in (checked, unchecked)] == [
+        servers
+    ] * 2
+    assert "check-ssl" in checked
+    assert "verify required ca-file /etc/haproxy/kubernetes-ca.pem" in checked
+    assert "uri /readyz" in checked
     assert "verify none" not in config
+    # Where all are called down, all are tried.
+    assert "use_backend kube-apiserver-unchecked if { nbsrv(kube-apiserver) eq 0 }" in config
+    assert "check" not in unchecked.removeprefix("backend kube-apiserver-unchecked")
     authority = content(topology(), "lb1", "/etc/haproxy/kubernetes-ca.pem").encode()
     assert authority == topology().secrets.kubernetes_ca.certificate
 

@@ -80,7 +80,7 @@ def test_a_clock_that_is_behind_renews_nothing() -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The program's folders, in ``tmp_path``."""
-    for name, folder in (("KUBERNETES", "kubernetes"), ("ETCD_DATA", "etcd"), ("RUN", "run")):
+    for name, folder in (("KUBERNETES", "kubernetes"), ("RUN", "run")):
         monkeypatch.setattr(renew, name, tmp_path / folder)
         (tmp_path / folder).mkdir()
     monkeypatch.setattr(renew, "CURRENT", tmp_path / "kubelet" / "kubelet-client-current.pem")
@@ -145,7 +145,7 @@ def test_a_pair_keeps_its_modes_and_nobody_is_started_anew(here: Path) -> None:
     (here / "kubernetes/pki/etcd/server.crt").chmod(0o644)
     renew.install(leaf, here / "new")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in sorted((here / "kubernetes/pki/etcd").iterdir())}
-    assert modes == {"server.crt": 0o644, "server.key": 0o600}
+    assert modes == {"server.crt": 0o644, "server.key": 0o640}, "a new one etcd's user can read"
     assert (here / "kubernetes/pki/etcd/server.key").read_text() == "new key"
     assert renew.waiting() == []
 

@@ -34,7 +34,6 @@ from pathlib import Path
 
 KUBERNETES = Path("/etc/kubernetes")
 CURRENT = Path("/var/lib/kubelet/pki/kubelet-client-current.pem")
-ETCD_DATA = Path("/var/lib/etcd")
 INIT = Path("/etc/groundplane/kubeadm/init.yaml")
 RUN = Path("/run/groundplane/renewal")
 KUBEADM_UNIT = "groundplane-kubeadm"
@@ -309,10 +308,13 @@ def install(credential: Credential, folder: Path) -> None:
 
 
 def place(path: Path, content: bytes) -> None:
-    """Write ``path`` in one move. It keeps its owner and mode; a new one is for its owner alone: etcd's for etcd."""
+    """Write ``path`` in one move. It keeps its owner and mode; a new one is for its owner alone. What etcd itself reads
+    its user reads as a member of the owner's group (kubeadm/etcd_leaves.py)."""
     new = not path.exists()
-    like = ((ETCD_DATA if path.parent.name == "etcd" else path.parent) if new else path).stat()
-    mode = 0o600 if new else path.stat().st_mode & 0o777
+    like = (path.parent if new else path).stat()
+    mode = like.st_mode & 0o777
+    if new:
+        mode = 0o640 if path.parent.name == "etcd" and path.stem in ("server", "peer") else 0o600
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
