@@ -27,6 +27,7 @@ from tests.lab.conftest import Platform
 pytestmark = pytest.mark.lab
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
+SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 PLACE = "/srv/change-test"
 
 
@@ -65,6 +66,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
     platform.ssh("worker2", "sysctl", "-qw", "net.ipv4.conf.all.accept_redirects=1")
     platform.ssh("worker2", "ip", "address", "flush", "dev", "lan0", "scope", "global")
     platform.kubectl("cordon", "worker2")
+    platform.ssh("cp2", "sed", "-i", "s/--profiling=false/--profiling=true/", SCHEDULER)
     platform.ssh("worker2", "sh", "-c", "echo kept > /etc/not-ours")
 
     status, document = plan(platform, command="drift")
@@ -79,7 +81,9 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
         ("worker2", "sysctl", "net.ipv4.conf.all.accept_redirects", "update"),
         ("worker2", "address", "lan0", "update"),
     } <= found
-    assert [step["name"] for step in document["steps"]] == ["schedulable:worker2"]
+    steps = {step["name"]: step for step in document["steps"]}
+    assert set(steps) == {"static-pods:cp2", "schedulable:worker2"}
+    assert "-    - --profiling=true" in steps["static-pods:cp2"]["diff"]
     edited = next(
         change
         for batch in document["batches"]
@@ -96,6 +100,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
         platform.run("apply", "--yes")
     assert failures == [], "HAProxy reloads without dropping a connection"
     platform.nothing_differs()
+    assert "--profiling=false" in platform.ssh("cp2", "cat", SCHEDULER)
     assert platform.ssh("worker1", "systemctl", "is-active", "chrony").strip() == "active"
     assert platform.ssh("cp2", "stat", "-c", "%a", "/etc/kubernetes/pki/sa.key").strip() == "600"
     assert platform.ssh("worker2", "cat", "/etc/not-ours").strip() == "kept"
