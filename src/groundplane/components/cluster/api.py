@@ -5,6 +5,7 @@ Everything runs on a control plane with its own admin.conf, which names the floa
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ from groundplane.verify.condition import NotYet, wait_until
 PATIENCE = 20.0  # seconds for one request
 ATTEMPTS = 2
 PAUSE = 1.0  # seconds between them
+HEDGE = 3.0
+"""Seconds after which a question goes to the next control plane as well. All of them ask through the floating address:
+what hangs hangs for each, and one after the other would take minutes to say so."""
 DRAINED = "groundplane.internal/drained"
 """The annotation of a node that somebody wants to stay empty: no drift, though no pod may go there."""
 CORDON_TAINT = "node.kubernetes.io/unschedulable"
@@ -82,28 +86,27 @@ async def ask(
     stdin: bytes = b"",
     timeout: float = PATIENCE,
     attempts: int = ATTEMPTS,
+    hedge: float | None = None,
 ) -> Completed:
     """Run ``argv`` on the first control plane, in order, where it succeeds.
 
     Where it succeeds on none it is tried once more a moment later: the floating address may just have moved, and
-    for that moment every control plane answers the same. What is run must bear being run twice.
+    for that moment every control plane answers the same. Not where that took longer than such a moment ever does.
+    What is run must bear being run twice; with ``hedge`` (seconds) also at the same time: see ``read``.
     Raises StepError holding every control plane's last words when it succeeds on none then either.
     """
     answer: Completed | None = None
     seen: list[str] = []
     tried = 0
+    clock = asyncio.get_running_loop().time
+    begun = clock()
 
     async def once() -> None:
         nonlocal answer, tried
         tried += 1
         seen.clear()
-        for machine in topology.control_planes:
-            try:
-                answer = await reach.run(machine.name, argv, stdin=stdin, timeout=timeout)
-                return
-            except TransportError as error:
-                seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
-        if tried < attempts:
+        answer = await _first(reach, topology.control_planes, argv, stdin, timeout, hedge, seen)
+        if answer is None and tried < attempts and clock() - begun < PATIENCE:
             raise NotYet("no control plane answers")
 
     # Every try ends by its own timeouts; the deadline only has to be beyond them.
@@ -119,6 +122,49 @@ async def ask(
     )
 
 
+async def read(
+    reach: Reach, topology: Topology, argv: Sequence[str], *, stdin: bytes = b"", attempts: int = ATTEMPTS
+) -> Completed:
+    """Ask for what is there, and change nothing: a control plane that lets wait is not waited for alone."""
+    return await ask(reach, topology, argv, stdin=stdin, attempts=attempts, hedge=HEDGE)
+
+
+async def _first(
+    reach: Reach,
+    machines: Sequence[Machine],
+    argv: Sequence[str],
+    stdin: bytes,
+    timeout: float,
+    hedge: float | None,
+    seen: list[str],
+) -> Completed | None:
+    """The first success; the next machine is asked when the one before failed, or after ``hedge`` seconds. What those
+    that failed said is added to ``seen``; None when all have."""
+    left = list(machines)
+    running: set[asyncio.Task[Completed]] = set()
+    names: dict[asyncio.Task[Completed], str] = {}
+    try:
+        while left or running:
+            if left:
+                machine = left.pop(0)
+                task = asyncio.ensure_future(reach.run(machine.name, argv, stdin=stdin, timeout=timeout))
+                names[task] = machine.name
+                running.add(task)
+            done, running = await asyncio.wait(
+                running, timeout=hedge if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                try:
+                    return await task
+                except TransportError as error:
+                    seen.append(f"{names[task]}: {error.what} {error.detail}".strip())
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    return None
+
+
 async def any_control_plane(reach: Reach, topology: Topology) -> str | None:
     """The first control plane through which the API answers; None when there is none."""
     for machine in topology.control_planes:
@@ -132,7 +178,7 @@ async def any_control_plane(reach: Reach, topology: Topology) -> str | None:
 
 async def nodes(reach: Reach, topology: Topology) -> dict[str, Node]:
     """Every node of the cluster by name."""
-    answer = await ask(reach, topology, kubectl("get", "nodes", "--output=json"))
+    answer = await read(reach, topology, kubectl("get", "nodes", "--output=json"))
     found = [_node(item) for item in loads(answer.text)["items"]]
     return {node.name: node for node in found}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from groundplane.components.cluster.api import DRAINED, ask, kubectl, loads, nodes
+from groundplane.components.cluster.api import DRAINED, ask, kubectl, loads, nodes, read
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -34,7 +34,7 @@ async def pods_to_evict(reach: Reach, topology: Topology, machine: Machine) -> t
     """The pods on ``machine`` that can run elsewhere or nowhere: not those of DaemonSets, not static ones, not those
     that have ended."""
     field = f"--field-selector=spec.nodeName={machine.name},status.phase!=Succeeded,status.phase!=Failed"
-    answer = await ask(reach, topology, kubectl("get", "pods", "--all-namespaces", field, "--output=json"))
+    answer = await read(reach, topology, kubectl("get", "pods", "--all-namespaces", field, "--output=json"))
     return tuple(_pod(item["metadata"]) for item in loads(answer.text)["items"] if not _stays(item["metadata"]))
 
 
@@ -109,7 +109,7 @@ async def _in_the_way(reach: Reach, topology: Topology, pod: Pod) -> str:
     """The PodDisruptionBudgets that allow no eviction of ``pod``, in words."""
     argv = kubectl("get", "poddisruptionbudgets", f"--namespace={pod.namespace}", "--output=json")
     found = []
-    for budget in loads((await ask(reach, topology, argv)).text)["items"]:
+    for budget in loads((await read(reach, topology, argv)).text)["items"]:
         status = budget.get("status", {})
         if status.get("disruptionsAllowed", 0) < 1 and selects(budget["spec"].get("selector", {}), pod.labels):
             healthy, wanted = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)

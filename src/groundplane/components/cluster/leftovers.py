@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.api import kubectl, loads, read
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
 from groundplane.verify.condition import NotYet
@@ -23,11 +23,11 @@ _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 
 async def none_left(reach: Reach, topology: Topology) -> str:
     """That nothing of the kind is there; NotYet names each and what to run."""
-    found = loads((await ask(reach, topology, kubectl("get", _KINDS, "--output=json"))).text)["items"]
+    found = loads((await read(reach, topology, kubectl("get", _KINDS, "--output=json"))).text)["items"]
     served: frozenset[tuple[str, str]] = frozenset()
     if any(_services(item) for item in found):
         argv = kubectl("get", "endpointslices", "--all-namespaces", "--output=json")
-        served = ready_services(loads((await ask(reach, topology, argv)).text)["items"])
+        served = ready_services(loads((await read(reach, topology, argv)).text)["items"])
     findings = [
         *_apis(found),
         *_webhooks(found, served),

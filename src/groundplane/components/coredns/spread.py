@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from groundplane.components.cluster import paths
-from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, nodes
+from groundplane.components.cluster.api import any_control_plane, ask, kubectl, loads, nodes, read
 from groundplane.components.podnet.network import PodNetwork
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
@@ -32,7 +32,7 @@ async def spread(reach: Reach, topology: Topology) -> bool:
 async def _placed(reach: Reach, topology: Topology) -> tuple[tuple[str, str], ...]:
     """The pods that stay and the node of each ("" where it has none yet), sorted by name."""
     argv = kubectl("get", "pods", _SCOPE, "--selector=k8s-app=kube-dns", "--output=json")
-    items = loads((await ask(reach, topology, argv)).text)["items"]
+    items = loads((await read(reach, topology, argv)).text)["items"]
     return tuple(sorted((item["metadata"]["name"], item["spec"].get("nodeName", "")) for item in items if _stays(item)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.api import kubectl, loads, read
 from groundplane.components.cluster.names import API
 from groundplane.components.flannel.network import NAMESPACE, NETWORK
 from groundplane.errors import StepError
@@ -16,7 +16,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
     async def probe(reach: Reach) -> str:
         argv = kubectl("get", "daemonset", "kube-flannel-ds", f"--namespace={NAMESPACE}", "--output=json")
         try:
-            status = loads((await ask(reach, topology, argv)).text).get("status", {})
+            status = loads((await read(reach, topology, argv)).text).get("status", {})
         except StepError as error:
             raise NotYet(error.detail or error.what) from error
         wanted, ready = len(topology.nodes), int(status.get("numberReady", 0))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from groundplane.components.base import templates
 from groundplane.components.cluster import laid
-from groundplane.components.cluster.api import ask, kubectl
+from groundplane.components.cluster.api import ask, kubectl, read
 from groundplane.components.cluster.names import INIT
 from groundplane.components.flannel.network import NAMESPACE
-from groundplane.errors import TransportError
+from groundplane.errors import StepError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Topology
 
 NAME = "flannel"
-_SAME, _DIFFERS = 0, 1  # kubectl diff's statuses; with any other it couldn't tell
 _SERVER_SIDE = ("--server-side", "--force-conflicts", "--field-manager=groundplane", "--filename=-")
+# kubectl's status is 0 where nothing differs and 1 where something does; with any other it couldn't tell.
+_TOLD = '"$@" >/dev/null; status=$?; [ "$status" -le 1 ] || exit "$status"; echo "$status"'
+DIFFERENCE = ("sh", "-c", _TOLD, "sh", *kubectl("diff", *_SERVER_SIDE))
+_SAME = "0"
 _TEMPLATES = templates(__file__)
 _LAID = laid.Laid(
     name="flannel-rules",
@@ -47,15 +50,11 @@ def steps(topology: Topology) -> tuple[Step, ...]:
 
     async def probe(reach: Reach) -> bool:
         """Whether the API server would change nothing: a dry run compares with what really is there."""
-        argv = kubectl("diff", *_SERVER_SIDE)
-        for machine in topology.control_planes:
-            try:
-                answer = await reach.run(machine.name, argv, stdin=wanted, timeout=60, check=False)
-            except TransportError:
-                continue
-            if answer.status in (_SAME, _DIFFERS):
-                return answer.status == _SAME
-        return False
+        try:
+            answer = await read(reach, topology, DIFFERENCE, stdin=wanted)
+        except StepError:
+            return False
+        return answer.text == _SAME
 
     async def act(reach: Reach) -> None:
         await ask(reach, topology, kubectl("apply", *_SERVER_SIDE), stdin=wanted, timeout=60)

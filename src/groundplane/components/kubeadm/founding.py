@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from groundplane.components.cluster import paths
-from groundplane.components.cluster.api import ATTEMPTS, any_control_plane, ask, kubectl
+from groundplane.components.cluster.api import ATTEMPTS, any_control_plane, kubectl, read
 from groundplane.components.etcd.anew import begins_anew
 from groundplane.components.kubeadm import etcd_leaves
 from groundplane.components.kubeadm.facts import Facts, look
@@ -42,7 +42,7 @@ async def initialised(reach: Reach, topology: Topology, *, attempts: int = ATTEM
     """
     argv = kubectl("get", "--namespace=kube-system", "--ignore-not-found", "--output=name", *_FOUNDATIONS)
     try:
-        answer = await ask(reach, topology, argv, attempts=attempts)
+        answer = await read(reach, topology, argv, attempts=attempts)
     except StepError:
         return False
     return len(answer.text.split()) == len(_FOUNDATIONS)

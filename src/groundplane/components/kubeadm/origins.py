@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.api import kubectl, loads, read
 from groundplane.components.everywhere import everywhere, some
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet.look import NAMESPACE
@@ -72,5 +72,5 @@ async def _pods_images(reach: Reach, topology: Topology) -> str:
 
 
 async def _pods(reach: Reach, topology: Topology, where: tuple[str, ...]) -> list[dict[str, Any]]:
-    answer = await ask(reach, topology, kubectl("get", "pods", *where, "--output=json"))
+    answer = await read(reach, topology, kubectl("get", "pods", *where, "--output=json"))
     return list(loads(answer.text)["items"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, parse_answers
-from groundplane.components.cluster.api import any_control_plane, api_server, ask, kubectl, loads, pod_ready
+from groundplane.components.cluster.api import any_control_plane, api_server, kubectl, loads, pod_ready, read
 from groundplane.components.cluster.api import nodes as cluster_nodes
 from groundplane.components.everywhere import some
 from groundplane.components.kubeadm.status import Certificate
@@ -66,7 +66,7 @@ async def nodes(reach: Reach, topology: Topology) -> str:
 
 async def static_pods(reach: Reach, topology: Topology) -> str:
     argv = kubectl("get", "pods", "--namespace=kube-system", "--selector=tier=control-plane", "--output=json")
-    items = loads((await ask(reach, topology, argv)).text)["items"]
+    items = loads((await read(reach, topology, argv)).text)["items"]
     ready = {item["metadata"]["name"] for item in items if pod_ready(item)}
     wanted = [f"{part}-{machine.name}" for machine in topology.control_planes for part in STATIC_PODS]
     missing = [name for name in wanted if name not in ready]
@@ -77,7 +77,7 @@ async def static_pods(reach: Reach, topology: Topology) -> str:
 
 async def addons(reach: Reach, topology: Topology) -> str:
     argv = kubectl("get", "--namespace=kube-system", "--output=json", "daemonset/kube-proxy", "deployment/coredns")
-    proxy, dns = loads((await ask(reach, topology, argv)).text)["items"]
+    proxy, dns = loads((await read(reach, topology, argv)).text)["items"]
     proxies, wanted = int(proxy.get("status", {}).get("numberReady", 0)), len(topology.nodes)
     servers, replicas = int(dns.get("status", {}).get("readyReplicas", 0)), int(dns["spec"]["replicas"])
     if proxies < wanted or servers < replicas:
@@ -127,7 +127,7 @@ async def tokens(reach: Reach, topology: Topology) -> str:
         "--field-selector=type=bootstrap.kubernetes.io/token",
         "--output=name",
     )
-    left = (await ask(reach, topology, argv)).text.split()
+    left = (await read(reach, topology, argv)).text.split()
     if left:
         raise NotYet(f"{len(left)} bootstrap tokens exist: {', '.join(left)}")
     return "no bootstrap token exists"

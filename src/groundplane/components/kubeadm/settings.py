@@ -17,7 +17,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from groundplane.components.cluster.api import ATTEMPTS, ask, kubectl, loads
+from groundplane.components.cluster.api import ATTEMPTS, ask, kubectl, loads, read
 from groundplane.components.kubeadm import config
 from groundplane.errors import StepError
 from groundplane.state.change import lines_diff
@@ -75,7 +75,7 @@ class Settings:
 async def look(reach: Reach, topology: Topology, *, attempts: int = ATTEMPTS) -> Settings:
     """What lies in the cluster beside what would today; StepError where that can't be told."""
     maps = [f"configmap/{place}" for place, _ in _PLACES.values()]
-    answer = await ask(reach, topology, kubectl("get", _SCOPE, "--output=json", *maps, PROXY, _DNS), attempts=attempts)
+    answer = await read(reach, topology, kubectl("get", _SCOPE, "--output=json", *maps, PROXY, _DNS), attempts=attempts)
     living = {f"{item['kind'].lower()}/{item['metadata']['name']}": item for item in loads(answer.text)["items"]}
     wanted = wanted_documents(topology)
     software = topology.software

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from groundplane.components.cluster import paths
-from groundplane.components.cluster.api import ask, kubectl
+from groundplane.components.cluster.api import ask, kubectl, read
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Secret, Topology
@@ -77,7 +77,7 @@ def _ours(description: str) -> bool:
 
 async def _known(reach: Reach, topology: Topology) -> list[tuple[str, str]]:
     """Secret's name and description of every bootstrap token. The answer read here holds no token's secret part."""
-    answer = await ask(reach, topology, kubectl(*_LIST))
+    answer = await read(reach, topology, kubectl(*_LIST))
     pairs = (line.partition(" ") for line in answer.text.splitlines())
     return [(name, b64decode(note).decode(errors="replace")) for name, _, note in pairs]
 

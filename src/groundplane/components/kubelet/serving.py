@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.components.cluster import paths
-from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.api import ask, kubectl, loads, read
 from groundplane.components.kubelet.remote import approve as judge
 from groundplane.components.kubelet.remote.approve import Request, requests
 from groundplane.errors import StepError
@@ -27,7 +27,7 @@ _HINT = "`kubectl get csr` shows the requests; if the machine's name or address 
 
 async def pending(reach: Reach, topology: Topology) -> tuple[Request, ...]:
     """Every request for a kubelet's serving certificate that nobody has decided on."""
-    answer = await ask(reach, topology, kubectl(*judge.PENDING))
+    answer = await read(reach, topology, kubectl(*judge.PENDING))
     return requests(loads(answer.text)["items"])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from groundplane.components.cluster.api import ask, kubectl, loads
+from groundplane.components.cluster.api import ask, kubectl, loads, read
 from groundplane.components.podnet.network import PodNetwork
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -82,7 +82,7 @@ async def begin_anew(
 async def _attached(reach: Reach, topology: Topology, machine: Machine) -> tuple[str, ...]:
     """The UIDs of the pods on ``machine`` that have a network of their own."""
     argv = kubectl("get", "pods", "--all-namespaces", *_on(machine), "--output=json")
-    items = loads((await ask(reach, topology, argv)).text)["items"]
+    items = loads((await read(reach, topology, argv)).text)["items"]
     return tuple(item["metadata"]["uid"] for item in items if not item["spec"].get("hostNetwork"))
 
 

@@ -21,6 +21,7 @@ from groundplane.components.etcd import members as etcd
 from groundplane.components.etcd.checks import checks as etcd_checks
 from groundplane.components.etcd.spare import spare
 from groundplane.components.etcd.views import Silent, View, disagreement, parse_view
+from groundplane.components.flannel.steps import DIFFERENCE
 from groundplane.components.kubeadm import status
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.pod_network import POD_NETWORK
@@ -353,6 +354,26 @@ def test_a_moment_without_an_answer_is_bridged(topology: Topology, run: Run) -> 
         run(api.ask(reach, topology, ("kubectl", "get"), attempts=1))
 
 
+def test_a_control_plane_that_lets_wait_is_not_waited_for_alone(topology: Topology, run: Run) -> None:
+    ended: list[str] = []
+
+    class Slow(FakeTransport):
+        async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
+            if machine == "cp1":
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    ended.append(machine)
+            return await super().run(machine, argv, **more)
+
+    reach = Slow()
+    reach.on("cp2", "kubectl", raises=Unreachable("no answer", where="cp2"))
+    reach.on("cp3", "kubectl", answers="yes")
+    assert run(api.ask(reach, topology, ("kubectl", "get"), hedge=0.01)).text == "yes"
+    assert ended == ["cp1"], "what nobody waits for any more is ended"
+    assert [call.machine for call in reach.calls] == ["cp2", "cp3"]
+
+
 def test_what_a_machine_said_is_not_in_a_traceback() -> None:
     assert "s3cret" not in repr(Completed(0, b"s3cret", b"s3cret"))
 
@@ -545,11 +566,11 @@ def test_flannel_is_applied_only_when_something_differs(topology: Topology, run:
     step = flannel.COMPONENT.steps(topology)[0]
     prefix = ("kubectl", f"--kubeconfig={paths.ADMIN}", f"--request-timeout={api.PATIENCE - 5:.0f}s")
     reach = FakeTransport()
-    reach.on("*", *prefix, "diff", status=1)
+    reach.on("*", *DIFFERENCE, answers="1")
     reach.on("*", *prefix, "apply", answers="applied")
     assert not run(step.probe(reach))
     run(step.act(reach))
-    reach.on("*", *prefix, "diff", status=0)
+    reach.on("*", *DIFFERENCE, answers="0")
     assert run(step.probe(reach))
     (applied,) = [call for call in reach.calls if "apply" in call.argv]
     kinds = [document["kind"] for document in YAML(typ="safe", pure=True).load_all(applied.stdin.decode())]
@@ -560,11 +581,11 @@ def test_flannel_is_applied_only_when_something_differs(topology: Topology, run:
 def test_a_control_plane_that_cannot_tell_leaves_it_to_the_next(topology: Topology, run: Run) -> None:
     step = flannel.COMPONENT.steps(topology)[0]
     reach = FakeTransport()
-    reach.on("cp1", "kubectl", raises=Unreachable("no answer", where="cp1"))
-    reach.on("cp2", "kubectl", status=2, stderr="error: EOF")
-    reach.on("cp3", "kubectl", status=0)
+    reach.on("cp1", *DIFFERENCE, raises=Unreachable("no answer", where="cp1"))
+    reach.on("cp2", *DIFFERENCE, status=2, stderr="error: EOF")
+    reach.on("cp3", *DIFFERENCE, answers="0")
     assert run(step.probe(reach))
-    reach.on("cp3", "kubectl", status=2, stderr="error: EOF")
+    reach.on("cp3", *DIFFERENCE, status=2, stderr="error: EOF")
     assert not run(step.probe(reach))
 
 
