@@ -42,7 +42,8 @@ def acts(
     """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs.
 
     ``told`` hears of each Change of a machine as it was carried out, ``removed`` of each machine that is gone.
-    ``software`` is the bundle's tree of programs, where the plan needs material.
+    ``software`` is the bundle's tree of programs, where the plan needs material. Whoever carries these out verifies the
+    platform afterwards: what comes last is judged by that, and only what others wait for is judged before.
     """
     from groundplane.rollout import Act
     from groundplane.rollout.order import change_act, machine_act, order, remove_act
@@ -52,6 +53,7 @@ def acts(
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
     states = {state.machine: state for state in design.states}
+    last = plan.batches[-1] if plan.batches and not (plan.births or plan.removals or plan.steps) else ()
 
     def spares(machine: MachinePlan) -> tuple[Check, ...]:
         checks = standing.spares(machine.machine) if standing and (machine.interruptions or machine.off) else ()
@@ -72,7 +74,7 @@ def acts(
             partial(_bring, provider, states[name], software, done),
             needs[change_act(name)],
             before=spares(machine),
-            after=lambda: design.checks_after(name, touched, judged) if standing else (),
+            after=lambda: design.checks_after(name, touched, judged) if standing and machine not in last else (),
             finishes=True,
         )
 

@@ -15,6 +15,7 @@ from groundplane.errors import ApplyError, FileChanged, UsageError
 from groundplane.machines.base import Power
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
+from groundplane.state.change import Kind
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.topology.pki import LEAF_LIFE
@@ -284,3 +285,24 @@ def test_what_it_leaves_unwell_is_told(settings: dict[str, str], built: World) -
     with pytest.raises(ExceptionGroup) as failed:
         built.apply()
     assert failed.group_contains(ApplyError, match="is not well after its changes: proxy are well")
+
+
+@pytest.mark.parametrize("machines", [("lb1",), ("lb1", "lb2")])
+def test_what_others_wait_for_is_judged_at_once_and_the_last_by_the_verify_that_follows(
+    machines: tuple[str, ...], built: World
+) -> None:
+    for name in machines:
+        machine = built.ground.machines[name]
+        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    built.red.add("proxy")
+    if len(machines) == 1:
+        applied = built.apply()
+        assert isinstance(applied, Applied)
+        assert applied.report
+        assert applied.report.fault == "proxy failed"
+    else:
+        with pytest.raises(ExceptionGroup) as failed:
+            built.apply()
+        assert failed.group_contains(ApplyError, match="is not well after its changes: proxy are well")
+    assert len(built.did("apply")) == 1
+    assert built.plan().unverified or built.plan().machines
