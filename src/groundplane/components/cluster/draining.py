@@ -71,7 +71,9 @@ async def drain(reach: Reach, topology: Topology, machine: Machine, *, deadline:
         )
 
     async def gone() -> None:
-        if waiting := await _evicted(reach, topology, machine):
+        waiting = await _evicted(reach, topology, machine)
+        # One that died meanwhile, or had died before the cluster knew it, says of no pod that it has ended.
+        if waiting and not await empty(reach, topology, machine):
             raise NotYet("\n".join(waiting))
 
     await wait_until(

@@ -115,12 +115,33 @@ def test_the_budget_in_the_way_is_named(
     topology: Topology, virtual_time: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     cluster = Cluster()
+    cluster.nodes = [node("worker1", cordoned=True)]
     cluster.pods, cluster.refuses = [pod("web", labels={"app": "web"})], True
     cluster.budgets = [budget({"matchLabels": {"app": "web"}})]
     with pytest.raises(ConditionTimeout) as caught:
         virtual_time(draining.drain(cluster, topology, topology.machine("worker1"), deadline=30))
     assert "shop/web: its PodDisruptionBudget web-budget wants 2 healthy pods, and 2 are" in caught.value.detail
     assert "undrain" in caught.value.hint
+
+
+def test_a_node_that_dies_while_it_is_emptied_is_not_waited_for(
+    topology: Topology, virtual_time: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """As of a machine that was switched off a moment ago: the cluster believes it ready for a while."""
+
+    class Dying(Cluster):
+        def said(self, call: Call) -> bytes:
+            if "create" in call.argv:
+                self.evicted += 1
+                self.nodes = [node("worker1", ready=self.evicted < 5, cordoned=True)]
+            return super().said(call)
+
+        evicted = 0
+
+    cluster = Dying()
+    cluster.nodes, cluster.pods = [node("worker1")], [pod("web")]
+    virtual_time(draining.drain(cluster, topology, topology.machine("worker1"), deadline=30))
+    assert cluster.evicted == 5
 
 
 @pytest.mark.parametrize(
