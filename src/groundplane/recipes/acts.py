@@ -88,7 +88,8 @@ def acts(
         async def run(outcome: Outcome) -> None:
             outcome.changed = await make_hold(step, provider.transport)
 
-        disturbs = step.disturbs and step.name in missing and standing is not None
+        # One that comes now disturbs nobody yet, and begins with what is wanted.
+        disturbs = step.disturbs and step.name in missing and standing is not None and step.machine not in fresh
         return Act(
             step.name,
             step.machine,

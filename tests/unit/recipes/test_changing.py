@@ -278,6 +278,13 @@ def test_nobody_is_spared_where_it_has_come_to_hold_by_itself(settings: dict[str
     assert report.ok
 
 
+def test_a_control_plane_that_comes_disturbs_nobody(settings: dict[str, str], built: World) -> None:
+    built.write(file(control_planes=5))
+    assert {step.name for step in built.plan().steps} >= {"runs:cp4", "runs:cp5"}
+    built.apply()
+    assert built.plan().empty
+
+
 def test_what_it_leaves_unwell_is_told(settings: dict[str, str], built: World) -> None:
     """All checks are asked, those of machines that it doesn't touch too: a balancer sees what it does to others."""
     settings["cp1"] = "old"
