@@ -8,9 +8,8 @@ from groundplane.errors import ConditionTimeout, StepError
 from groundplane.state.step import Reach, Step
 from groundplane.verify.condition import NotYet, wait_until
 
-SETTLE = 60.0
-"""Seconds after an act in which its effect may show: a cluster answers from caches that lag a little, and a computer
-that starts a whole platform at once answers late."""
+SETTLE = 30.0
+"""Seconds after an act in which its effect may show: a cluster answers from caches that lag a little."""
 
 
 async def make_hold(step: Step, reach: Reach, *, settle: float = SETTLE) -> bool:

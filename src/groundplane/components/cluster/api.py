@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Network
 from typing import Any, cast
 
@@ -91,13 +92,16 @@ async def ask(
     """Run ``argv`` on the first control plane, in order, where it succeeds.
 
     Where it succeeds on none it is tried once more a moment later: the floating address may just have moved, and
-    for that moment every control plane answers the same. Not where that took longer than such a moment ever does.
-    What is run must bear being run twice; with ``hedge`` (seconds) also at the same time: see ``read``.
+    for that moment every control plane answers the same. What is run must bear being run twice.
+    With ``hedge`` (seconds) the next one is asked after so long as well, and nothing is tried once more where that
+    took longer than an address ever moves: see ``read``.
     Raises StepError holding every control plane's last words when it succeeds on none then either.
     """
     answer: Completed | None = None
     seen: list[str] = []
     tried = 0
+    names = [machine.name for machine in topology.control_planes]
+    run = partial(reach.run, argv=argv, stdin=stdin, timeout=timeout)
     clock = asyncio.get_running_loop().time
     begun = clock()
 
@@ -105,8 +109,9 @@ async def ask(
         nonlocal answer, tried
         tried += 1
         seen.clear()
-        answer = await _first(reach, topology.control_planes, argv, stdin, timeout, hedge, seen)
-        if answer is None and tried < attempts and clock() - begun < PATIENCE:
+        answer = await _first(names, run, hedge, seen)
+        soon = hedge is None or clock() - begun < PATIENCE
+        if answer is None and tried < attempts and soon:
             raise NotYet("no control plane answers")
 
     # Every try ends by its own timeouts; the deadline only has to be beyond them.
@@ -130,34 +135,24 @@ async def read(
 
 
 async def _first(
-    reach: Reach,
-    machines: Sequence[Machine],
-    argv: Sequence[str],
-    stdin: bytes,
-    timeout: float,
-    hedge: float | None,
-    seen: list[str],
+    names: Sequence[str], run: Callable[[str], Awaitable[Completed]], hedge: float | None, seen: list[str]
 ) -> Completed | None:
-    """The first success; the next machine is asked when the one before failed, or after ``hedge`` seconds. What those
-    that failed said is added to ``seen``; None when all have."""
-    left = list(machines)
-    running: set[asyncio.Task[Completed]] = set()
-    names: dict[asyncio.Task[Completed], str] = {}
+    """The first success of the machines called ``names``; the next is asked when one failed, or after ``hedge``
+    seconds. What those that failed said is added to ``seen``; None when all have."""
+    left = list(names)
+    running: dict[asyncio.Future[Completed], str] = {}
     try:
         while left or running:
             if left:
-                machine = left.pop(0)
-                task = asyncio.ensure_future(reach.run(machine.name, argv, stdin=stdin, timeout=timeout))
-                names[task] = machine.name
-                running.add(task)
-            done, running = await asyncio.wait(
-                running, timeout=hedge if left else None, return_when=asyncio.FIRST_COMPLETED
-            )
+                name = left.pop(0)
+                running[asyncio.ensure_future(run(name))] = name
+            done, _ = await asyncio.wait(running, timeout=hedge if left else None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
+                name = running.pop(task)
                 try:
                     return await task
                 except TransportError as error:
-                    seen.append(f"{names[task]}: {error.what} {error.detail}".strip())
+                    seen.append(f"{name}: {error.what} {error.detail}".strip())
     finally:
         for task in running:
             task.cancel()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from groundplane.components.cluster.api import DRAINED, ask, kubectl, loads, nodes, read
+from groundplane.components.cluster.api import DRAINED, Node, ask, kubectl, loads, nodes, read
 from groundplane.errors import StepError
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -50,10 +50,14 @@ def _pod(metadata: Mapping[str, Any]) -> Pod:
 
 async def empty(reach: Reach, topology: Topology, machine: Machine) -> bool:
     """Whether nobody has to leave ``machine`` any more, or nobody can: it is no node, or one that has died."""
+    node = await _living(reach, topology, machine)
+    return node is None or (node.cordoned and not await pods_to_evict(reach, topology, machine))
+
+
+async def _living(reach: Reach, topology: Topology, machine: Machine) -> Node | None:
+    """``machine`` as a node whose kubelet still ends pods."""
     node = (await nodes(reach, topology)).get(machine.name)
-    if node is None or not node.ready:
-        return True
-    return node.cordoned and not await pods_to_evict(reach, topology, machine)
+    return node if node is not None and node.ready else None
 
 
 async def drain(reach: Reach, topology: Topology, machine: Machine, *, deadline: float = PATIENCE) -> None:
@@ -73,7 +77,7 @@ async def drain(reach: Reach, topology: Topology, machine: Machine, *, deadline:
     async def gone() -> None:
         waiting = await _evicted(reach, topology, machine)
         # One that died meanwhile, or had died before the cluster knew it, says of no pod that it has ended.
-        if waiting and not await empty(reach, topology, machine):
+        if waiting and await _living(reach, topology, machine):
             raise NotYet("\n".join(waiting))
 
     await wait_until(
