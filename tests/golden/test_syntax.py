@@ -80,17 +80,18 @@ def _verify_unit_of(drop_in: str) -> list[str]:
 
 
 def _jobs() -> list[tuple[str, str, Tool, str]]:
-    """(case, machine, tool, path) of everything there is to check: the same words under the same name once."""
-    found: dict[tuple[str, str, bytes], tuple[str, str, Tool, str]] = {}
+    """(case, machine, tool, path) of everything there is to check."""
+    found = []
     for case, topology in CASES.items():
         for state in design(topology).states:
-            content = {file.path: file.content for file in state.files}
-            seeds = dict.fromkeys((f"{SEED}/user-data", f"{SEED}/network-config"), state.machine.encode())
-            for path, words in (content | seeds).items():
-                for tool in TOOLS:
-                    if PurePath(path).match(tool.pattern):
-                        found.setdefault((tool.name, path, words), (case, state.machine, tool, path))
-    return list(found.values())
+            paths = [file.path for file in state.files] + [f"{SEED}/user-data", f"{SEED}/network-config"]
+            found += [
+                (case, state.machine, tool, path)
+                for tool in TOOLS
+                for path in paths
+                if PurePath(path).match(tool.pattern)
+            ]
+    return found
 
 
 @pytest.fixture(scope="session")

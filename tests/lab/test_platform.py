@@ -182,13 +182,17 @@ def test_nothing_answers_on_the_outer_side(platform: Platform) -> None:
     lan = f"gp-{platform.json('status')['name']}"
     space = "gpoutside"
     platform.ssh("gateway", "sh", "-c", OUTSIDE)
+    platform.wait_for(
+        "the outer card is up with its address",
+        lambda: {"UP", "192.0.2.2/24"} <= set(platform.ssh("gateway", "ip", "-br", "address", "show", "wan0").split()),
+    )
     subprocess.run(["ip", "netns", "add", space], check=True)
     try:
         run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
         run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
         run_in(space, "ip", "address", "add", "192.0.2.9/24", "dev", "eth0")
         run_in(space, "ip", "link", "set", "eth0", "up")
-        neighbour = run_in(space, "arping", "-c", "1", "-w", "15", "-I", "eth0", "192.0.2.2", check=False)
+        neighbour = run_in(space, "arping", "-c", "2", "-w", "3", "-I", "eth0", "192.0.2.2", check=False)
         assert neighbour.returncode == 0, "the outer side must be there, or the test proves nothing"
         for port in (53, 5000, 5403, 22, 6443):
             tried = run_in(space, "bash", "-c", f"timeout 1 bash -c '</dev/tcp/192.0.2.2/{port}'", check=False)
