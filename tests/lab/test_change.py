@@ -6,14 +6,18 @@ import asyncio
 import json
 import shlex
 import subprocess
+import tempfile
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from groundplane import recipes
 from groundplane.errors import ApplyError
@@ -339,21 +343,30 @@ def test_an_agent_that_is_killed_half_way_leaves_what_the_next_one_finishes(
 # -- requests while something happens ------------------------------------------------------------------------------
 
 
+ASK = """
+while :; do
+    answer=$(curl -sk --max-time 5 --cert client.pem -o body -w '%{http_code}' \
+        https://10.80.0.10:6443/api/v1/namespaces/kube-system || echo " curl $?")
+    if [ "$answer" = 200 ]; then echo 200; else echo "$(date +%T) $answer $(head -c 500 body | tr '\\n' ' ')"; fi
+    sleep 0.05
+done
+"""
+
+
 @contextmanager
 def requests(platform: Platform) -> Iterator[list[str]]:
-    """Ask the API through the floating address all along, each time anew; yields what failed."""
-    name = platform.json("status")["name"]
-    script = (
-        "while :; do curl -sk --max-time 5 -o /dev/null -w '%{http_code}\\n' https://10.80.0.10:6443/readyz "
-        "|| echo failed; sleep 0.05; done"
-    )
+    """Read from etcd by the API through the floating address all along, each time anew; yields what failed."""
+    user = YAML(typ="safe").load(platform.run("kubeconfig").stdout)["users"][0]["user"]
+    folder = Path(tempfile.mkdtemp(dir=platform.file.parent))  # for root alone
+    pair = (b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key"))
+    (folder / "client.pem").write_bytes(b"".join(pair))
     failures: list[str] = []
-    argv = ["nsenter", f"--net=/run/netns/gp-{name}", "sh", "-c", script]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as asking:
+    argv = ["nsenter", f"--net=/run/netns/gp-{platform.name}", "sh", "-c", ASK]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=folder) as asking:
         try:
             yield failures
         finally:
             asking.terminate()
-            answers, _ = asking.communicate()
-        assert len(answers.split()) > 20, "it must have asked, or it proves nothing"
-        failures += [answer for answer in answers.split() if answer != "200"]
+            answers = asking.communicate()[0].splitlines()
+        assert len(answers) > 20, "it must have asked, or it proves nothing"
+        failures += [answer for answer in answers if answer != "200"]

@@ -52,6 +52,7 @@ def acts(
     needs = order(design.topology, plan, design.steps, departures)
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
+    checks = design.checks_beside(judged) if standing else ()
     states = {state.machine: state for state in design.states}
     last = plan.batches[-1] if plan.batches and not (plan.births or plan.removals or plan.steps) else ()
 
@@ -61,6 +62,7 @@ def acts(
 
     def change(machine: MachinePlan) -> Act:
         name, touched = machine.machine, list[str]()
+        waited_for = standing is not None and machine not in last
 
         def done(one: Done) -> None:
             touched.append(one.change.key)
@@ -74,7 +76,8 @@ def acts(
             partial(_bring, provider, states[name], software, done),
             needs[change_act(name)],
             before=spares(machine),
-            after=lambda: design.checks_after(name, touched, judged) if standing and machine not in last else (),
+            after=lambda: design.checks_after(name, touched, judged) if waited_for else (),
+            judged=checks if waited_for else (),
             finishes=True,
         )
 
@@ -99,7 +102,8 @@ def acts(
             before=tuple(_unless(step.probe, check) for check in standing.spares(step.machine))
             if standing and disturbs
             else (),
-            after=lambda: design.checks_beside(judged) if disturbs else (),
+            after=lambda: checks if disturbs else (),
+            judged=checks if disturbs else (),
             finishes=disturbs,
         )
 

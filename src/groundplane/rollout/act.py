@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from groundplane.errors import ApplyError, GroundplaneError, StateError
-from groundplane.events import Emit, Outcome, Planned, reported
+from groundplane.events import Emit, Noticed, Outcome, Planned, reported
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
-from groundplane.verify.report import run_checks
+from groundplane.verify.report import broken_now, run_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,10 @@ class Act:
 
     ``name`` is unique; ``machine`` and ``step`` are what users see. ``carry_out`` looks first, does what has to be
     done, and tells the Outcome whether anything had to be. ``before`` must hold when it begins, and ``after`` when it
-    has changed something: it is done only then. One that ``finishes`` is brought to its end once it has begun, even
-    where another act fails meanwhile.
+    has changed something: it is done only then. ``judged`` are all that ``after`` may name: what of it doesn't hold
+    before the first of all acts that are judged begins, is held against none of them until it was seen to hold, for
+    what broke it may be what another act is there to mend. One that ``finishes`` is brought to its end once it has
+    begun, even where another act fails meanwhile.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Act:
     needs: tuple[str, ...] = ()
     before: tuple[Check, ...] = ()
     after: Callable[[], Sequence[Check]] = tuple
+    judged: tuple[Check, ...] = ()
     finishes: bool = False
 
 
@@ -88,6 +91,8 @@ class _Run:
     def __init__(self, acts: tuple[Act, ...], reach: Reach, emit: Emit) -> None:
         self.acts = acts
         self.changed = False
+        self._broken: frozenset[str] | None = None  # None: not looked yet
+        self._looking = asyncio.Lock()
         self._reach = reach
         self._emit = emit
         self._done = {act.name: asyncio.Event() for act in acts}
@@ -98,10 +103,12 @@ class _Run:
             await self._done[need].wait()
         self.begun.add(act.name)
         try:
+            if act.judged:
+                await self._look_first()
             await self._hold(act.before, act, "must not be worked on now")
             changed = await self._act(act)
             if changed:
-                await self._hold(act.after(), act, "is not well after its changes")
+                await self._judge(act.after(), act)
         except GroundplaneError as failure:
             failure.detail = "\n".join(filter(None, (failure.detail, self._words(act))))
             raise
@@ -112,6 +119,21 @@ class _Run:
         with reported(self._emit, act.machine, act.step) as outcome:
             await act.carry_out(outcome)
         return outcome.changed
+
+    async def _look_first(self) -> None:
+        async with self._looking:
+            if self._broken is None:
+                checks = {check.name: check for act in self.acts for check in act.judged}
+                self._broken = await broken_now(tuple(checks.values()), self._reach)
+                if self._broken:
+                    names = ", ".join(sorted(self._broken))
+                    self._emit(Noticed("platform", "checks", note=f"judged only when they hold again: {names}"))
+
+    async def _judge(self, checks: Sequence[Check], act: Act) -> None:
+        broken = self._broken or frozenset()
+        await self._hold([check for check in checks if check.name not in broken], act, "is not well after its changes")
+        again = [check for check in checks if check.name in broken]
+        self._broken = broken - ({check.name for check in again} - await broken_now(again, self._reach))
 
     async def _hold(self, checks: Sequence[Check], act: Act, problem: str) -> None:
         report = await run_checks(checks, self._reach, self._emit)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
-from groundplane.errors import ConditionTimeout, GroundplaneError
-from groundplane.events import Emit, Planned, reported
+from groundplane.errors import ConditionTimeout, GroundplaneError, StepError, TransportError
+from groundplane.events import Emit, Planned, reported, silent
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
 from groundplane.verify.condition import NotYet, wait_until
@@ -69,6 +70,19 @@ async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_on
     results = {check.name: task.result() for check, task in zip(checks, tasks, strict=True)}
     needs = {check.name: check.needs for check in checks}
     return Report(tuple(_judged(result, needs, results) for result in results.values()))
+
+
+async def broken_now(checks: Sequence[Check], reach: Reach) -> frozenset[str]:
+    """The names of those of ``checks`` that don't hold at this moment; each is asked once, and nobody is told."""
+    report = await run_checks([replace(check, probe=partial(_once, check)) for check in checks], reach, silent)
+    return frozenset(result.name for result in report.results if not result.ok)
+
+
+async def _once(check: Check, reach: Reach) -> str:
+    try:
+        return await check.probe(reach)
+    except (NotYet, StepError, TransportError) as reason:  # what a wait would try again
+        raise ConditionTimeout(check.title, detail=str(reason)) from reason
 
 
 def _judged(result: Result, needs: Mapping[str, Sequence[str]], results: Mapping[str, Result]) -> Result:

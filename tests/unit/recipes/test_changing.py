@@ -288,7 +288,7 @@ def test_a_control_plane_that_comes_disturbs_nobody(settings: dict[str, str], bu
 def test_what_it_leaves_unwell_is_told(settings: dict[str, str], built: World) -> None:
     """All checks are asked, those of machines that it doesn't touch too: a balancer sees what it does to others."""
     settings["cp1"] = "old"
-    built.red.add("proxy")
+    built.spoilt.add("proxy")
     with pytest.raises(ExceptionGroup) as failed:
         built.apply()
     assert failed.group_contains(ApplyError, match="is not well after its changes: proxy are well")
@@ -301,15 +301,28 @@ def test_what_others_wait_for_is_judged_at_once_and_the_last_by_the_verify_that_
     for name in machines:
         machine = built.ground.machines[name]
         machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
-    built.red.add("proxy")
     if len(machines) == 1:
+        built.red.add("proxy")
         applied = built.apply()
         assert isinstance(applied, Applied)
         assert applied.report
         assert applied.report.fault == "proxy failed"
     else:
+        built.spoilt.add("proxy")
         with pytest.raises(ExceptionGroup) as failed:
             built.apply()
         assert failed.group_contains(ApplyError, match="is not well after its changes: proxy are well")
     assert len(built.did("apply")) == 1
     assert built.plan().unverified or built.plan().machines
+
+
+def test_what_was_broken_before_keeps_no_change_from_mending_it(built: World) -> None:
+    for name in ("lb1", "lb2"):
+        machine = built.ground.machines[name]
+        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    built.red.add("proxy")
+    applied = built.apply()
+    assert isinstance(applied, Applied)
+    assert applied.report
+    assert applied.report.fault == "proxy failed", "it is told all the same, in the end"
+    assert [entry.split()[1] for entry in built.did("apply")] == ["lb1", "lb2"]

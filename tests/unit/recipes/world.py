@@ -62,6 +62,7 @@ class World:
     ground: FakeGround = field(default_factory=FakeGround)
     members: dict[str, int] = field(default_factory=dict)
     red: set[str] = field(default_factory=set)  # checks that don't hold
+    spoilt: set[str] = field(default_factory=set)  # that hold once more and then never again
     moments: int = 0  # at which anything had changed since the one before
     written: int = 0  # what the state folder was written, in all
     known: frozenset[str] = frozenset()  # the machines that the state folder has the names of
@@ -230,7 +231,10 @@ class World:
         def checks(topology: Topology) -> tuple[Check, ...]:
             async def probe(reach: Reach) -> str:
                 there = await _list(reach, topology)
-                if name in self.red or {node.name for node in topology.nodes} - set(there):
+                if name in self.spoilt:
+                    self.spoilt.remove(name)
+                    self.red.add(name)
+                elif name in self.red or {node.name for node in topology.nodes} - set(there):
                     raise NotYet(f"members are {', '.join(there)}")
                 return "well"
 

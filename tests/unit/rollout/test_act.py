@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from groundplane.errors import ApplyError, GroundplaneError, StateError
-from groundplane.events import Event, Failed, Finished, Outcome, Planned, Started, silent
+from groundplane.events import Event, Failed, Finished, Noticed, Outcome, Planned, Started, silent
 from groundplane.rollout import Act, carry_out, in_order
 from groundplane.state.step import Reach
 from groundplane.transport.fake import FakeTransport
@@ -163,13 +163,25 @@ class Watched:
             outcome.changed = changes
 
         before, after = self.check(f"before {name}"), lambda: self.check(f"after {name}")
-        return Act(name, name, "work", run, needs, before, after)
+        return Act(name, name, "work", run, needs, before, after, self.check("at first"))
 
 
 def test_what_must_hold_around_an_act_is_asked() -> None:
     world = Watched()
     done(world.act("a"), world.act("b", "a", changes=False))
-    assert world.log == ["before a", "a", "after a", "before b", "b"]
+    assert world.log == ["at first", "before a", "a", "after a", "before b", "b"]
+
+
+def test_what_was_broken_before_is_held_against_nobody_until_it_was_seen_to_hold() -> None:
+    world, told = Watched("at first", "after a"), list[Event]()
+    done(world.act("a"), world.act("b", "a"), emit=told.append)
+    assert world.log == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
+    assert [event.note for event in told if isinstance(event, Noticed)] == ["judged only when they hold again: well"]
+
+    world = Watched("at first", "after b")
+    with pytest.raises(ExceptionGroup):
+        done(world.act("a"), world.act("b", "a"))
+    assert world.log[:7] == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
 
 
 @pytest.mark.parametrize(
