@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 def test_the_balancer_with_the_floating_address_dies(platform: Platform, tmp_path: Path) -> None:
     holder = platform.json("status")["floating_holder"]
     page = tmp_path / "report.html"
-    done = platform.run("drill", "balancer-crash", "--json", "--html", str(page), check=False)
-    report = json.loads(done.stdout)
+    report = drilled(platform, "balancer-crash", "--html", str(page))
     assert report["schema"] == "groundplane/drill/v1"
     assert report["acts"] == [f"{holder}: power cut", f"then: switch {holder} on"]
     assert report["double_address"] is False
@@ -49,7 +49,7 @@ def test_the_balancer_with_the_floating_address_dies(platform: Platform, tmp_pat
 def test_pods_notice_a_worker_that_dies_and_not_for_long(platform: Platform) -> None:
     servers = json.loads(platform.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "json"))
     crashed = any(pod["spec"]["nodeName"] == "worker1" for pod in servers["items"])
-    report = json.loads(platform.run("drill", "worker-crash", "--json", check=False).stdout)
+    report = drilled(platform, "worker-crash")
     service, dns = report["from_pods"]
     assert "worker1" not in {*service["nodes"], *dns["nodes"]}, "its own pods can't tell anybody"
     assert service["failed_requests"] == 0, "the API isn't on it"
@@ -60,8 +60,7 @@ def test_pods_notice_a_worker_that_dies_and_not_for_long(platform: Platform) -> 
 
 
 def test_a_machine_that_is_gone_for_good_is_made_anew(platform: Platform) -> None:
-    done = platform.run("drill", "machine-lost-gateway", "--json", check=False)
-    report = json.loads(done.stdout)
+    report = drilled(platform, "machine-lost-gateway")
     assert report["acts"] == ["gateway: gone for good, with its disk", "then: make gateway anew"]
     assert report["lost_writes"] == 0
     assert report["acknowledged_writes"] > 100
@@ -92,7 +91,7 @@ def test_who_is_asked_to_stop_while_a_machine_is_gone_makes_it_anew_first(platfo
 
 
 def test_machines_come_and_go_under_clients(platform: Platform) -> None:
-    report = json.loads(platform.run("drill", "scale", "--json", check=False).stdout)
+    report = drilled(platform, "scale")
     assert report["acts"][-1] == "then: take away what was added"
     found = {finding["title"]: finding for finding in report["findings"]}
     assert found["the nodes that were added are ready"]["seen"] == "there are cp4, worker3, worker4"
@@ -112,7 +111,7 @@ def test_what_would_harm_this_computer_is_refused(platform: Platform) -> None:
 @pytest.mark.skipif(not LOOP_CONTROL.exists(), reason="etcd has a disk of its own only where there are loop devices")
 def test_a_full_disk_of_one_control_plane_keeps_nobody_waiting(platform: Platform) -> None:
     before = shutil.disk_usage(platform.state).free
-    report = json.loads(platform.run("drill", "disk-full", "--json", check=False).stdout)
+    report = drilled(platform, "disk-full")
     assert report["lost_writes"] == 0
     assert not report["double_address"]
     assert report["healed_seconds"] is not None
@@ -137,6 +136,14 @@ def test_what_a_killed_drill_left_broken_is_mended(platform: Platform) -> None:
     assert not left_over("drill/remote/ask_server.py")
     assert not left_over("drill/remote/ask_lan.py")
     assert not left_over("Asks the API or a DNS server"), "in a pod's network it has no file"
+
+
+def drilled(platform: Platform, *words: str) -> Any:
+    """The report of a drill, whatever it found; where it could not be done, that is told."""
+    done = platform.run("drill", *words, "--json", check=False)
+    if not done.stdout:
+        platform.fail(f"drill {words[0]} ended with {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout)
 
 
 def frozen(machine: str) -> bool:

@@ -34,6 +34,27 @@ def test_a_resource_agent_that_can_not_run_is_put_right_with_what_it_let_fail(pl
     platform.nothing_differs()
 
 
+def test_two_faults_at_once_are_mended_though_each_keeps_checks_from_holding(platform: Platform) -> None:
+    """Pods of cp1 reach nobody until cp1's own turn comes; worker2, renamed, comes before it."""
+    for machine in ("gateway", "cp1"):
+        platform.ssh(machine, "nft", "flush", "ruleset")
+    platform.ssh("worker2", "hostname", "somebody-else")
+    platform.ssh("worker1", "systemctl", "stop", "chrony")
+    status, document = plan(platform)
+    assert status == 2
+    found = {change[:3] for change in changes_of(document)}
+    assert {
+        ("gateway", "unit", "nftables.service"),
+        ("worker1", "unit", "chrony.service"),
+        ("worker2", "host-name", "worker2"),
+    } <= found
+    assert "flannel-rules:cp1" in {step["name"] for step in document["steps"]}
+    platform.run("apply", "--yes")
+    assert platform.ssh("worker2", "hostname").strip() == "worker2"
+    platform.run("verify")
+    platform.nothing_differs()
+
+
 def failed(platform: Platform) -> dict[str, list[str]]:
     """The units that failed, by machine."""
     return {machine["name"]: machine["failed"] for machine in platform.json("status")["machines"]}

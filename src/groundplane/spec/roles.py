@@ -56,7 +56,8 @@ class RoleRow:
     ``prefix`` begins the names that counts give; ``place`` is None for a role whose address the LAN itself decides, and
     which has one machine. ``least`` is what its own services take (chosen, not measured: with less they leave no room
     for anything they carry), ``usual`` what it gets where the file states nothing. ``node``: it is a Kubernetes node.
-    ``prompt``: others take its silence for its death within a second, so it comes first when processors are short.
+    ``prompt``: others take its silence for its death within a second; ``weight``: how much it counts when processors
+    are short, by how much a worker does.
     ``turn``: when it is worked on in a rollout, the lowest first; ``share``: of all its machines, how many at once
     (0: one).
     """
@@ -67,6 +68,7 @@ class RoleRow:
     usual: Needs
     node: bool
     prompt: bool
+    weight: int
     turn: int
     share: float = 0
 
@@ -91,11 +93,18 @@ ROLES: Final = by_role(
     {
         # All others lean on it: what it serves must be right before they are touched.
         Role.GATEWAY: RoleRow(
-            prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, turn=0
+            prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, weight=4, turn=0
         ),
         # Last: by then all that it balances has proven itself.
         Role.BALANCER: RoleRow(
-            prefix="lb", place=Place(11, 3, 3), least=_LITTLE, usual=SERVICE, node=False, prompt=True, turn=3
+            prefix="lb",
+            place=Place(11, 3, 3),
+            least=_LITTLE,
+            usual=SERVICE,
+            node=False,
+            prompt=True,
+            weight=4,
+            turn=3,
         ),
         # One by one, or etcd could lose its majority.
         Role.CONTROL_PLANE: RoleRow(
@@ -105,6 +114,7 @@ ROLES: Final = by_role(
             usual=NODE,
             node=True,
             prompt=False,
+            weight=3,
             turn=2,
         ),
         Role.WORKER: RoleRow(
@@ -114,6 +124,7 @@ ROLES: Final = by_role(
             usual=NODE,
             node=True,
             prompt=False,
+            weight=1,
             turn=1,
             share=0.1,
         ),

@@ -224,13 +224,13 @@ def test_version_1_puts_prompt_machines_first_and_lends_them_real_time(make_host
         (cpu / folder / "cpu.rt_runtime_us").write_text("0")
     groups = detect(root)
     groups.create("demo/cp1", LIMITS)
-    groups.create("demo/lb1", replace(LIMITS, prompt=True))
+    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
     budgets = [(cpu / "groundplane" / name / "cpu.rt_runtime_us").read_text() for name in ("", "demo", "demo/lb1")]
     assert budgets == ["90000", "45000", "15000"]
     assert (cpu / "groundplane/demo/lb1/cpu.rt_period_us").read_text() == "100000"
     assert (cpu / "groundplane/demo/cp1/cpu.rt_runtime_us").read_text() == "0"
     assert (cpu / "groundplane/demo/lb1/cpu.shares").read_text() == "4096"
-    assert not (cpu / "groundplane/demo/cp1/cpu.shares").exists()
+    assert (cpu / "groundplane/demo/cp1/cpu.shares").read_text() == "1024"
 
 
 def test_version_2_puts_prompt_machines_first(make_host: MakeHost) -> None:
@@ -241,13 +241,13 @@ def test_version_2_puts_prompt_machines_first(make_host: MakeHost) -> None:
         (root / "sys/fs/cgroup" / folder / "cgroup.subtree_control").write_text("")
     weights = [root / "sys/fs/cgroup/groundplane" / name / "cpu.weight" for name in ("", "demo", "demo/lb1")]
     groups = detect(root)
-    groups.create("demo/lb1", replace(LIMITS, prompt=True))
+    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
     assert not any(weight.exists() for weight in weights)  # a host that gives the groups no such controller
     for weight in weights:
         weight.write_text("100")
     groups.create("demo/lb1", LIMITS)
     assert [weight.read_text() for weight in weights] == ["400", "400", "100"]  # the lab itself always counts
-    groups.create("demo/lb1", replace(LIMITS, prompt=True))
+    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
     assert weights[2].read_text() == "400"
 
 

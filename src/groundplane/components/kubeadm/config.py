@@ -18,6 +18,11 @@ from groundplane.topology.model import Machine, Topology
 
 Arguments = tuple[tuple[str, str], ...]
 
+SERVES_ON = 5
+"""Seconds for which an API server that is told to stop goes on, when it has taken itself out of the Service
+``kubernetes``. kube-proxy follows within one or two (its minSyncPeriod is one), later on a busy computer."""
+LETS_GO = 4
+"""Seconds over which it ends its watches then, a few at a time, so that those don't come to the others all at once."""
 MINIMUM_CPUS = 2  # kubeadm's own, for a control plane
 MINIMUM_MEMORY = 1700 * 1024 * 1024
 
@@ -54,6 +59,9 @@ def apiserver_arguments() -> Arguments:
     """The API server's arguments beyond kubeadm's own.
 
     ``anonymous-auth`` is not among them: the authentication file says it, and both together are refused.
+    ``shutdown-delay-duration``: pods' rules lead to one that stops until every node has heard of it. Then it waits for
+    its watches, which end only where ``shutdown-watch-termination-grace-period`` has them end: without, its kubelet
+    would kill it half a minute later, and be without an API server for so long that the cluster calls it lost.
     ``goaway-chance`` closes one HTTP/2 connection in a thousand requests, so that clients which found one
     server behind the floating address spread again over all of them.
     """
@@ -73,6 +81,8 @@ def apiserver_arguments() -> Arguments:
         ("request-timeout", "300s"),
         ("service-account-extend-token-expiration", "false"),
         ("service-account-lookup", "true"),
+        ("shutdown-delay-duration", f"{SERVES_ON}s"),
+        ("shutdown-watch-termination-grace-period", f"{LETS_GO}s"),
         *_TLS,
     )
 

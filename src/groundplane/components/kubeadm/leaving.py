@@ -21,6 +21,7 @@ from groundplane.components.etcd.members import (
     member_of,
     remove_member,
 )
+from groundplane.components.kubeadm.config import LETS_GO, SERVES_ON
 from groundplane.errors import StepError, TransportError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
@@ -29,9 +30,8 @@ from groundplane.topology.model import Machine, Topology
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _CLIENTS: Final = 2379
 """The port at which etcd serves its clients."""
-_GRACE: Final = 20
-"""Seconds an API server gets to answer what was asked before. It takes no more from the first on; what it waits for
-longer are watches, and whoever watches has been told to go elsewhere."""
+_GRACE: Final = SERVES_ON + LETS_GO + 12
+"""Seconds an API server gets to answer what was asked before: it takes no more after the first few."""
 
 _COMM: Final = "|".join(name[:15] for name in _SERVERS)  # as the kernel cuts a process's name: TASK_COMM_LEN, proc(5)
 # Without its kubelet nothing starts them again.

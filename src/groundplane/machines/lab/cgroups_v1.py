@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.machines.lab.hierarchy import (
+    LAB_WEIGHT,
     OURS,
     PERIOD,
-    PROMPTER,
     Limits,
     Usage,
     all_processes,
@@ -73,9 +73,9 @@ class CgroupsV1:
             (folder / "cpu.cfs_quota_us").write_text(str(max(1000, round(limits.cpus * PERIOD))), encoding="ascii")
         # Without a weight of its own a whole lab counts as much as one process outside.
         for parent in (folder.parent.parent, folder.parent):
-            (parent / "cpu.shares").write_text(str(WEIGHT * PROMPTER), encoding="ascii")
+            (parent / "cpu.shares").write_text(str(WEIGHT * LAB_WEIGHT), encoding="ascii")
+        (folder / "cpu.shares").write_text(str(WEIGHT * limits.weight), encoding="ascii")
         if limits.prompt:
-            (folder / "cpu.shares").write_text(str(WEIGHT * PROMPTER), encoding="ascii")
             budgets = ((folder.parent.parent, REAL_TIME * 6), (folder.parent, REAL_TIME * 3), (folder, REAL_TIME))
             for path, budget in budgets:
                 # With more labs than the budget reaches for, the later ones do without.

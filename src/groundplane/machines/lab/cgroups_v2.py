@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.machines.lab.hierarchy import (
+    LAB_WEIGHT,
     OURS,
     PERIOD,
-    PROMPTER,
     Limits,
     Usage,
     all_processes,
@@ -69,12 +69,11 @@ class CgroupsV2:
             _limit_memory(folder, limits.memory)
         # Without a weight of its own a whole lab counts as much as one of the host's slices, or one process outside.
         for parent in (folder.parent.parent, folder.parent):
-            _set(parent / "cpu.weight", str(WEIGHT * PROMPTER))
+            _set(parent / "cpu.weight", str(WEIGHT * LAB_WEIGHT))
         if limits.cpus is not None:
             quota = max(1000, round(limits.cpus * PERIOD))
             _set(folder / "cpu.max", f"{quota} {PERIOD}")
-        if limits.prompt:
-            _set(folder / "cpu.weight", str(WEIGHT * PROMPTER))
+        _set(folder / "cpu.weight", str(WEIGHT * limits.weight))
 
     def outer(self, group: str) -> tuple[Path, ...]:
         return (self._folder(group) / "outer" / "cgroup.procs",)

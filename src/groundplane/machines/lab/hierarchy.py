@@ -16,19 +16,21 @@ from typing import Final, Protocol
 
 OURS: Final = "groundplane"
 PERIOD: Final = 100_000  # microseconds: the kernel's default bandwidth period
-PROMPTER: Final = 4  # how much more a prompt group counts than another when processors are short
+LAB_WEIGHT: Final = 4  # how much more a whole lab counts than another group when processors are short
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a group may use: processors (fractions allowed) and bytes of memory. None: as much as there is.
 
-    ``prompt`` groups come first when processors are short, and their programs may be scheduled in real time: for
-    machines whose programs watch over each other and must not mistake a busy computer for a dead one.
+    ``weight`` is how much more than another it counts when processors are short. The programs of ``prompt`` groups may
+    be scheduled in real time: for machines that watch over each other and must not mistake a busy computer for a dead
+    one.
     """
 
     cpus: float | None = None
     memory: int | None = None
+    weight: int = 1
     prompt: bool = False
 
 

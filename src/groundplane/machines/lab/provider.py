@@ -294,8 +294,10 @@ class LabProvider:
 
 
 def _limits(machine: Machine) -> Limits:
-    # A busy computer must not look like a dead machine to those who decide who holds the floating address.
-    return Limits(machine.cpus, machine.memory, prompt=any(ROLES[role].prompt for role in machine.roles))
+    # A busy computer must not look like a dead machine to those who decide who holds the floating address, nor machines
+    # that begin keep those waiting that serve.
+    rows = [ROLES[role] for role in machine.roles]
+    return Limits(machine.cpus, machine.memory, max(row.weight for row in rows), prompt=any(row.prompt for row in rows))
 
 
 def _taken(other: Path) -> MachineError:

@@ -41,7 +41,7 @@ KUBEADM_UNIT = "groundplane-kubeadm"
 PART = 2 / 3
 """Of its life, after which a certificate is renewed."""
 GRACE = 20
-"""Seconds a server gets to end by itself. An API server waits for watches, and whoever watches can go elsewhere."""
+"""Seconds a server gets to end by itself. An API server serves on for five of them, and lets its watches go then."""
 PATIENCE = 10
 """Seconds an API server gets to take up what it reads."""
 
