@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 export PATH := $(PATH):/usr/local/go/bin:$(CURDIR)/$(BIN)
 
 .DEFAULT_GOAL := install
-.PHONY: install up down test check lint types imports unit lab conformance golden schema clean host
+.PHONY: install up down test check lint types imports unit lab long conformance golden schema clean host
 
 install: $(READY)  ## groundplane and its tools into .venv
 
@@ -51,7 +51,11 @@ unit: install
 
 lab: host  ## boots a platform and breaks it (root)
 	scripts/host-packages test
-	$(BIN)/pytest -m lab tests/lab tests/golden
+	$(BIN)/pytest -m "lab and not long" tests/lab tests/golden
+
+long: host  ## what the lab's tests show a sample of: more drills, more ways to grow and shrink (root, about two hours)
+	scripts/host-packages test
+	$(BIN)/pytest -m long tests/lab
 
 conformance: host  ## Kubernetes' own conformance tests against a platform of their own (root, about an hour)
 	$(BIN)/python -m tests.conformance $(CONFORMANCE)

@@ -57,7 +57,9 @@ def test_a_worker_comes_and_goes_without_a_trace_however_often_that_is_cut_off(p
     assert platform.ssh("cp1", "getent", "hosts", "worker3.groundplane.internal", check=False) == ""
     assert "10.80.0.53" not in platform.ssh("gateway", "cat", "/var/lib/misc/dnsmasq.leases")
     assert "worker3" not in platform.ssh("gateway", "cat", "/etc/dnsmasq.d/groundplane.conf")
-    assert not any("worker3" in entry.name for entry in platform.state.rglob("lab/machines/*"))
+    lab = platform.state / "platforms" / platform.name / "lab"
+    assert (lab / "machines" / "worker2").exists()
+    assert not [kind for kind in ("machines", "data") if (lab / kind / "worker3").exists()]
 
 
 def _come_and_go(platform: Platform, text: str) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+
 import pytest
 
-from tests.lab.conftest import Platform
+from tests.lab.conftest import Platform, environment
 from tests.lab.test_balancers import AT_REST, holder, other
 from tests.lab.test_change import changes_of, plan
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
+EATER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: eater}
+spec:
+  nodeName: worker1
+  terminationGracePeriodSeconds: 1
+  containers:
+    - {name: pause, image: "registry.k8s.io/pause:3.10.2", volumeMounts: [{name: memory, mountPath: /memory}]}
+  volumes: [{name: memory, emptyDir: {medium: Memory}}]
+"""
 AGENT = "/usr/lib/ocf/resource.d/groundplane/haproxy"
 
 
@@ -53,6 +67,34 @@ def test_two_faults_at_once_are_mended_though_each_keeps_checks_from_holding(pla
     assert platform.ssh("worker2", "hostname").strip() == "worker2"
     platform.run("verify")
     platform.nothing_differs()
+
+
+@pytest.mark.long
+def test_a_pod_that_eats_its_nodes_memory_is_evicted_before_its_machine_is_killed(platform: Platform) -> None:
+    boots = platform.boots()
+    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
+    subprocess.run(argv, input=EATER, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    try:
+        platform.kubectl("wait", "--for=condition=Ready", "pod/eater", "--timeout=90s")
+        uid = platform.kubectl("get", "pod", "eater", "-o", "jsonpath={.metadata.uid}")
+        folder = f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/memory"
+        fill = f"for n in $(seq 300); do head -c 10M /dev/zero >{folder}/$n || exit; sleep 0.1; done"
+        platform.ssh("worker1", "sh", "-c", fill, check=False)
+        platform.wait_for(
+            "it is evicted",
+            lambda: "Evicted" in platform.kubectl("get", "pod", "eater", "-o", "jsonpath={.status.reason}"),
+        )
+        assert platform.boots() == boots
+        critical = platform.kubectl("get", "pods", "-A", "--field-selector=status.phase=Failed", "-o", "name")
+        assert critical.split() == ["pod/eater"], "what the node itself needs stays"
+    finally:
+        platform.kubectl("delete", "pod", "eater", "--wait=false")
+    pressure = "jsonpath={.status.conditions[?(@.type=='MemoryPressure')].status}"
+    end = time.monotonic() + 420  # the kubelet waits for five minutes
+    while platform.kubectl("get", "node", "worker1", "-o", pressure) != "False":
+        assert time.monotonic() < end, "the node still lacks memory"
+        time.sleep(5)
+    platform.run("verify")
 
 
 def failed(platform: Platform) -> dict[str, list[str]]:

@@ -9,8 +9,9 @@
 
 It is a kind of provider, and its machines outlive whoever works on them, like real ones: each has an identity, power,
 a size, and the resources it was born with or last brought to. The agent is answered from these, so a look finds what
-differs and an apply changes it, one resource after the other. ``moment`` is told before and after everything that can
-change a machine; who raises there ends the work at that point.
+differs and an apply changes it, one resource after the other. A machine that is frozen, or cut off from everybody,
+doesn't answer. ``moment`` is told before and after everything that can change a machine; who raises there ends the work
+at that point.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +66,12 @@ class FakeMachine:
     booted: bool = False  # its first boot is done
     unfinished: bool = True  # it is being made or removed
     mute: bool = False  # it runs but doesn't answer
+    frozen: bool = False
+    cut_from: frozenset[str] = frozenset()  # machines; "": everybody
+
+    @property
+    def answers(self) -> bool:
+        return self.power is Power.RUNNING and not (self.mute or self.frozen or "" in self.cut_from)
 
 
 def _nothing(_: str) -> None:
@@ -109,14 +117,15 @@ class FakeGround:
     def reached(self, machine: str) -> FakeMachine:
         """The machine, if it answers."""
         found = self.machines.get(machine)
-        if found is None or found.power is not Power.RUNNING or found.mute:
+        if found is None or not found.answers:
             raise Unreachable("it doesn't answer", where=machine)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class FakeProvider:
-    """The Provider of one run, with a power switch. It makes and starts machines only where it was given material."""
+    """The Provider of one run, with a power switch, faults, and a LAN that no program reaches. It makes and starts
+    machines only where it was given material."""
 
     ground: FakeGround
     topology: Topology
@@ -128,6 +137,8 @@ class FakeProvider:
 
     async def prepare(self) -> None:
         await self.ground.asked("prepare")
+        for found in self.ground.machines.values():
+            found.frozen, found.cut_from = False, frozenset()
         self.ground.prepared = True
         await self.ground.at("prepared")
 
@@ -159,16 +170,42 @@ class FakeProvider:
 
     async def wait_ready(self, machine: str, *, deadline: float = 180, strict: bool = True) -> str:
         await self.ground.asked(f"wait {machine}")
-        found = self.ground.machines.get(machine)
-        if found is None or found.power is not Power.RUNNING:
-            raise MachineError("it doesn't run", where=machine)
-        found.booted = True
+        self._running(machine).booted = True
         await self.ground.at(f"ready {machine}")
         return "running"
 
     async def stop(self, machine: str, *, force: bool = False) -> None:
-        await self.ground.asked(f"stop {machine}")
+        await self.ground.asked(f"stop {machine}{' at once' if force else ''}")
         await self._off(machine)
+
+    async def freeze(self, machine: str) -> None:
+        await self.ground.asked(f"freeze {machine}")
+        self._running(machine).frozen = True
+        await self.ground.at(f"frozen {machine}")
+
+    async def thaw(self, machine: str) -> None:
+        await self.ground.asked(f"thaw {machine}")
+        if machine in self.ground.machines:
+            self.ground.machines[machine].frozen = False
+            await self.ground.at(f"thawed {machine}")
+
+    async def cut(self, machine: str, peer: str = "") -> None:
+        await self.ground.asked(f"cut {machine} from {peer or 'everybody'}")
+        self._running(machine).cut_from |= {peer}
+        await self.ground.at(f"cut {machine}")
+
+    async def mend(self) -> None:
+        await self.ground.asked("mend")
+        for found in self.ground.machines.values():
+            found.cut_from = frozenset()
+        await self.ground.at("mended")
+
+    @property
+    def operator_address(self) -> IPv4Address:
+        return self.topology.lan.range[-2]
+
+    def on_lan(self, argv: Sequence[str]) -> tuple[str, ...]:
+        return ("on-lan", *argv)  # a program that nobody has
 
     async def remove(self, machine: str) -> None:
         await self.ground.asked(f"remove {machine}")
@@ -191,8 +228,14 @@ class FakeProvider:
 
     async def _off(self, machine: str) -> None:
         if machine in self.ground.machines:
-            self.ground.machines[machine].power = Power.OFF
+            self.ground.machines[machine].power, self.ground.machines[machine].frozen = Power.OFF, False
             await self.ground.at(f"off {machine}")
+
+    def _running(self, machine: str) -> FakeMachine:
+        found = self.ground.machines.get(machine)
+        if found is None or found.power is not Power.RUNNING:
+            raise MachineError("it doesn't run", where=machine)
+        return found
 
     def remains(self) -> bool:
         return bool(self.ground.machines) or self.ground.prepared

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,8 +25,8 @@ from tests.golden.laid_out import SECRETS as TEST_KEYS
 
 from groundplane import recipes
 from groundplane.components.base import Component
+from groundplane.drill import Suite
 from groundplane.errors import CommandFailed, TransportError
-from groundplane.machines.base import Power
 from groundplane.machines.fake import FakeGround, FakeMachine
 from groundplane.rollout.plan import Plan
 from groundplane.spec import ClusterSpec, load
@@ -71,6 +73,7 @@ class World:
     cancels: bool = False
     wrong: list[str] = field(default_factory=list)
     spares: int = 1  # control planes that may be down
+    objects: set[int] | None = None  # that a drill's clients have written; None: there is no place for them
     task: asyncio.Task[object] | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +112,9 @@ class World:
     def replace(self, *names: str) -> object:
         return self.run(recipes.replace(self.options, names))
 
+    def drill(self, name: str) -> Suite:
+        return self.run(recipes.drill(self.options, name))
+
     def did(self, *words: str) -> list[str]:
         """What of the journal begins with one of ``words``."""
         return [entry for entry in self.ground.journal if entry.startswith(words)]
@@ -117,12 +123,12 @@ class World:
 
     def standing(self, name: str) -> FakeMachine | None:
         found = self.ground.machines.get(name)
-        return found if found and found.power is Power.RUNNING and not found.mute else None
+        return found if found and found.answers else None
 
     def truth(self) -> object:
         """All there is of the platform, so that two can be compared."""
         machines = {
-            name: (one.power, one.size, one.held, one.booted, one.unfinished)
+            name: (one.power, one.size, one.held, one.booted, one.unfinished, one.frozen, one.cut_from)
             for name, one in sorted(self.ground.machines.items())
         }
         joined = sorted(name for name, born in self.members.items() if self.ground.machines[name].born == born)
@@ -157,7 +163,10 @@ class World:
     # -- how it works --------------------------------------------------------------------------------------------
 
     def moment(self, words: str) -> None:
-        ground = [(n, m.power, m.size, id(m.held), m.booted, m.unfinished) for n, m in self.ground.machines.items()]
+        ground = [
+            (n, m.power, m.size, id(m.held), m.booted, m.unfinished, m.frozen, m.cut_from)
+            for n, m in self.ground.machines.items()
+        ]
         if (now := (ground, list(self.members), self.ground.prepared, self.written)) != self.seen:
             self.moments += 1
         self.seen = now
@@ -204,6 +213,39 @@ class World:
         up = [name for name, born in voters.items() if (one := self.standing(name)) and one.born == born]
         if len(up) * 2 <= len(voters):
             yield "no majority"
+
+    def crm_mon(self, _: Call) -> Completed:
+        """The first balancer that stands has the floating address."""
+        nodes = "".join(f'<node name="{name}"/>' for name in self._holder())
+        address = f'<resource id="floating-address" role="Started">{nodes}</resource>'
+        return Completed(0, f'<r><summary><current_dc with_quorum="true"/></summary>{address}</r>'.encode(), b"")
+
+    def kubectl(self, call: Call) -> Completed:
+        """What drills ask of a cluster: who its nodes are, and room for objects."""
+        verb, what, *_ = call.argv[3:]
+        if any(self._down_now()):
+            return Completed(1, b"", b"no quorum here")
+        if what == "nodes":
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            items = [{"metadata": {"name": name}, "status": ready} for name in self.members]
+        elif what == "configmaps":
+            items = [{"metadata": {"name": f"write-{n}"}, "data": {"number": f"{n}"}} for n in self.objects or ()]
+        else:
+            self.objects = set() if verb == "apply" else None if verb == "delete" else self.objects
+            return Completed(0, b"", b"")
+        return Completed(0, json.dumps({"items": items}).encode(), b"")
+
+    def asked(self, number: int, writes: bool) -> dict[str, object]:
+        """What a client sees now, as a prober's line says it."""
+        holder = self._holder()
+        ok = bool(holder) and not any(self._down_now())
+        if ok and writes and self.objects is not None:
+            self.objects.add(number)
+        seen = {"at": asyncio.get_running_loop().time(), "seconds": 0.001, "ok": ok, "why": "" if ok else "nobody"}
+        return {"number": number, "macs": [self.ground.machines[name].identity.mac for name in holder], **seen}
+
+    def _holder(self) -> list[str]:
+        return [name for name in sorted(self.ground.machines) if name.startswith("lb") and self.standing(name)][:1]
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -255,6 +297,36 @@ class World:
             return "well"
 
         return Check(f"spare-{role.value}", f"others do what {machine.name} does", PATIENCE, "mend them", probe)
+
+
+class Client:
+    """One of a drill's clients in its prober's place: no program, and it asks by the loop's clock."""
+
+    def __init__(
+        self,
+        world: World,
+        argv: Sequence[str],
+        read: Callable[[str], T],
+        seen: list[T],
+        task: dict[str, object] | None = None,
+    ) -> None:
+        assert argv[0] == "on-lan"
+        self._every = float(str(task["every"] if task else argv[-1]))
+        writes = bool(task and task["namespace"])
+        self._ask: Callable[[int], None] = lambda number: seen.append(read(json.dumps(world.asked(number, writes))))
+        self._asking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._asking = asyncio.create_task(self._go_on())
+
+    async def stop(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _go_on(self) -> None:
+        for number in count():
+            self._ask(number)
+            await asyncio.sleep(self._every)
 
 
 def _names(topology: Topology, machine: Machine) -> Fragment | None:

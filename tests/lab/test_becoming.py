@@ -1,0 +1,119 @@
+"""One platform becomes others while clients are served: control planes, balancers, cards; and cut off on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+
+from tests.lab.conftest import Platform
+from tests.lab.test_change import plan, requests
+from tests.lab.test_come_and_go import members, nodes
+
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
+
+PREFIX = "fd00:84:0:1:"
+UPLINK = "uplink: {address: 192.0.2.2/24, router: 192.0.2.1, nameservers: [192.0.2.1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the file says."""
+
+    balancers: int = 1
+    control_planes: int = 1
+    workers: int = 1
+    standby: str = "hot"
+    network: str = ""
+
+    @property
+    def text(self) -> str:
+        return (
+            f"name: becoming\nnetwork: {{{self.network}}}\n"
+            f"balancers: {{standby: {self.standby}, accept-single-point-of-failure: true}}\n"
+            f"machines: {{balancer: {self.balancers}, control-plane: {self.control_planes}, worker: {self.workers}}}\n"
+        )
+
+
+@pytest.fixture(scope="module")
+def becoming(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The smallest of them, up. The computer is its alone: the others' platform is away meanwhile."""
+    folder = tmp_path_factory.mktemp("becoming")
+    here = Platform(folder / "cluster.yaml", folder / "state", platform.before)
+    here.file.write_text(Wanted().text)
+    platform.run("stop")
+    try:
+        here.run("up")
+        yield here
+    finally:
+        here.run("down", "--yes")
+        platform.run("up")
+
+
+def become(platform: Platform, wanted: Wanted) -> None:
+    platform.file.write_text(wanted.text)
+    platform.run("apply", "--yes")
+    platform.nothing_differs()
+    assert members(platform) == [f"cp{number + 1}" for number in range(wanted.control_planes)]
+    assert all(nodes(platform).values())
+    assert len(platform.json("status")["machines"]) == 1 + wanted.balancers + wanted.control_planes + wanted.workers
+
+
+def test_control_planes_become_three_and_five_and_one_again(becoming: Platform) -> None:
+    with requests(becoming) as failures:
+        for count in (3, 5, 3, 1):
+            become(becoming, Wanted(control_planes=count))
+    assert failures == []
+
+
+def test_a_second_balancer_comes_waits_cold_and_hot_and_goes(becoming: Platform) -> None:
+    with requests(becoming) as failures:
+        for standby in ("hot", "cold", "hot", "cold", "hot", "cold"):
+            become(becoming, Wanted(balancers=2, standby=standby))
+            waiting = {"lb1", "lb2"} - {becoming.json("status")["floating_holder"]}
+            state = becoming.ssh(waiting.pop(), "systemctl", "is-active", "haproxy.service", check=False).strip()
+            assert (state == "active") is (standby == "hot")
+        become(becoming, Wanted())
+    assert failures == []
+
+
+def test_it_gets_ipv6_and_a_way_out(becoming: Platform) -> None:
+    with requests(becoming) as failures:
+        become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64"'))
+        becoming.wait_for(
+            "worker1 has an address of the prefix",
+            lambda: PREFIX in becoming.ssh("worker1", "ip", "-6", "address", "show", "dev", "lan0"),
+        )
+        become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64", {UPLINK}'))
+        assert "192.0.2.2/24" in becoming.ssh("gateway", "cat", "/etc/systemd/network/05-groundplane-wan0.network")
+        become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64"'))
+    assert failures == []
+
+
+POINTS = (
+    (Wanted(2, 3, 2), ("gateway: apply", "lb2: boot", "worker2: kubeadm-join", "cp2: prepare", "cp3: etcd-join")),
+    (Wanted(2, 1, 1), ("worker2: drain", "worker2: remove", "cp3: stop-serving", "cp3: leave-etcd", "cp2: forget")),
+)
+
+
+def test_an_apply_that_is_killed_anywhere_leaves_what_the_next_one_finishes(becoming: Platform) -> None:
+    """It is remembered what was begun, no vote is lost, and no machine is there that nobody knows."""
+    network = f'ipv6: "{PREFIX}:/64"'
+    for wanted, points in POINTS:
+        wanted = replace(wanted, network=network)
+        becoming.file.write_text(wanted.text)
+        for words in points:
+            becoming.up_until(words, command=("apply", "--yes"), moment=partial(time.sleep, 0.5))
+            status, document = plan(becoming)
+            assert (status, bool(document["edits"])) == (2, True), words
+            found = becoming.json("status")
+            known = {"gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1", "worker2"}
+            assert {machine["name"] for machine in found["machines"]} <= known
+            assert found["floating_holder"]
+            assert "cp1" in members(becoming)
+        become(becoming, wanted)
+    outcomes = [run["outcome"] for run in becoming.json("history")["runs"]]
+    assert outcomes.count("interrupted") == len([words for _, points in POINTS for words in points])
