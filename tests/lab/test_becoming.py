@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from tests.lab import host
 from tests.lab.conftest import Platform
 from tests.lab.test_change import plan, requests
 from tests.lab.test_come_and_go import members, nodes
@@ -39,18 +40,16 @@ class Wanted:
 
 
 @pytest.fixture(scope="module")
-def becoming(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The smallest of them, up. The computer is its alone: the others' platform is away meanwhile."""
+def becoming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The smallest of them, up. `make long` begins with it, so that it is alone on the computer."""
     folder = tmp_path_factory.mktemp("becoming")
-    here = Platform(folder / "cluster.yaml", folder / "state", platform.before)
+    here = Platform(folder / "cluster.yaml", folder / "state", host.take())
     here.file.write_text(Wanted().text)
-    platform.run("stop")
     try:
         here.run("up")
         yield here
     finally:
         here.run("down", "--yes")
-        platform.run("up")
 
 
 def become(platform: Platform, wanted: Wanted) -> None:

@@ -42,6 +42,7 @@ def sign(platform: Platform, machine: str, begin: str, end: str, *more: str) -> 
     platform.ssh(machine, "sh", "-c", SIGN, "sign", begin, end, *more)
 
 
+@pytest.mark.long
 def test_a_platform_where_everything_is_over_comes_back(platform: Platform) -> None:
     control_planes = ("cp1", "cp2", "cp3")
     for machine in control_planes:

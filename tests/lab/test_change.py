@@ -261,6 +261,7 @@ def test_a_disk_that_takes_nothing_is_said_and_nothing_is_half_written(
     bring(reach, worker)
 
 
+@pytest.mark.long
 def test_the_holder_of_apts_lock_is_waited_for_and_named(
     platform: Platform, reach: Transport, worker: MachineState
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab import host
 from tests.lab.conftest import ROOT, Platform
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(7200)]
@@ -15,18 +16,16 @@ SERVERS = ("server1", "server2", "server3")
 
 
 @pytest.fixture(scope="module")
-def three(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The example, up. The computer is its alone: the others' platform is away meanwhile."""
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The example, up. `make long` begins with it, so that it is alone on the computer."""
     folder = tmp_path_factory.mktemp("three")
-    here = Platform(folder / "cluster.yaml", folder / "state", platform.before)
+    here = Platform(folder / "cluster.yaml", folder / "state", host.take())
     here.file.write_text((ROOT / "examples" / "three.yaml").read_text())
-    platform.run("stop")
     try:
         here.run("up")
         yield here
     finally:
         here.run("down", "--yes")
-        platform.run("up")
 
 
 def test_nothing_differs_and_every_check_holds(three: Platform) -> None:
