@@ -11,6 +11,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -232,19 +233,28 @@ def test_down_leaves_nothing(platform: Platform) -> None:
     assert set(left) <= remembered
 
 
-def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: Platform) -> None:
+POINTS: Final = (
+    # what is seen, how long after it, and whether all machines are killed as well
+    ("gateway: boot", 3, False),
+    (": boot", 3, True),  # of whichever machine takes long enough to be shown at work
+    ("cp1: kubeadm-init", 0, True),  # before etcd writes anything
+    ("cp1: kubeadm-init", 3, True),
+    ("cp2: kubeadm-join", 1, False),
+    ("cp2: etcd-join", 1, False),
+    ("cp3: etcd-join", 3, True),
+)
+
+
+@pytest.mark.parametrize(
+    "points", [POINTS[0::2], pytest.param(POINTS, marks=pytest.mark.long)], ids=["some points", "all points"]
+)
+def test_up_killed_at_several_points_is_finished_by_running_it_again(
+    platform: Platform, points: tuple[tuple[str, int, bool], ...]
+) -> None:
     """The tool alone is killed at some points, at others all it started too, in the middle of kubeadm's work."""
     platform.run("down", "--yes")
-    in_the_middle = partial(time.sleep, 3)
-    for words, moment, machines_too in (
-        ("gateway: boot", in_the_middle, False),
-        (": boot", in_the_middle, True),  # of whichever machine takes long enough to be shown at work
-        ("cp1: kubeadm-init", lambda: platform.etcd_killed_before_it_writes("cp1"), True),
-        ("cp1: kubeadm-init", in_the_middle, True),
-        ("cp2: kubeadm-join", partial(time.sleep, 1), False),
-        ("cp2: etcd-join", partial(time.sleep, 1), False),
-        ("cp3: etcd-join", in_the_middle, True),
-    ):
+    for words, seconds, machines_too in points:
+        moment = partial(time.sleep, seconds) if seconds else partial(platform.etcd_killed_before_it_writes, "cp1")
         platform.up_until(words, moment=moment)
         if machines_too:
             platform.kill_machines()
@@ -254,8 +264,8 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(platform: P
     platform.run("up", timeout=1800)
     assert platform.json("verify")["ok"]
     assert not run_in("gp-labtest.lb1", *card).stdout, "a machine started with what was on its card when it was killed"
-    outcomes = [run["outcome"] for run in platform.json("history")["runs"] if run["command"] == "up"]
-    assert outcomes.count("interrupted") == 7
+    ups = [run["outcome"] for run in platform.json("history")["runs"] if run["command"] == "up"]
+    assert ups[: len(points) + 1] == ["done", *["interrupted"] * len(points)]
     platform.run("down", "--yes")
     assert host.take().changed_since(platform.before) == {}
 
