@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,11 +16,29 @@ from tests.lab import host
 from tests.lab.conftest import Platform
 from tests.lab.test_change import plan, requests
 from tests.lab.test_come_and_go import members, nodes
+from tests.lab.test_platform import run_in
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
 
 PREFIX = "fd00:84:0:1:"
 UPLINK = "uplink: {address: 192.0.2.2/24, router: 192.0.2.1, nameservers: [192.0.2.1]}"
+OUTSIDE = """
+import selectors, socket
+names, comers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.create_server(("192.0.2.1", 80))
+names.bind(("192.0.2.1", 53))
+ready = selectors.DefaultSelector()
+for one in (names, comers):
+    ready.register(one, selectors.EVENT_READ)
+while True:
+    for key, _ in ready.select():
+        if key.fileobj is names:
+            question, asker = names.recvfrom(512)
+            names.sendto(question[:2] + b"\\x81\\x80" + question[4:6] + bytes(6) + question[12:], asker)
+        else:
+            comer, address = comers.accept()
+            with comer:
+                comer.sendall(address[0].encode())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +107,32 @@ def test_it_gets_ipv6_and_a_way_out(becoming: Platform) -> None:
             "worker1 has an address of the prefix",
             lambda: PREFIX in becoming.ssh("worker1", "ip", "-6", "address", "show", "dev", "lan0"),
         )
-        become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64", {UPLINK}'))
-        assert "192.0.2.2/24" in becoming.ssh("gateway", "cat", "/etc/systemd/network/05-groundplane-wan0.network")
+        with a_way_out(becoming):
+            become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64", {UPLINK}'))
+            asked = becoming.ssh("worker1", "bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80; cat <&3")
+        assert asked.strip() == "192.0.2.2", "machines go out by the gateway's address"
         become(becoming, Wanted(network=f'ipv6: "{PREFIX}:/64"'))
     assert failures == []
+
+
+@contextmanager
+def a_way_out(platform: Platform) -> Iterator[None]:
+    """192.0.2.1 on the gateway's outer side, which tells names, and whoever comes by TCP where it comes from."""
+    lan, space = f"gp-{platform.name}", "gpoutside"
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    try:
+        run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
+        run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
+        run_in(space, "ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+        run_in(space, "ip", "link", "set", "eth0", "up")
+        with subprocess.Popen(["nsenter", f"--net=/run/netns/{space}", sys.executable, "-c", OUTSIDE]) as answering:
+            try:
+                yield
+            finally:
+                answering.terminate()
+    finally:
+        run_in(lan, "ip", "link", "del", "outside", check=False)
+        subprocess.run(["ip", "netns", "del", space], check=True)
 
 
 POINTS = (

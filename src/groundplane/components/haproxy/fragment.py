@@ -19,6 +19,9 @@ from groundplane.topology.model import Machine, Topology
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
 ADMIN_SOCKET = "/run/haproxy/admin.sock"
+SERVERS = "/run/haproxy/servers"
+"""How a worker saw its servers when it was last told to make way for another one."""
+SCRIPT = "/usr/lib/groundplane/haproxy-servers"
 HEALTH_PORT = 8405  # loopback only; Pacemaker's agent asks there
 HEALTH_PATH = "/healthz"
 UNIT = "haproxy.service"
@@ -37,11 +40,13 @@ def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fra
         topology=topology,
         threads=max(1, int(machine.cpus)),
         admin_socket=ADMIN_SOCKET,
+        servers=SERVERS,
         services=[(service, bind(topology, machine, service), authority_path(service)) for service in services],
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
     )
-    drop_in = environment.get_template("haproxy.service.conf.j2").render()
+    script = environment.get_template("servers.sh.j2").render(admin_socket=ADMIN_SOCKET, servers=SERVERS, config=CONFIG)
+    drop_in = environment.get_template("haproxy.service.conf.j2").render(servers=SERVERS, script=SCRIPT)
     return Fragment(
         component="haproxy",
         resources=(
@@ -49,6 +54,7 @@ def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fra
             Package("socat"),  # the check asks the statistics socket with it
             File(CONFIG, config.encode(), check=("haproxy", "-c", "-f", "{}")),
             *authorities.values(),
+            File(SCRIPT, script.encode(), mode=0o755, check=("sh", "-n", "{}")),
             File("/etc/systemd/system/haproxy.service.d/groundplane.conf", drop_in.encode()),
             Unit(UNIT, enabled=False, active=None, reads=(CONFIG, *authorities), reloads=True),
         ),
