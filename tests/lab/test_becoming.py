@@ -136,7 +136,7 @@ def a_way_out(platform: Platform) -> Iterator[None]:
 
 
 POINTS = (
-    (Wanted(2, 3, 2), ("gateway: apply", "lb2: boot", "worker2: kubeadm-join", "cp2: prepare", "cp3: etcd-join")),
+    (Wanted(2, 3, 2), ("gateway: apply", "lb2: boot", "cp2: prepare", "cp2: etcd-join", "cp3: etcd-join")),
     (Wanted(2, 1, 1), ("worker2: drain", "worker2: remove", "cp3: stop-serving", "cp3: leave-etcd", "cp2: forget")),
 )
 
