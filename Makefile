@@ -55,7 +55,9 @@ lab: host  ## boots a platform and breaks it (root)
 
 long: host  ## what the lab's tests show a sample of: more drills, more ways to grow and shrink (root, about two hours)
 	scripts/host-packages test
-	$(BIN)/pytest -m long tests/lab/test_becoming.py tests/lab/test_three.py tests/lab
+	$(BIN)/pytest -m long tests/lab/test_becoming.py
+	$(BIN)/pytest -m long tests/lab/test_three.py
+	$(BIN)/pytest -m long tests/lab --ignore=tests/lab/test_becoming.py --ignore=tests/lab/test_three.py
 
 conformance: host  ## Kubernetes' own conformance tests against a platform of their own (root, about an hour)
 	$(BIN)/python -m tests.conformance $(CONFORMANCE)

@@ -62,7 +62,7 @@ class Wanted:
 
 @pytest.fixture(scope="module")
 def becoming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The smallest of them, up. `make long` begins with it, so that it is alone on the computer."""
+    """The smallest of them, up. `make long` runs these by themselves: alone on the computer."""
     folder = tmp_path_factory.mktemp("becoming")
     here = Platform(folder / "cluster.yaml", folder / "state", host.take())
     here.file.write_text(Wanted().text)

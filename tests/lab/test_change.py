@@ -346,9 +346,10 @@ def test_an_agent_that_is_killed_half_way_leaves_what_the_next_one_finishes(
 
 ASK = """
 while :; do
+    rm -f body
     answer=$(curl -sk --max-time 5 --cert client.pem -o body -w '%{http_code}' \
         https://10.80.0.10:6443/api/v1/namespaces/kube-system || echo " curl $?")
-    if [ "$answer" = 200 ]; then echo 200; else echo "$(date +%T) $answer $(head -c 500 body | tr '\\n' ' ')"; fi
+    [ "$answer" = 200 ] && echo 200 || echo "$(date +%T) $answer $(head -c 500 body 2>/dev/null | tr '\\n' ' ')"
     sleep 0.05
 done
 """

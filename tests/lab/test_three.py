@@ -17,7 +17,7 @@ SERVERS = ("server1", "server2", "server3")
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The example, up. `make long` begins with it, so that it is alone on the computer."""
+    """The example, up. `make long` runs these by themselves: alone on the computer."""
     folder = tmp_path_factory.mktemp("three")
     here = Platform(folder / "cluster.yaml", folder / "state", host.take())
     here.file.write_text((ROOT / "examples" / "three.yaml").read_text())

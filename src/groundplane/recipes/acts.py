@@ -53,6 +53,8 @@ def acts(
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
     checks = design.checks_beside(judged) if standing else ()
+    # With machines off nobody can say what was broken before: then all of it counts.
+    before = () if any(machine.off for machine in plan.machines) else checks
     states = {state.machine: state for state in design.states}
     last = plan.batches[-1] if plan.batches and not (plan.births or plan.removals or plan.steps) else ()
 
@@ -77,7 +79,7 @@ def acts(
             needs[change_act(name)],
             before=spares(machine),
             after=lambda: design.checks_after(name, touched, judged) if waited_for else (),
-            judged=checks if waited_for else (),
+            judged=before if waited_for else (),
             finishes=True,
         )
 
@@ -103,7 +105,7 @@ def acts(
             if standing and disturbs
             else (),
             after=lambda: checks if disturbs else (),
-            judged=checks if disturbs else (),
+            judged=before if disturbs else (),
             finishes=disturbs,
         )
 

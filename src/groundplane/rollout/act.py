@@ -9,12 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import Final
 
 from groundplane.errors import ApplyError, GroundplaneError, StateError
 from groundplane.events import Emit, Noticed, Outcome, Planned, reported
 from groundplane.state.step import Reach
 from groundplane.verify.check import Check
 from groundplane.verify.report import broken_now, run_checks
+
+PATIENCE: Final = 10.0
+"""Seconds after which what was broken before and is still so after an act wasn't mended by that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ class _Run:
         broken = self._broken or frozenset()
         await self._hold([check for check in checks if check.name not in broken], act, "is not well after its changes")
         again = [check for check in checks if check.name in broken]
-        self._broken = broken - ({check.name for check in again} - await broken_now(again, self._reach))
+        still = await broken_now(again, self._reach, patience=PATIENCE)
+        self._broken = (self._broken or frozenset()) - ({check.name for check in again} - still)
 
     async def _hold(self, checks: Sequence[Check], act: Act, problem: str) -> None:
         report = await run_checks(checks, self._reach, self._emit)

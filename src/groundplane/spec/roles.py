@@ -93,7 +93,7 @@ ROLES: Final = by_role(
     {
         # All others lean on it: what it serves must be right before they are touched.
         Role.GATEWAY: RoleRow(
-            prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, weight=4, turn=0
+            prefix="gateway", place=None, least=_LITTLE, usual=SERVICE, node=False, prompt=True, weight=8, turn=0
         ),
         # Last: by then all that it balances has proven itself.
         Role.BALANCER: RoleRow(
@@ -103,7 +103,7 @@ ROLES: Final = by_role(
             usual=SERVICE,
             node=False,
             prompt=True,
-            weight=4,
+            weight=8,
             turn=3,
         ),
         # One by one, or etcd could lose its majority.

@@ -72,9 +72,14 @@ async def run_checks(checks: Sequence[Check], reach: Reach, emit: Emit, *, at_on
     return Report(tuple(_judged(result, needs, results) for result in results.values()))
 
 
-async def broken_now(checks: Sequence[Check], reach: Reach) -> frozenset[str]:
-    """The names of those of ``checks`` that don't hold at this moment; each is asked once, and nobody is told."""
-    report = await run_checks([replace(check, probe=partial(_once, check)) for check in checks], reach, silent)
+async def broken_now(checks: Sequence[Check], reach: Reach, *, patience: float = 0) -> frozenset[str]:
+    """The names of those of ``checks`` that don't hold now, nor come to hold within ``patience`` seconds. Nobody is
+    told of them."""
+    asked = [
+        replace(check, deadline=patience) if patience else replace(check, probe=partial(_once, check))
+        for check in checks
+    ]
+    report = await run_checks(asked, reach, silent)
     return frozenset(result.name for result in report.results if not result.ok)
 
 

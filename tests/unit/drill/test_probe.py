@@ -53,7 +53,7 @@ def test_the_question_comes_from_nobody_and_goes_to_all() -> None:
 
 
 def test_reading_asks_for_health_and_writing_makes_a_numbered_object() -> None:
-    assert TASK.request(7).startswith(b"GET /livez HTTP/1.1\r\nHost: api.x.internal\r\n")
+    assert TASK.request(7).startswith(b"GET /readyz?exclude=shutdown HTTP/1.1\r\nHost: api.x.internal\r\n")
     writing = Task(**{**TASK.__dict__, "namespace": "somewhere"})
     head, _, body = writing.request(7).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /api/v1/namespaces/somewhere/configmaps HTTP/1.1\r\n")

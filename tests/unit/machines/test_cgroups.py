@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.golden.laid_out import cases
 
 from groundplane.errors import HostError
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.hierarchy import Limits, Usage, read_keyed, read_numbers
+from groundplane.machines.lab.provider import _limits
 
 MakeHost = Callable[..., Path]
 GROUP = "demo/cp1"
@@ -224,12 +226,12 @@ def test_version_1_puts_prompt_machines_first_and_lends_them_real_time(make_host
         (cpu / folder / "cpu.rt_runtime_us").write_text("0")
     groups = detect(root)
     groups.create("demo/cp1", LIMITS)
-    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
+    groups.create("demo/lb1", replace(LIMITS, weight=8, prompt=True))
     budgets = [(cpu / "groundplane" / name / "cpu.rt_runtime_us").read_text() for name in ("", "demo", "demo/lb1")]
     assert budgets == ["90000", "45000", "15000"]
     assert (cpu / "groundplane/demo/lb1/cpu.rt_period_us").read_text() == "100000"
     assert (cpu / "groundplane/demo/cp1/cpu.rt_runtime_us").read_text() == "0"
-    assert (cpu / "groundplane/demo/lb1/cpu.shares").read_text() == "4096"
+    assert (cpu / "groundplane/demo/lb1/cpu.shares").read_text() == "8192"
     assert (cpu / "groundplane/demo/cp1/cpu.shares").read_text() == "1024"
 
 
@@ -241,14 +243,14 @@ def test_version_2_puts_prompt_machines_first(make_host: MakeHost) -> None:
         (root / "sys/fs/cgroup" / folder / "cgroup.subtree_control").write_text("")
     weights = [root / "sys/fs/cgroup/groundplane" / name / "cpu.weight" for name in ("", "demo", "demo/lb1")]
     groups = detect(root)
-    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
+    groups.create("demo/lb1", replace(LIMITS, weight=8, prompt=True))
     assert not any(weight.exists() for weight in weights)  # a host that gives the groups no such controller
     for weight in weights:
-        weight.write_text("100")
+        weight.write_text("77")
     groups.create("demo/lb1", LIMITS)
     assert [weight.read_text() for weight in weights] == ["400", "400", "100"]  # the lab itself always counts
-    groups.create("demo/lb1", replace(LIMITS, weight=4, prompt=True))
-    assert weights[2].read_text() == "400"
+    groups.create("demo/lb1", replace(LIMITS, weight=8, prompt=True))
+    assert weights[2].read_text() == "800"
 
 
 def test_version_2_is_taken_although_a_controller_of_version_1_is_mounted(make_host: MakeHost) -> None:
@@ -323,3 +325,9 @@ def test_version_2_freezes_the_whole_group(make_host: MakeHost) -> None:
     assert groups.frozen(GROUP)
     assert groups.freeze(GROUP, still=False)
     assert (folder / "cgroup.freeze").read_text() == "0"
+
+
+def test_who_serves_comes_before_who_only_works() -> None:
+    weights = {machine.name: _limits(machine).weight for machine in cases()["lab"].machines}
+    assert weights["lb1"] == weights["gateway"] > weights["cp1"] > weights["worker1"] == 1
+    assert _limits(cases()["three"].machines[0]).weight == weights["gateway"]

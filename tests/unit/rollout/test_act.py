@@ -172,7 +172,10 @@ def test_what_must_hold_around_an_act_is_asked() -> None:
     assert world.log == ["at first", "before a", "a", "after a", "before b", "b"]
 
 
-def test_what_was_broken_before_is_held_against_nobody_until_it_was_seen_to_hold() -> None:
+def test_what_was_broken_before_is_held_against_nobody_until_it_was_seen_to_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("groundplane.rollout.act.PATIENCE", 0)
     world, told = Watched("at first", "after a"), list[Event]()
     done(world.act("a"), world.act("b", "a"), emit=told.append)
     assert world.log == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
@@ -182,6 +185,35 @@ def test_what_was_broken_before_is_held_against_nobody_until_it_was_seen_to_hold
     with pytest.raises(ExceptionGroup):
         done(world.act("a"), world.act("b", "a"))
     assert world.log[:7] == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
+
+
+def test_two_acts_at_once_excuse_nothing_that_one_of_them_saw_hold(virtual_time: Callable[..., bool]) -> None:
+    """One looks at both checks while the other, which began earlier, still waits for its own."""
+    looks = {"one": 0, "two": 0}
+
+    def check(name: str, *, broken: int, takes: float = 0) -> Check:
+        async def probe(_: Reach) -> str:
+            looks[name] += 1
+            if looks[name] <= broken:
+                raise NotYet("not yet")
+            await asyncio.sleep(takes)
+            return "well"
+
+        return Check(name, name, 60, "look at it", probe)
+
+    async def run(outcome: Outcome) -> None:
+        outcome.changed = True
+
+    one, two = check("one", broken=1), check("two", broken=1, takes=5)
+    acts = [
+        Act("a", "a", "work", run, after=lambda: (two,), judged=(one, two)),
+        Act("b", "b", "work", run, after=lambda: (one,), judged=(one, two)),
+        Act("c", "c", "work", run, ("a", "b"), after=lambda: (one, two), judged=(one, two)),
+    ]
+    told = list[Event]()
+    assert virtual_time(carry_out(acts, FakeTransport(), told.append))
+    judged = [event.subject for event in told if isinstance(event, Finished) and event.subject == "verify"]
+    assert len(judged) == 2, "for c both count"
 
 
 @pytest.mark.parametrize(

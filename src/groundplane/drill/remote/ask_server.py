@@ -27,8 +27,8 @@ from dataclasses import dataclass
 class Task:
     """``authority``, ``certificate`` and ``key`` are PEM; without a certificate the request is anonymous.
 
-    With a ``namespace`` numbered ConfigMaps are made in it, else /livez is asked for. Without an ``authority`` it is
-    a DNS server that is asked, for the ``name``.
+    With a ``namespace`` numbered ConfigMaps are made in it, else it is asked whether it is ready: one that is told to
+    stop serves on for a while, and is. Without an ``authority`` it is a DNS server that is asked, for the ``name``.
     """
 
     address: str
@@ -55,7 +55,7 @@ class Task:
     def request(self, number: int) -> bytes:
         """The request of that number, and 201 or 200 is what says that it was done."""
         if not self.namespace:
-            return f"GET /livez HTTP/1.1\r\nHost: {self.name}\r\nConnection: close\r\n\r\n".encode()
+            return f"GET /readyz?exclude=shutdown HTTP/1.1\r\nHost: {self.name}\r\nConnection: close\r\n\r\n".encode()
         body = json.dumps(
             {
                 "apiVersion": "v1",
