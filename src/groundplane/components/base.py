@@ -37,12 +37,15 @@ def no_spare(_: Topology, __: Machine) -> Check | None:
 @dataclass(frozen=True, slots=True)
 class Health:
     """How a server is asked whether it is well: over HTTPS, and 200 is the answer. ``host`` is the name it is asked by
-    and that its certificate has to bear, signed by the authority of that name and certificate (PEM)."""
+    and that its certificate has to bear, signed by the authority of that name and certificate (PEM). ``stopping`` is
+    what a server that is told to stop says is not well (status 500, a line ``[-]stopping …`` and no other such): it
+    serves on for a while then."""
 
     path: str
     host: str
     authority: str
     certificate: bytes
+    stopping: str = ""
 
 
 @dataclass(frozen=True, slots=True)

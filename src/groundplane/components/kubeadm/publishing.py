@@ -9,14 +9,14 @@ from groundplane.topology.model import Topology
 def publishes(topology: Topology) -> tuple[Published, ...]:
     """The API. ``readyz`` is what the API server itself says of being fit for clients, and strangers may ask for it.
 
-    One that is told to stop serves on for a while (``shutdown-delay-duration``), so nobody is cut off when it says so;
-    when it takes no connection any more, a balancer knows by that.
+    One that is told to stop says so, and serves on for a while (``shutdown-delay-duration``).
     """
     health = Health(
-        path="/readyz?exclude=shutdown",
+        path="/readyz",
         host=topology.api_host,
         authority="kubernetes-ca",
         certificate=topology.secrets.kubernetes_ca.certificate,
+        stopping="shutdown",
     )
     return (
         Published(
