@@ -98,6 +98,14 @@ def test_control_planes_are_replaced_the_leader_of_etcd_and_the_dead(platform: P
     platform.nothing_differs()
 
 
+def test_a_control_plane_is_switched_off_and_on_and_no_client_notices(platform: Platform) -> None:
+    with requests(platform) as failures:
+        platform.run("stop", "cp2")
+        platform.run("start", "cp2")
+        platform.run("verify")
+    assert failures == []
+
+
 def test_the_gateway_and_the_balancer_with_the_address_are_replaced(platform: Platform) -> None:
     platform.run("stop", "--force", "gateway")
     platform.run("replace", "--yes", "gateway")

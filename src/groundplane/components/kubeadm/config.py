@@ -23,6 +23,8 @@ SERVES_ON = 5
 ``kubernetes``. kube-proxy follows within one or two (its minSyncPeriod is one), later on a busy computer."""
 LETS_GO = 4
 """Seconds over which it ends its watches then, a few at a time, so that those don't come to the others all at once."""
+STOPS = SERVES_ON + LETS_GO + 3
+"""Seconds after which it has ended."""
 MINIMUM_CPUS = 2  # kubeadm's own, for a control plane
 MINIMUM_MEMORY = 1700 * 1024 * 1024
 

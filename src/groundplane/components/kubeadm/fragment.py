@@ -6,16 +6,20 @@ ever uploaded, and the balancers can verify the API servers before the first one
 
 from __future__ import annotations
 
+from groundplane.components.base import templates
 from groundplane.components.cluster import paths
 from groundplane.components.etcd import fragment as etcd
 from groundplane.components.kubeadm import config
 from groundplane.components.kubelet import fragment as kubelet
 from groundplane.spec.roles import Role
-from groundplane.state.model import Artifact, Directory, File, Fragment, Package, Resource
+from groundplane.state.model import Artifact, Directory, File, Fragment, Package, Resource, Unit
 from groundplane.topology.model import KeyPair, Machine, Topology
 
 # conntrack: kube-proxy's clean-up of stale connections; the rest: volumes, port forwarding, kubeadm's preflight.
 PACKAGES = ("conntrack", "ethtool", "iproute2", "iptables", "mount", "nftables", "openssl", "socat", "util-linux")
+
+ENDING = "groundplane-api-server.service"
+"""The unit that has the API server end before etcd where the machine is switched off."""
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:
@@ -37,7 +41,10 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
 
 def _control_plane(topology: Topology, machine: Machine) -> list[Resource]:
     secrets = topology.secrets
+    ending = f"/etc/systemd/system/{ENDING}"
     return [
+        File(ending, templates(__file__).get_template("api-server.service.j2").render(seconds=config.STOPS).encode()),
+        Unit(ENDING),
         *etcd.resources(),
         Directory(paths.PKI, mode=0o755),
         Directory(f"{paths.PKI}/etcd", mode=0o755),
