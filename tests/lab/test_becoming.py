@@ -144,7 +144,8 @@ def test_an_apply_that_is_killed_anywhere_leaves_what_the_next_one_finishes(beco
     for wanted in (Wanted(2, 3, 2, network=network), Wanted(1, 1, 1, network=network)):
         becoming.file.write_text(wanted.text)
         for seconds in SECONDS:
-            becoming.up_until("platform: look: ok", command=("apply", "--yes"), moment=partial(time.sleep, seconds))
+            apply = ("apply", "--yes", "--verbose")  # or a quick look isn't told
+            becoming.up_until("platform: look: ok", command=apply, moment=partial(time.sleep, seconds))
             status, document = plan(becoming)
             assert (status, bool(document["edits"])) == (2, True), seconds
             found = becoming.json("status")
