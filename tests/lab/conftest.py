@@ -75,12 +75,12 @@ class Platform:
                 said.append(f"-- {machine}\n{error}")
         pytest.fail("\n".join(said))
 
-    def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
-        """Ask twice a second until ``holds``; fail with ``what`` when it doesn't soon."""
-        deadline = time.monotonic() + SOON
+    def wait_for(self, what: str, holds: Callable[[], bool], *, within: float = SOON) -> None:
+        """Ask twice a second until ``holds``; fail with ``what`` when it doesn't ``within`` so many seconds."""
+        deadline = time.monotonic() + within
         while not holds():
             if time.monotonic() > deadline:
-                self.fail(f"did not come true within {SOON} s: {what}")
+                self.fail(f"did not come true within {within} s: {what}")
             time.sleep(0.5)
 
     def nothing_differs(self) -> None:

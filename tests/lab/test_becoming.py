@@ -16,7 +16,7 @@ from tests.lab import host
 from tests.lab.conftest import Platform
 from tests.lab.test_change import plan, requests
 from tests.lab.test_come_and_go import members, nodes
-from tests.lab.test_platform import run_in
+from tests.lab.test_platform import outside
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -118,21 +118,13 @@ def test_it_gets_ipv6_and_a_way_out(becoming: Platform) -> None:
 @contextmanager
 def a_way_out(platform: Platform) -> Iterator[None]:
     """192.0.2.1 on the gateway's outer side, which tells names, and whoever comes by TCP where it comes from."""
-    lan, space = f"gp-{platform.name}", "gpoutside"
-    subprocess.run(["ip", "netns", "add", space], check=True)
-    try:
-        run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
-        run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
-        run_in(space, "ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
-        run_in(space, "ip", "link", "set", "eth0", "up")
-        with subprocess.Popen(["nsenter", f"--net=/run/netns/{space}", sys.executable, "-c", OUTSIDE]) as answering:
+    with outside(platform, "192.0.2.1") as space:
+        argv = ["nsenter", f"--net=/run/netns/{space}", sys.executable, "-c", OUTSIDE]
+        with subprocess.Popen(argv) as answering:
             try:
                 yield
             finally:
                 answering.terminate()
-    finally:
-        run_in(lan, "ip", "link", "del", "outside", check=False)
-        subprocess.run(["ip", "netns", "del", space], check=True)
 
 
 SECONDS = (0.5, 3, 6, 9, 12)  # after it has begun to change something

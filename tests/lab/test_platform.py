@@ -9,6 +9,8 @@ import base64
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -180,32 +182,28 @@ end
 
 
 def test_nothing_answers_on_the_outer_side(platform: Platform) -> None:
-    lan = f"gp-{platform.json('status')['name']}"
-    space = "gpoutside"
     platform.ssh("gateway", "sh", "-c", OUTSIDE)
     platform.wait_for(
         "the outer card is up with its address",
         lambda: {"UP", "192.0.2.2/24"} <= set(platform.ssh("gateway", "ip", "-br", "address", "show", "wan0").split()),
     )
-    subprocess.run(["ip", "netns", "add", space], check=True)
     try:
-        run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
-        run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
-        run_in(space, "ip", "address", "add", "192.0.2.9/24", "dev", "eth0")
-        run_in(space, "ip", "link", "set", "eth0", "up")
-        neighbour = run_in(space, "arping", "-c", "2", "-w", "3", "-I", "eth0", "192.0.2.2", check=False)
-        assert neighbour.returncode == 0, "the outer side must be there, or the test proves nothing"
-        for port in (53, 5000, 5403, 22, 6443):
-            tried = run_in(space, "bash", "-c", f"timeout 1 bash -c '</dev/tcp/192.0.2.2/{port}'", check=False)
-            assert tried.returncode != 0, f"port {port} answers on the outer side"
-        asked = run_in(
-            space, "bash", "-c", "timeout 2 dig +tries=1 +time=1 @192.0.2.2 cp1.groundplane.internal", check=False
-        )
-        assert asked.returncode != 0
+        with outside(platform, "192.0.2.9") as space:
+            answers_nobody(space)
     finally:
-        run_in(lan, "ip", "link", "del", "outside", check=False)
-        subprocess.run(["ip", "netns", "del", space], check=True)
         platform.ssh("gateway", "sh", "-c", f"rm {OVER}; networkctl reload")
+
+
+def answers_nobody(space: str) -> None:
+    neighbour = run_in(space, "arping", "-c", "2", "-w", "3", "-I", "eth0", "192.0.2.2", check=False)
+    assert neighbour.returncode == 0, "the outer side must be there, or the test proves nothing"
+    for port in (53, 5000, 5403, 22, 6443):
+        tried = run_in(space, "bash", "-c", f"timeout 1 bash -c '</dev/tcp/192.0.2.2/{port}'", check=False)
+        assert tried.returncode != 0, f"port {port} answers on the outer side"
+    asked = run_in(
+        space, "bash", "-c", "timeout 2 dig +tries=1 +time=1 @192.0.2.2 cp1.groundplane.internal", check=False
+    )
+    assert asked.returncode != 0
 
 
 def test_the_balancer_that_dies_is_replaced(platform: Platform) -> None:
@@ -268,6 +266,22 @@ def test_up_killed_at_several_points_is_finished_by_running_it_again(
     assert ups[: len(points) + 1] == ["done", *["interrupted"] * len(points)]
     platform.run("down", "--yes")
     assert host.take().changed_since(platform.before) == {}
+
+
+@contextmanager
+def outside(platform: Platform, address: str) -> Iterator[str]:
+    """A network namespace on the gateway's outer side, with ``address``; yields its name."""
+    lan, space = f"gp-{platform.name}", "gpoutside"
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    try:
+        run_in(lan, "ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", space)
+        run_in(lan, "ip", "link", "set", "outside", "master", "wan", "up")
+        run_in(space, "ip", "address", "add", f"{address}/24", "dev", "eth0")
+        run_in(space, "ip", "link", "set", "eth0", "up")
+        yield space
+    finally:
+        run_in(lan, "ip", "link", "del", "outside", check=False)
+        subprocess.run(["ip", "netns", "del", space], check=True)
 
 
 def run_in(space: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:

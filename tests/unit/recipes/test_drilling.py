@@ -4,7 +4,7 @@ are added and taken away."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
 import pytest
@@ -146,6 +146,17 @@ def drill(name: str) -> Recipe:
     return lambda options: recipes.drill(options, name)
 
 
+def at_every_moment(world: World, name: str, *, cancels: bool) -> Iterator[tuple[int, int]]:
+    """Each moment of drill ``name`` and how many there are, when it was stopped or killed there."""
+    begin = world.snapshot()
+    world.drill(name)
+    moments = world.moments
+    for moment in range(1, moments + 1):
+        begin()
+        interrupted(world, drill(name), moment, cancels=cancels)
+        yield moment, moments
+
+
 def last(world: World) -> RunRecord:
     return runs(world.options.home, platform="lab")[0]
 
@@ -266,12 +277,8 @@ def test_a_platform_that_does_not_heal_is_mended_all_the_same_and_counts_as_not_
 
 @pytest.mark.parametrize("name", [*FAULTS, *LOST, "scale"])
 def test_a_drill_that_is_stopped_mends_what_it_broke(drilled: World, name: str) -> None:
-    begin, whole = drilled.snapshot(), drilled.truth()
-    drilled.drill(name)
-    moments = drilled.moments
-    for moment in range(1, moments + 1):
-        begin()
-        interrupted(drilled, drill(name), moment, cancels=True)
+    whole = drilled.truth()
+    for moment, moments in at_every_moment(drilled, name, cancels=True):
         # At the first moment nothing was begun, and at the last one all is done already.
         assert drilled.store.verified() is (moment in (1, moments))
         assert last(drilled).outcome is (RunOutcome.INTERRUPTED if moment < moments else RunOutcome.DONE)
@@ -285,12 +292,8 @@ def test_a_drill_that_is_stopped_mends_what_it_broke(drilled: World, name: str) 
 
 @pytest.mark.parametrize("name", [*FAULTS, "machine-lost-worker"])
 def test_what_a_drill_that_was_killed_broke_is_mended_by_up(drilled: World, name: str) -> None:
-    begin, whole = drilled.snapshot(), drilled.truth()
-    drilled.drill(name)
-    moments = drilled.moments
-    for moment in range(1, moments + 1):
-        begin()
-        interrupted(drilled, drill(name), moment, cancels=False)
+    whole = drilled.truth()
+    for moment, _ in at_every_moment(drilled, name, cancels=False):
         drilled.up()
         assert drilled.truth() == whole, f"killed at moment {moment}"
         assert drilled.drill(name).ok

@@ -36,18 +36,17 @@ def fragment(published: Publishing, topology: Topology, machine: Machine) -> Fra
     authorities = {
         authority_path(service): File(authority_path(service), service.health.certificate) for service in services
     }
-    offered = [(service, bind(topology, machine, service), authority_path(service)) for service in services]
     config = environment.get_template("haproxy.cfg.j2").render(
         topology=topology,
         threads=max(1, int(machine.cpus)),
         admin_socket=ADMIN_SOCKET,
         servers=SERVERS,
-        services=offered,
+        services=[(service, bind(topology, machine, service), authority_path(service)) for service in services],
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
     )
     script = environment.get_template("servers.sh.j2").render(
-        admin_socket=ADMIN_SOCKET, servers=SERVERS, services=offered
+        admin_socket=ADMIN_SOCKET, servers=SERVERS, services=services
     )
     drop_in = environment.get_template("haproxy.service.conf.j2").render(servers=SERVERS, script=SCRIPT)
     return Fragment(
