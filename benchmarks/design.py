@@ -71,11 +71,12 @@ def one_run(count: int) -> dict[str, float]:
     }
 
 
-def cluster_file(count: int) -> bytes:
-    """A file that lists ``count`` machines one by one."""
+def cluster_file(count: int, moved: int = 0) -> bytes:
+    """A file that lists ``count`` machines one by one; the last ``moved`` of them are others than without it."""
     spine = [("gateway", "gateway"), ("lb1", "balancer"), ("lb2", "balancer")]
     spine += [(f"cp{number}", "control-plane") for number in (1, 2, 3)]
-    workers = [(f"worker{number}", "worker") for number in range(1, count - SPINE + 1)]
+    numbers = (*range(1, count - SPINE - moved + 1), *range(count + 1, count + moved + 1))
+    workers = [(f"worker{number}", "worker") for number in numbers]
     lines = [
         "name: large",
         "network: {lan: 10.80.0.0/20}",

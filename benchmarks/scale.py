@@ -1,10 +1,13 @@
 """What a plan costs for 100, 300 and 1,000 machines, and what an apply costs that touches one of them. Simulated.
 
+A second plan is of a file where ten workers have gone and ten others come: the removals, the births, the changes of
+all that know of them, and the order in which these are carried out.
+
     .venv/bin/python benchmarks/scale.py [--runs 3] [--sizes 100,300,1000]
 
 The machines are the shipped fake transport's: each keeps what it was last brought to and answers as the agent would,
 so what is measured is the operator's side alone: reading the file, designing, writing the requests, reading
-the answers. Each run is a process of its own. Prints medians and, beside them, what we mean to reach; judges nothing.
+the answers. Each plan is a process of its own. Prints medians and, beside them, what we mean to reach; judges nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from groundplane.transport.fake import Call
 
 LARGEST: Final = 1000
+MOVED: Final = 10
+"""How many machines go, and how many come, in the plan of a changed file."""
 GOALS: Final = {"plan, s": 3.0, "most memory, MiB": 500.0}
 """For the largest size: at most this."""
 
@@ -42,28 +48,48 @@ def main() -> None:
     parser.add_argument("--sizes", default=f"100,300,{LARGEST}")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--once", type=int, help="measure this size in this process and print JSON")
+    parser.add_argument("--moved", action="store_true", help="with --once: of a file where machines come and go")
     arguments = parser.parse_args()
     if arguments.once:
-        print(json.dumps(one_run(arguments.once)))
+        print(json.dumps(one_move(arguments.once) if arguments.moved else one_run(arguments.once)))
         return
     sizes = [int(size) for size in arguments.sizes.split(",")]
-    show({size: [in_a_process(size) for _ in range(arguments.runs)] for size in sizes})
+    show({size: [in_processes(size) for _ in range(arguments.runs)] for size in sizes})
 
 
-def in_a_process(size: int) -> dict[str, float]:
+def in_processes(size: int) -> dict[str, float]:
+    """Both plans, each in a process of its own."""
     again = [sys.executable, __file__, "--once", str(size)]
-    found: dict[str, float] = json.loads(subprocess.run(again, check=True, stdout=subprocess.PIPE).stdout)
+    found: dict[str, float] = {}
+    for command in (again, [*again, "--moved"]):
+        found |= json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
 def one_run(count: int) -> dict[str, float]:
     """Seconds, MiB and numbers of one size."""
     begin = time.perf_counter()
-    topology, design = designed(count)
+    topology, design = designed(cluster_file(count))
     return asyncio.run(measured(topology, design, time.perf_counter() - begin))
 
 
-def designed(count: int) -> tuple[Topology, Design]:
+def one_move(count: int) -> dict[str, float]:
+    """Seconds and MiB of the plan for machines that stand as a former file said, and the number of its acts."""
+    with ProcessPoolExecutor(1) as elsewhere:  # so that the former design takes none of this process's memory
+        there = elsewhere.submit(brought_by, count).result()
+    begin = time.perf_counter()
+    topology, design = designed(cluster_file(count, moved=MOVED))
+    return asyncio.run(measured_move(topology, design, there, time.perf_counter() - begin))
+
+
+def brought_by(count: int) -> dict[str, bytes]:
+    """By which request each machine of the file was brought to its state."""
+    from groundplane.state.wire import state_to_bytes
+
+    return {state.machine: state_to_bytes(state) for state in designed(cluster_file(count))[1].states}
+
+
+def designed(file: bytes) -> tuple[Topology, Design]:
     """From the file to every machine's state, imports and all: what the command line would do."""
     from groundplane.design import design
     from groundplane.software import known_versions
@@ -71,7 +97,7 @@ def designed(count: int) -> tuple[Topology, Design]:
     from groundplane.topology import Traits, lay_out
     from groundplane.topology.pki import make_secrets
 
-    spec = load(cluster_file(count), name="benchmark", versions=known_versions())
+    spec = load(file, name="benchmark", versions=known_versions())
     topology = lay_out(spec, make_secrets(spec), Traits())
     return topology, design(topology)
 
@@ -84,6 +110,7 @@ async def measured(topology: Topology, design: Design, designing: float) -> dict
     from groundplane.rollout.link import AgentLink
     from groundplane.rollout.look import look
     from groundplane.rollout.plan import Plan, Seen, plan
+    from groundplane.state.wire import state_to_bytes
     from groundplane.transport.fake import FakeTransport
 
     async def planned_for(states: tuple[MachineState, ...]) -> Plan:
@@ -91,7 +118,7 @@ async def measured(topology: Topology, design: Design, designing: float) -> dict
 
     states = design.states
     fake = FakeTransport()
-    simulated = Simulated(states)
+    simulated = Simulated({state.machine: state_to_bytes(state) for state in states})
     fake.on("*", then=simulated.answer)
     link = AgentLink(fake)
 
@@ -123,6 +150,43 @@ async def measured(topology: Topology, design: Design, designing: float) -> dict
     }
 
 
+async def measured_move(
+    topology: Topology, design: Design, there: Mapping[str, bytes], designing: float
+) -> dict[str, float]:
+    """Look at the machines that are ``there`` and stay, plan, and put all acts into their order.
+
+    The Steps by which machines leave and join are in the order, and count as not holding.
+    """
+    from groundplane.rollout.link import AgentLink
+    from groundplane.rollout.look import look
+    from groundplane.rollout.order import order
+    from groundplane.rollout.plan import Leaving, Seen, StepPlan, plan
+    from groundplane.transport.fake import FakeTransport
+
+    planning = time.perf_counter()
+    wanted = {machine.name: machine for machine in topology.machines}
+    some = next(machine for machine in topology.machines if machine.name not in there)
+    going = [Leaving(replace(some, name=name), alive=True) for name in there if name not in wanted]
+    absent = wanted.keys() - there.keys()
+    fake = FakeTransport()
+    fake.on("*", then=Simulated(there).answer)
+    found = await look(design.states, absent, absent, AgentLink(fake).observe)
+    joining = tuple(StepPlan(step.name, step.machine, step.why) for step in design.steps if step.machine in absent)
+    departures = [(one, design.leaving(one.machine)) for one in going]
+    leaving = tuple(StepPlan(step.name, step.machine, step.why) for _, steps in departures for step in steps)
+    proposal = plan(topology, Seen(found, (*leaving, *joining), tuple(going)), interrupts=design.interrupts)
+    ordered = order(topology, proposal, design.steps, departures)
+    planned = time.perf_counter()
+    assert len(proposal.births) == len(proposal.removals) == MOVED
+    assert {name for name in ordered if name.startswith("remove:")} == {f"remove:{one.machine.name}" for one in going}
+    return {
+        f"plan with {MOVED} gone and {MOVED} new, s": designing + planned - planning,
+        "most memory of it, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "machines changed": len(proposal.machines),
+        "acts in order": len(ordered),
+    }
+
+
 def touched(state: MachineState) -> MachineState:
     """The same with one file's content changed."""
     file, *others = state.files
@@ -133,10 +197,8 @@ class Simulated:
     """The agent's answers, of machines that differ from what is wanted in files alone. A machine keeps the request by
     which it was brought to its state: the same one again finds nothing to do."""
 
-    def __init__(self, states: tuple[MachineState, ...]) -> None:
-        from groundplane.state.wire import state_to_bytes
-
-        self.brought_by = {state.machine: state_to_bytes(state) for state in states}
+    def __init__(self, brought_by: Mapping[str, bytes]) -> None:
+        self.brought_by = dict(brought_by)
 
     def answer(self, call: Call) -> Completed:
         from groundplane.state.change import Done, Ended
