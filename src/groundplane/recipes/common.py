@@ -132,11 +132,15 @@ def remember_ground(store: Store, design: Design, *, settled: bool = True) -> No
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     """The platform's secrets, made where the platform isn't there yet; StoreError where they are lost."""
-    from groundplane.topology.pki import make_secrets
-
     if store.remembered_spec() is not None:
         return lasting_secrets(store)
-    return store.secrets(lambda: make_secrets(spec))
+    secrets = passing_secrets(spec, store)
+    if store.known_secrets() is None:
+        # The file may be forgotten as well: then its machines tell that there is a platform.
+        provider = provider_for(designed(spec, store, secrets), store, silent)
+        if any(machine.exists for machine in provider.status()):
+            raise _lost(store)
+    return store.secrets(lambda: secrets)
 
 
 def lasting_secrets(store: Store) -> Secrets:
@@ -154,13 +158,17 @@ def lasting_secrets(store: Store) -> Secrets:
 def kept_secrets(store: Store) -> Secrets:
     """The secrets of a platform that was built. They can't be made again: its machines know these and no others."""
     if (known := store.known_secrets()) is None:
-        raise StoreError(
-            "the platform's keys and certificates are lost",
-            where=str(store.folder / "secrets.json"),
-            hint="nothing was touched; put the file back from a copy. Without it the platform runs on, until its "
-            "certificates end, but can't be looked at or changed from here; `groundplane down` removes it",
-        )
+        raise _lost(store)
     return known
+
+
+def _lost(store: Store) -> StoreError:
+    return StoreError(
+        "the platform's keys and certificates are lost",
+        where=str(store.folder / "secrets.json"),
+        hint="nothing was touched; put the file back from a copy. Without it the platform runs on, until its "
+        "certificates end, but can't be looked at or changed from here; `groundplane down` removes it",
+    )
 
 
 def passing_secrets(spec: ClusterSpec, store: Store) -> Secrets:

@@ -68,6 +68,16 @@ def test_down_leaves_nothing(built: World) -> None:
     assert not built.run(recipes.down(built.options))
 
 
+def test_nor_where_the_file_is_forgotten_as_well(built: World) -> None:
+    """Its machines are there: they know other keys than would be made now."""
+    for name in ("secrets.json", "spec.json"):
+        (built.store.folder / name).unlink()
+    with pytest.raises(StoreError, match="keys and certificates are lost"):
+        built.run(recipes.up(built.options))
+    assert not (built.store.folder / "secrets.json").exists()
+    assert not built.ground.journal
+
+
 @pytest.mark.parametrize("recipe", [recipes.plan, recipes.apply, recipes.status, recipes.up])
 def test_lost_secrets_are_told_and_never_made_again(
     built: World, recipe: Callable[[recipes.Options], Coroutine[object, object, object]]
