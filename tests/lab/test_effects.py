@@ -69,6 +69,25 @@ def test_two_faults_at_once_are_mended_though_each_keeps_checks_from_holding(pla
     platform.nothing_differs()
 
 
+def test_what_is_left_of_pods_ways_does_not_hide_what_is_gone(platform: Platform) -> None:
+    """A table without its rules, a link without its routes, a bridge with its address but down."""
+    platform.ssh("worker1", "nft", "flush", "table", "ip", "kube-proxy")
+    platform.ssh("worker2", "sh", "-c", "ip link set flannel.1 down; ip link set flannel.1 up")
+    platform.ssh("cp1", "ip", "neigh", "flush", "dev", "flannel.1", "nud", "all")
+    platform.ssh("cp2", "ip", "link", "set", "cni0", "down")
+    status, document = plan(platform)
+    assert status == 2
+    assert {step["name"] for step in document["steps"]} == {
+        "service-rules:worker1",
+        "flannel-rules:worker2",
+        "flannel-rules:cp1",
+        "pod-network:cp2",
+    }
+    platform.run("apply", "--yes")
+    platform.run("verify")
+    platform.nothing_differs()
+
+
 @pytest.mark.long
 def test_a_pod_that_eats_its_nodes_memory_is_evicted_before_its_machine_is_killed(platform: Platform) -> None:
     boots = platform.boots()

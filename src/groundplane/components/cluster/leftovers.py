@@ -1,12 +1,13 @@
 """What somebody's removed software leaves in the cluster, and what then no longer ends or is refused.
 
 An aggregated API without a server keeps every namespace from ending, for nobody can say whether it has objects of it;
-a webhook without one that must be asked refuses whatever it is asked for.
+a webhook without one that must be asked refuses whatever it is asked for. A conversion without one does both: no object
+of its kind can be read, so no namespace with any ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,18 +20,27 @@ PATIENCE = timedelta(minutes=1)
 """How long a namespace may take to end before that is a finding."""
 _KINDS = "apiservices,validatingwebhookconfigurations,mutatingwebhookconfigurations,namespaces"
 _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+# Only what is needed of them: their schemas may be megabytes.
+_CONVERTED = (
+    '{range .items[?(@.spec.conversion.strategy=="Webhook")]}{.metadata.name}'
+    '{" "}{.spec.conversion.webhook.clientConfig.service.namespace}'
+    '{" "}{.spec.conversion.webhook.clientConfig.service.name}{"\\n"}{end}'
+)
 
 
 async def none_left(reach: Reach, topology: Topology) -> str:
     """That nothing of the kind is there; NotYet names each and what to run."""
     found = loads((await read(reach, topology, kubectl("get", _KINDS, "--output=json"))).text)["items"]
+    kinds = await read(reach, topology, kubectl("get", "customresourcedefinitions", f"--output=jsonpath={_CONVERTED}"))
+    converted = [words for words in map(str.split, kinds.text.splitlines()) if len(words) == 3]
     served: frozenset[tuple[str, str]] = frozenset()
-    if any(_services(item) for item in found):
+    if converted or any(_services(item) for item in found):
         argv = kubectl("get", "endpointslices", "--all-namespaces", "--output=json")
         served = ready_services(loads((await read(reach, topology, argv)).text)["items"])
     findings = [
         *_apis(found),
         *_webhooks(found, served),
+        *_conversions(converted, served),
         *_namespaces(found, datetime.now(UTC)),
     ]
     if findings:
@@ -58,6 +68,14 @@ def _webhooks(items: Sequence[Mapping[str, Any]], served: frozenset[tuple[str, s
             if (namespace, service) not in served:
                 words = f"the webhook {name} must be asked, and no server is behind {namespace}/{service}"
                 yield words, f"start its server again, or `kubectl delete {item['kind'].lower()} {name}`"
+
+
+def _conversions(converted: Iterable[Sequence[str]], served: frozenset[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """``converted``: (CRD, namespace, Service) of each kind whose versions a webhook turns into each other."""
+    for name, namespace, service in converted:
+        if (namespace, service) not in served:
+            words = f"the kind {name} is converted by a webhook, and no server is behind {namespace}/{service}"
+            yield words, f"start its server again, or `kubectl delete crd {name}`, and all objects of it with it"
 
 
 def _services(item: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,8 @@ SERVING = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 ETCD_LEAVES = tuple(f"{PKI}/etcd/{name}.{kind}" for name in ("server", "peer") for kind in ("crt", "key"))
 ETCD_DATA = "/var/lib/etcd"
-ETCD_ENOUGH = 6 << 30  # its quota of 2 GiB, and as much again for a copy under way, its log, and its snapshots
+ETCD_QUOTA = 4 << 30
+ETCD_ENOUGH = 2 * ETCD_QUOTA + (2 << 30)  # its database, as much again for a copy under way, its log and its snapshots
 
 INIT = "/etc/groundplane/kubeadm/init.yaml"
 JOIN = "/etc/groundplane/kubeadm/join.yaml"

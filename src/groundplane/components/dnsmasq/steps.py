@@ -110,8 +110,13 @@ def _known(topology: Topology) -> Step:
             return False
 
     async def act(reach: Reach) -> None:
-        # Renewed, a lease is what it was: the address stays.
-        asking = [(machine.name, ("networkctl", "renew", machine.interface)) for machine in await answering(reach)]
+        # Renewed, a lease is what it was: the address stays, which is the machine's own. A card that networkd has given
+        # up has nothing to renew.
+        asking = [
+            (machine.name, ("sh", "-c", f"networkctl renew {card} || networkctl reconfigure {card}"))
+            for machine in await answering(reach)
+            for card in (machine.interface,)
+        ]
         await asyncio.gather(*(reach.run(name, argv, timeout=15) for name, argv in asking))
 
     async def instead(reach: Reach) -> tuple[str, float | None]:

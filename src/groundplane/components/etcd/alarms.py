@@ -15,8 +15,9 @@ _ETCDCTL = (
 )
 _REVISION = """$($E endpoint status --write-out=json | grep -o '"revision":[0-9]*' | cut -d: -f2)"""
 NO_SPACE = (
-    "its database reached its quota: delete what filled it, which still works (`kubectl get --raw=/metrics | grep "
-    "apiserver_resource_objects` counts each kind), then on any control plane make room and clear the alarm: "
+    "its database reached its quota: delete what filled it (`kubectl get --raw=/metrics | grep "
+    "apiserver_resource_objects` counts each kind; objects by their names, pods with `--force`: what has to be marked "
+    "first, such as a namespace, can't go yet), then on any control plane make room and clear the alarm: "
     f"`{_ETCDCTL}; $E compact {_REVISION}; $E --command-timeout=60s defrag --cluster; $E alarm disarm`"
 )
 CORRUPT = (

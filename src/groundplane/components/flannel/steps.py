@@ -21,10 +21,16 @@ _SAME = "0"
 _TEMPLATES = templates(__file__)
 _LAID = laid.Laid(
     name="flannel-rules",
-    why="have flannel's link and rules on it: pods reach each other, and the outside under its address",
+    why="have flannel's link, routes and rules on it: pods reach each other, and the outside under its address",
+    # Of each other node it lays a route, a neighbour and where that one's packets go. What the kernel forgets of these
+    # when the link goes down, or somebody removes, doesn't fit the rest any more.
     look="""\
 ip link show up dev flannel.1 2>/dev/null | grep -q . || { echo "there is no link flannel.1 that is up"; exit 1; }
 nft list chain ip flannel-ipv4 postrtg 2>/dev/null | grep -q masquerade || { echo "flannel's rules are gone"; exit 1; }
+neighbours() { ip -4 neigh show dev flannel.1 nud permanent | awk -v field="$1" '{ print $field }' | sort; }
+[ "$(neighbours 1)" = "$(ip -4 route show dev flannel.1 | awk '$2 == "via" { print $3 }' | sort)" ] &&
+[ "$(neighbours 3)" = "$(bridge fdb show dev flannel.1 | awk '$2 == "dst" { print $1 }' | sort)" ] ||
+{ echo "flannel's ways to other nodes aren't whole"; exit 1; }
 """,
     namespace=NAMESPACE,
     selector="k8s-app=flannel",

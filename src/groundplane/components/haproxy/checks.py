@@ -13,6 +13,10 @@ from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
+_CURL = ("curl", "--silent", "--show-error", "--max-time", "5", "--cacert", "/dev/stdin")
+_LARGE = 16 * 1024
+"""Bytes that go with a question."""
+
 
 def checks(published: Publishing, topology: Topology) -> tuple[Check, ...]:
     return (
@@ -56,15 +60,16 @@ async def _reachable(reach: Reach, topology: Topology) -> str:
     url = f"https://{topology.api_host}:{topology.api_port}/readyz"
 
     async def ask(machine: Machine) -> None:
-        # Not every machine keeps the cluster's authority: it comes along, on standard input.
+        # Not every machine keeps the cluster's authority: it comes along, on standard input. Question and answer both
+        # fill packets: a way on which only small ones come through is no way.
         answer = await reach.run(
             machine.name,
-            ["curl", "--silent", "--show-error", "--max-time", "5", "--cacert", "/dev/stdin", url],
+            ["curl", *_CURL, "--header", f"X-Padding: {_LARGE * '0'}", f"{url}?verbose"],
             stdin=topology.secrets.kubernetes_ca.certificate,
             timeout=10,
             check=False,
         )
-        if answer.status != 0 or answer.text != "ok":
+        if answer.status != 0 or not answer.text.rstrip().endswith("readyz check passed"):
             raise NotYet(answer.text or answer.stderr.decode(errors="replace").strip() or f"status {answer.status}")
 
     return f"{await everywhere(topology.machines, ask)} machines reach {url}"

@@ -120,7 +120,7 @@ def etcd_arguments(topology: Topology) -> Arguments:
         ("cipher-suites", ",".join(CIPHERS)),
         ("election-timeout", str(election)),
         ("heartbeat-interval", str(heartbeat)),
-        ("quota-backend-bytes", str(4 * 1024**3)),
+        ("quota-backend-bytes", str(paths.ETCD_QUOTA)),
         ("tls-min-version", "TLS1.2"),
     )
 

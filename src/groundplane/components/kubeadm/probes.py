@@ -19,7 +19,7 @@ from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet
 
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-OPEN_PATHS = ("/livez", "/readyz", "/healthz")
+OPEN_PATHS = ("/livez", "/readyz?verbose", "/healthz")  # its words fill more than one packet
 SHUT_PATHS = (
     "/api",
     "/version",

@@ -67,7 +67,9 @@ async def kubeadm(reach: Reach, machine: str, *arguments: str, deadline: float, 
         "/usr/local/bin/kubeadm",
         *arguments,
     )
-    await reach.run(machine, ("install", "-d", "-m", "0700", paths.RUN))
+    # A unit of this name that failed and was kept would be in the way.
+    first = f"systemctl reset-failed {unit}.service 2>/dev/null; exec install -d -m 0700 {paths.RUN}"
+    await reach.run(machine, ("sh", "-c", first))
     try:
         await reach.run(machine, argv, timeout=deadline + 15)
     except TransportError as error:

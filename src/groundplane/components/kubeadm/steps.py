@@ -412,14 +412,21 @@ def _ready(topology: Topology, machine: Machine, cluster: _Cluster) -> Step:
 
 
 def _kube_proxy(topology: Topology) -> laid.Laid:
-    """The API's own Service stands for all: kube-proxy lays one table for them."""
+    """The API's own Service stands for all: kube-proxy lays one table for them. Who flushes that leaves its chains and
+    the elements of its maps: rules are looked for in each chain that packets come to by themselves, and in the two that
+    all Services share."""
     api = topology.spec.kubernetes.services[1]
     return laid.Laid(
         name="service-rules",
         why="have kube-proxy's rules on it: Services answer there",
         look=f"""\
 nft get element ip kube-proxy service-ips '{{ {api} . tcp . 443 }}' >/dev/null 2>&1 &&
-nft list chain ip kube-proxy nat-prerouting 2>/dev/null | grep -q hook ||
+nft --terse list table ip kube-proxy 2>/dev/null | awk '
+$1 == "chain" {{ chain = $2; needed = chain ~ /^(services|masquerading)$/; rules = 0; next }}
+chain && $1 == "}}" {{ if (needed) {{ found++; if (!rules) empty++ }} chain = ""; next }}
+chain && $1 == "type" && $3 == "hook" {{ needed = 1; next }}
+chain && $1 != "comment" {{ rules++ }}
+END {{ exit found < 3 || empty }}' ||
 {{ echo "kube-proxy's rules are gone"; exit 1; }}
 """,
         namespace="kube-system",

@@ -1,4 +1,4 @@
-"""What the pod network derived from a node's identity: looked at, and removed with it.
+"""What the pod network derived from a node's identity: looked at, and removed with it. Its bridge is kept up as well.
 
 A node that joins again under its name is given another range for its pods. The bridge keeps the old one's address,
 and the bridge plugin refuses every pod on it ("already has an IP address different from") until somebody removes it.
@@ -6,8 +6,10 @@ and the bridge plugin refuses every pod on it ("already has an IP address differ
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from groundplane.components.cluster.api import ask, kubectl, loads, read
 from groundplane.components.podnet.network import PodNetwork
@@ -27,33 +29,33 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A device with an address that isn't of the node's range."""
+    """A device with an address that isn't of the node's range, or (without one here) one that is down."""
 
     device: str
-    address: IPv4Address
+    address: IPv4Address | None = None
 
     def __str__(self) -> str:
-        return f"{self.device} has the address {self.address}"
+        return f"{self.device} has the address {self.address}" if self.address else f"{self.device} is down"
 
 
 async def stale(reach: Reach, machine: Machine, network: PodNetwork, pods: IPv4Network) -> tuple[Stale, ...]:
-    """The network's devices on ``machine`` that aren't of the range ``pods``. One that isn't there is no fault: it is
-    made for the first pod."""
+    """The network's devices on ``machine`` that aren't of the range ``pods``, and its bridge where that is down.
+    One that isn't there is no fault: it is made for the first pod."""
     answer = await reach.run(machine.name, ("ip", "-4", "-json", "address", "show"), timeout=15)
-    return tuple(
-        found for found in addresses(answer.text, (network.bridge, network.overlay)) if found.address not in pods
-    )
+    links = loads(f'{{"all": {answer.text or "[]"}}}')["all"]
+    return (*_elsewhere(links, (network.bridge, network.overlay), pods), *_down(links, network.bridge))
 
 
-def addresses(text: str, devices: tuple[str, ...]) -> tuple[Stale, ...]:
-    """Each address of ``devices`` in what ``ip -4 -json address show`` printed."""
-    links = loads(f'{{"all": {text or "[]"}}}')["all"]
-    return tuple(
-        Stale(link["ifname"], IPv4Address(entry["local"]))
-        for link in links
-        if link.get("ifname") in devices
-        for entry in link.get("addr_info", ())
-    )
+def _elsewhere(links: Sequence[Mapping[str, Any]], devices: tuple[str, ...], pods: IPv4Network) -> Iterator[Stale]:
+    for link in links:
+        if link.get("ifname") in devices:
+            addresses = (IPv4Address(entry["local"]) for entry in link.get("addr_info", ()))
+            yield from (Stale(link["ifname"], address) for address in addresses if address not in pods)
+
+
+def _down(links: Sequence[Mapping[str, Any]], device: str) -> Iterator[Stale]:
+    if any(link.get("ifname") == device and "UP" not in link.get("flags", ()) for link in links):
+        yield Stale(device)
 
 
 async def forget(reach: Reach, machine: Machine, network: PodNetwork) -> None:
@@ -67,7 +69,9 @@ async def begin_anew(
 ) -> None:
     """Remove what is ``found`` from the running ``machine``. With the bridge, each pod that hangs on it begins anew,
     whatever its address: the next bridge wouldn't know it. Pods in the node's own network aren't interrupted."""
-    devices = {one.device for one in found}
+    devices = {one.device for one in found if one.address}
+    if Stale(network.bridge) in found:
+        await reach.run(machine.name, ("ip", "link", "set", network.bridge, "up"), timeout=15)
     if network.bridge in devices:
         uids = "".join(f"{uid}\n" for uid in await _attached(reach, topology, machine)).encode()
         await reach.run(machine.name, ("sh", "-c", _END_SANDBOXES), stdin=uids, timeout=60)

@@ -19,7 +19,8 @@ async def unready(reach: Reach, machine: str, namespace: str, wanted: Sequence[s
     """What to raise where the probe pods in ``namespace`` don't become ready on the nodes ``wanted``."""
     argv = kubectl("get", "pods,events", f"--namespace={namespace}", "--output=json")
     items = loads((await reach.run(machine, argv)).text)["items"]
-    return reasons([item for item in items if item["kind"] == "Pod"], _last_events(items), wanted)
+    events = _last_events(items)
+    return reasons([item for item in items if item["kind"] == "Pod"], events, wanted, _refusal(events.values()))
 
 
 def _last_events(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -28,16 +29,26 @@ def _last_events(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, A
     return {event["involvedObject"].get("uid", ""): event for event in found}
 
 
+def _refusal(events: Iterable[Mapping[str, Any]]) -> str:
+    """Why the DaemonSet may not make its pods; empty where nothing says so."""
+    refused = [event for event in events if event.get("reason") == "FailedCreate"]
+    return str(max(refused, key=_when).get("message", "")) if refused else ""
+
+
 def _when(event: Mapping[str, Any]) -> str:
     # Which of them is set depends on who wrote it; all are RFC 3339 in UTC, so text sorts like time.
     return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
 
 
 def reasons(
-    pods: Sequence[Mapping[str, Any]], events: Mapping[str, Mapping[str, Any]], wanted: Sequence[str]
+    pods: Sequence[Mapping[str, Any]],
+    events: Mapping[str, Mapping[str, Any]],
+    wanted: Sequence[str],
+    refusal: str = "",
 ) -> NotYet:
-    """Each node's reason, and a remedy where all of them are the same kind: no room."""
-    said: dict[str, str] = dict.fromkeys(wanted, "no probe pod was made for it")
+    """Each node's reason, and a remedy where all of them are the same kind: no room, or none may be made."""
+    none = f"no probe pod was made for it{f': {refusal}' if refusal else ''}"
+    said: dict[str, str] = dict.fromkeys(wanted, none)
     full: list[str] = []
     for pod in pods:
         node = node_of(pod)
@@ -52,8 +63,12 @@ def reasons(
         else:
             said[node] = f"the probe pod on {node} is {_state(pod)}" + (f", {reason}: {message}" if event else "")
     words = "; ".join(text if node in text else f"{node}: {text}" for node, text in sorted(said.items()))
-    room = f"`kubectl describe node {full[0]}` shows which pods ask for what there" if full else ""
-    return NotYet(words or "the probe pods have only just become ready", remedy=room if len(full) == len(said) else "")
+    remedy = ""
+    if full and len(full) == len(said):
+        remedy = f"`kubectl describe node {full[0]}` shows which pods ask for what there"
+    elif refusal and set(said.values()) == {none}:
+        remedy = "let pods be made in namespaces called `groundplane-verify-…`, by whatever is named"
+    return NotYet(words or "the probe pods have only just become ready", remedy=remedy)
 
 
 def node_of(pod: Mapping[str, Any]) -> str:

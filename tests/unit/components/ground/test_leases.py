@@ -85,7 +85,7 @@ def test_machines_tell_a_new_gateway_which_lease_they_have() -> None:
     fake.on("gateway", "cat", answers=f"{OURS}\n{STRANGER}\n".encode())
     fake.on("*", "true")
     fake.on("lb2", "true", raises=Unreachable("it is off"))
-    fake.on("*", "networkctl")
+    fake.on("*", "sh")
     assert [machine.name for machine in unknown(OURS, LAB)] == ["lb1", "lb2", "cp1", "cp2", "cp3", "worker2"]
 
     async def main() -> None:
@@ -93,5 +93,5 @@ def test_machines_tell_a_new_gateway_which_lease_they_have() -> None:
         await step.act(fake)
 
     asyncio.run(main())
-    renewed = {call.machine for call in fake.calls if call.argv == ("networkctl", "renew", "lan0")}
+    renewed = {call.machine for call in fake.calls if "networkctl renew lan0" in call.argv[-1]}
     assert renewed == {"lb1", "cp1", "cp2", "cp3", "worker2"}

@@ -32,7 +32,7 @@ def healthy(**changed: Answer) -> Scripted:
         ("gateway", "arping"): said.arping(LB2),
         ("gateway", "corosync-qnetd-tool"): said.vote("10.80.0.11", "10.80.0.12"),
     }
-    answers |= {(machine.name, "curl"): "ok" for machine in topology().machines}
+    answers |= {(machine.name, "curl"): "[+]ping ok\nreadyz check passed\n" for machine in topology().machines}
     for name in ("lb1", "lb2"):
         answers[name, "crm_mon"] = said.monitor()
         answers[name, "corosync-quorumtool"] = said.quorum()

@@ -55,8 +55,12 @@ def served(*, ready: bool) -> dict[str, Any]:
     }
 
 
-def cluster(*items: dict[str, Any]) -> FakeTransport:
+def cluster(*items: dict[str, Any], converted: str = "") -> FakeTransport:
+    """``converted``: each kind that a webhook converts, as kubectl prints them."""
+
     def answer(call: Call) -> Completed:
+        if "customresourcedefinitions" in call.argv:
+            return Completed(0, converted.encode(), b"")
         slices = "endpointslices" in call.argv
         chosen = [as_of_now(item) for item in items if (item["kind"] == "EndpointSlice") is slices]
         return Completed(0, json.dumps({"items": chosen}).encode(), b"")
@@ -103,6 +107,14 @@ def test_what_has_none_is_named(
     with pytest.raises(NotYet, match=seen) as caught:
         run(none_left(cluster(*items), topology))
     assert remedy in caught.value.remedy
+
+
+def test_a_kind_whose_conversion_has_no_server_is_named(topology: Topology, run: Run) -> None:
+    kinds = "foos.stable.example.com guard guard\nbars.elsewhere.example.com  \n"  # the latter's is asked by its URL
+    with pytest.raises(NotYet, match=r"foos\.stable\.example\.com is converted .* behind guard/guard") as caught:
+        run(none_left(cluster(converted=kinds), topology))
+    assert "kubectl delete crd foos.stable.example.com" in caught.value.remedy
+    run(none_left(cluster(served(ready=True), converted=kinds), topology))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,12 @@ Run = Callable[[Awaitable[Any]], Any]
 
 
 def devices(**addresses: str) -> str:
-    links = [{"ifname": "lan0", "addr_info": [{"local": "10.80.0.52"}]}]
-    links += [{"ifname": name.replace("_", "."), "addr_info": [{"local": at}]} for name, at in addresses.items()]
+    """Those on a machine, by their names' letters; one whose address ends with ``down`` is."""
+    links = [{"ifname": "lan0", "flags": ["UP"], "addr_info": [{"local": "10.80.0.52"}]}]
+    for name, words in addresses.items():
+        at, _, state = words.partition(" ")
+        flags = ["BROADCAST"] if state == "down" else ["BROADCAST", "UP"]
+        links.append({"ifname": name.replace("_", "."), "flags": flags, "addr_info": [{"local": at}]})
     return json.dumps(links)
 
 
@@ -70,6 +74,17 @@ def test_a_bridge_of_another_range_goes_and_its_pods_begin_anew(topology: Topolo
     assert "/var/lib/cni/networks" in removed.argv[2]
     assert "flannel.1" not in removed.argv[2]
     assert not [argv for argv in reach.commands() if "delete" in argv]
+
+
+def test_a_bridge_that_is_down_is_set_up_and_no_pod_begins_anew(topology: Topology, run: Run) -> None:
+    step = the_step(topology)
+    reach = rejoined(devices(cni0="10.244.5.1 down", flannel_1="10.244.5.0"))
+    assert not run(step.probe(reach))
+    assert step.instead is not None
+    assert run(step.instead(reach))[0].startswith("cni0 is down")
+    run(step.act(reach))
+    assert reach.commands()[-1] == ("ip", "link", "set", "cni0", "up")
+    assert not [call for call in reach.calls if call.argv[0] == "sh"]
 
 
 def test_an_overlay_of_another_range_goes_and_its_own_pod_begins_anew(topology: Topology, run: Run) -> None:
@@ -144,6 +159,13 @@ def test_the_last_event_of_a_pod_that_does_not_run_is_told(run: Run) -> None:
     assert 'the probe pod on worker1 is ContainerCreating, FailedCreatePodSandBox: "cni0" already has' in str(told)
     assert "worker2: no probe pod was made for it" in str(told)
     assert told.remedy == ""
+
+
+def test_a_policy_that_lets_no_probe_pod_be_made_is_quoted(run: Run) -> None:
+    refused = event("probe", "FailedCreate", 'pods "probe-" is forbidden: no probes here')
+    told = unready(run, refused)
+    assert str(told).count('no probe pod was made for it: pods "probe-" is forbidden: no probes here') == 3
+    assert "groundplane-verify-" in told.remedy
 
 
 # -- the program that asks -----------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def test_init_goes_on_where_the_data_is(world: World, run: Run) -> None:
     ((machine, arguments),) = world.kubeadm_runs
     assert machine == "cp2"
     assert "DirAvailable--var-lib-etcd" in arguments[-1]
-    assert not world.commands("reset")
+    assert not world.commands("kubeadm reset")
     assert not world.commands(f"{paths.ETCD_DATA}/*")
 
 
@@ -275,7 +275,7 @@ def test_a_fresh_control_plane_joins(standing: World, run: Run) -> None:
         ("join", f"--config={paths.JOIN}", standing.kubeadm_runs[2][1][2]),
         ("init", "phase", "kubelet-finalize"),
     ]
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
     assert not run(join(standing, "cp3"))
 
 
@@ -409,7 +409,7 @@ def test_a_learner_that_never_voted_is_removed_before_joining(standing: World, r
     standing.has["cp3"] |= {"manifests", "etcd", "kubelet", "admin"}
     assert run(join(standing, "cp3"))
     assert [member["name"] for member in standing.members] == ["cp1", "cp2", "cp3"]
-    (reset,) = standing.commands("kubeadm", "reset")
+    (reset,) = standing.commands("kubeadm reset")
     assert "--skip-phases=remove-etcd-member" in reset[1]
     assert f"--cert-dir={paths.RUN}/nothing" in reset[1]
 
@@ -439,7 +439,7 @@ def test_a_voting_member_is_finished_and_never_cleared(standing: World, run: Run
     else:
         assert run(join(standing, "cp2"))
         assert paths.CONTROL_PLANE_LABEL in standing.nodes["cp2"]
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
     assert not standing.commands(f"{paths.ETCD_DATA}/*")
     assert not standing.commands("member", "remove")
     assert {"identity", "kubelet"} <= standing.has["cp2"]
@@ -456,7 +456,7 @@ def test_a_kubeconfig_without_a_certificate_is_replaced(standing: World, run: Ru
         ("init", "phase", "kubeconfig"),
         ("init", "phase", "kubelet-finalize"),
     ]
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
 
 
 def test_a_kubeconfig_that_names_the_renewed_certificate_is_left_alone(standing: World, run: Run) -> None:
@@ -470,7 +470,7 @@ def test_nothing_is_touched_without_a_majority(standing: World, run: Run) -> Non
     standing.has["cp3"] |= {"etcd", "manifests"}
     with pytest.raises(StepError, match="majority"):
         run(do(standing, "kubeadm-join:cp3"))
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
     assert not standing.commands("rm -r")
 
 
@@ -502,7 +502,7 @@ def test_a_fresh_worker_joins_and_is_labelled(standing: World, run: Run) -> None
 def test_a_half_joined_worker_begins_anew(standing: World, run: Run, left: set[str]) -> None:
     standing.has["worker1"] |= left
     assert run(do(standing, "kubeadm-join:worker1"))
-    assert standing.commands("kubeadm", "reset")
+    assert standing.commands("kubeadm reset")
 
 
 def test_a_worker_made_anew_is_forgotten_first(standing: World, run: Run) -> None:
@@ -516,7 +516,7 @@ def test_a_known_worker_whose_kubelet_stands_still_is_only_started(standing: Wor
     standing.has["worker1"].discard("kubelet")
     assert run(do(standing, "kubeadm-join:worker1"))
     assert standing.kubeadm_runs == []
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
 
 
 def test_a_worker_is_left_alone_while_the_api_is_away(standing: World, run: Run) -> None:
@@ -524,7 +524,7 @@ def test_a_worker_is_left_alone_while_the_api_is_away(standing: World, run: Run)
     standing.quorum = False
     with pytest.raises(StepError, match="no control plane answers"):
         run(do(standing, "kubeadm-join:worker1"))
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
 
 
 # -- an earlier run's kubeadm --------------------------------------------------------------------------------------
@@ -546,7 +546,7 @@ def test_a_kubeadm_that_still_runs_is_waited_for(standing: World, run: Run) -> N
     standing._shell = shell  # type: ignore[method-assign]
     assert run(do(standing, "kubeadm-join:worker1"))
     assert standing.kubeadm_runs == []
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
 
 
 def test_kubeadm_runs_as_a_unit_that_cleans_up_after_itself(standing: World, run: Run) -> None:
@@ -596,7 +596,7 @@ def test_a_certificate_that_ended_is_no_identity(standing: World, run: Run) -> N
     said, _ = run(found.instead(standing))
     assert said == "the client's ended at Jan  1 00:00:00 2026 GMT; its kubelet doesn't run, or ends again and again"
     assert run(do(standing, "kubeadm-join:worker1"))
-    assert standing.commands("reset")
+    assert standing.commands("kubeadm reset")
 
 
 def test_words_of_a_fault_are_no_facts() -> None:
@@ -608,7 +608,7 @@ def test_a_control_plane_with_an_ended_certificate_keeps_its_data(standing: Worl
     standing.has["cp2"].discard("identity")
     assert run(do(standing, "kubeadm-join:cp2"))
     assert "etcd" in standing.has["cp2"]
-    assert not standing.commands("reset")
+    assert not standing.commands("kubeadm reset")
     (removed,) = [argv for machine, argv in standing.calls if argv[0] == "rm" and paths.CLIENT in argv]
     assert paths.KUBELET in removed
 

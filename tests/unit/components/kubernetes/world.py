@@ -153,6 +153,8 @@ class World:
         if script == etcd_leaves._SCRIPT:
             self.has[machine].add("traces")
             return 0, ""
+        if script.startswith("systemctl reset-failed "):
+            return 0, ""
         if "cat >" in script:
             self.memory[machine] = stdin
             return 0, ""

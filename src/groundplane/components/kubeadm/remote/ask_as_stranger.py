@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 TIMEOUT = 4.0
+LARGE = 32 * 1024
+"""Bytes that go with each request: a way on which only small packets come through is no way."""
 
 
 def status(host: str, port: int, path: str, authority: str) -> int:
@@ -19,8 +21,10 @@ def status(host: str, port: int, path: str, authority: str) -> int:
     context = ssl.create_default_context(cafile=authority)
     connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status
+        connection.request("GET", path, headers={"X-Padding": LARGE * "0"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
     finally:
         connection.close()
 
