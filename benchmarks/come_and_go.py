@@ -1,68 +1,124 @@
-"""How long machines take to come, go and be made anew. Prints medians; judges nothing.
+"""How long machines take to come, go and be made anew, and what clients notice. Prints medians; judges nothing.
 
     sudo .venv/bin/python benchmarks/come_and_go.py [--runs 3] [--file examples/lab.yaml] [--replace lb1 cp1]
 
 One platform of the file is built from nothing (bundle and image cached beforehand), in a folder of the benchmark's
-own. Each run then adds a worker and takes it away again, adds two control planes and takes them away again, both by
-a changed file and `apply`, and replaces each machine named. All times end with a green verify of the whole platform.
+own. Each run then adds a worker and takes it away again, adds two control planes (there may be no even number) and
+takes them away again, both by a changed file and `apply`, and replaces each machine named. All times end with a green
+verify of the whole platform. A file that lists its machines has only replacements. All along, a client on the LAN reads
+an object by the floating address, each time over a new connection; what it didn't get is counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from up import table, timed
+from up import GROUNDPLANE, table, timed
+
+REPLACED = ("gateway", "lb1", "cp1", "worker1")
+ASK = """
+while :; do
+  curl --silent --insecure --max-time 5 --cert client.pem --output /dev/null --write-out '%{http_code}\\n' "$1"
+  sleep 0.1
+done
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--file", type=Path, default=Path("examples/lab.yaml"), help="one with counts of machines")
+    parser.add_argument("--file", type=Path, default=Path("examples/lab.yaml"))
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--replace", nargs="*", default=["gateway", "lb1", "cp1", "worker1"])
+    parser.add_argument("--replace", nargs="*", default=REPLACED)
     arguments = parser.parse_args()
     found: dict[str, list[float]] = {}
+    failed: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="groundplane-bench-") as folder:
-        file = Path(folder) / "cluster.yaml"
-        options = ["--file", str(file), "--state-dir", str(Path(folder) / "state")]
-        file.write_text(counted(arguments.file))
+        work = Work(arguments.file, Path(folder), found, failed)
         try:
-            found["up, s"] = [timed("up", *options)]
+            found["up, s"] = [timed("up", *work.options)]
             for number in range(arguments.runs):
                 print(f"run {number + 1} of {arguments.runs}", file=sys.stderr)
-                one_run(arguments.file, file, options, arguments.replace, found)
+                one_run(work, arguments.replace)
         finally:
-            timed("down", "--yes", *options)
+            timed("down", "--yes", *work.options)
     print(f"{arguments.file}, runs: {arguments.runs}")
     table(list(found.items()))
+    for words, values in failed.items():
+        print(
+            f"requests that failed, {words}: {statistics.median(values):g} ({', '.join(f'{one:g}' for one in values)})"
+        )
 
 
-def one_run(
-    original: Path, file: Path, options: Sequence[str], replaced: Sequence[str], found: dict[str, list[float]]
-) -> None:
-    for role, more in (("worker", 1), ("control-plane", 2)):
-        for words, number in (("added", more), ("removed", 0)):
-            file.write_text(counted(original, **{role: number}))
-            found.setdefault(f"{more} {role} {words}, s", []).append(timed("apply", "--yes", *options))
+class Work:
+    """One platform, and what was measured on it by name."""
+
+    def __init__(
+        self, original: Path, folder: Path, found: dict[str, list[float]], failed: dict[str, list[float]]
+    ) -> None:
+        self.document: Any = YAML().load(original.read_text())
+        self.folder, self.found, self.failed = folder, found, failed
+        self.file = folder / "cluster.yaml"
+        self.options = ["--file", str(self.file), "--state-dir", str(folder / "state")]
+        self.write()
+
+    @property
+    def counted(self) -> bool:
+        return isinstance(self.document["machines"], dict)
+
+    def write(self) -> None:
+        text = StringIO()
+        YAML().dump(self.document, text)
+        self.file.write_text(text.getvalue())
+
+    def measure(self, words: str, *command: str) -> None:
+        with self.asked() as answers:
+            self.found.setdefault(f"{words}, s", []).append(timed(*command, *self.options))
+        assert len(answers) > 20, "it must have asked, or it proves nothing"
+        self.failed.setdefault(words, []).append(sum(answer != "200" for answer in answers))
+
+    @contextmanager
+    def asked(self) -> Iterator[list[str]]:
+        """A client's answers, known at the end."""
+        argv = [*GROUNDPLANE, "kubeconfig", *self.options]
+        config = YAML(typ="safe").load(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+        user = config["users"][0]["user"]
+        pair = (b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key"))
+        (self.folder / "client.pem").write_bytes(b"".join(pair))
+        url = f"https://{self.floating()}:6443/api/v1/namespaces/kube-system"
+        argv = ["nsenter", f"--net=/run/netns/gp-{self.document['name']}", "sh", "-c", ASK, "ask", url]
+        answers: list[str] = []
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=self.folder) as asking:
+            try:
+                yield answers
+            finally:
+                asking.terminate()
+                answers += asking.communicate()[0].splitlines()
+
+    def floating(self) -> str:
+        argv = [*GROUNDPLANE, "status", "--json", *self.options]
+        document = YAML(typ="safe").load(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+        return str(document["floating_address"])
+
+
+def one_run(work: Work, replaced: Sequence[str]) -> None:
+    for role, count in (("worker", 1), ("control-plane", 2)) if work.counted else ():
+        for words, more in (("added", count), ("removed", -count)):
+            work.document["machines"][role] += more
+            work.write()
+            work.measure(f"{count} {role} {words}", "apply", "--yes")
     for name in replaced:
-        found.setdefault(f"{name} replaced, s", []).append(timed("replace", "--yes", name, *options))
-
-
-def counted(original: Path, **more: int) -> str:
-    """The text of ``original`` with so many ``more`` machines of a role."""
-    yaml = YAML()
-    document: Any = yaml.load(original.read_text())
-    for role, number in more.items():
-        document["machines"][role] += number
-    text = StringIO()
-    yaml.dump(document, text)
-    return text.getvalue()
+        work.measure(f"{name} replaced", "replace", "--yes", name)
 
 
 if __name__ == "__main__":

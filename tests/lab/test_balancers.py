@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -35,9 +35,9 @@ def other(balancer: str) -> str:
     return next(name for name in BALANCERS if name != balancer)
 
 
-def with_the_address(platform: Platform) -> list[str]:
-    """The balancers that have the floating address on their card, whether or not they answer for it."""
-    return [name for name in BALANCERS if f" {FLOATING}/" in platform.ssh(name, "ip", "-brief", "address")]
+def with_the_address(platform: Platform, balancers: Sequence[str] = BALANCERS) -> list[str]:
+    """Those of ``balancers`` that have the floating address on their card, whether or not they answer for it."""
+    return [name for name in balancers if f" {FLOATING}/" in platform.ssh(name, "ip", "-brief", "address")]
 
 
 def asking(platform: Platform, seconds: int) -> subprocess.Popen[str]:

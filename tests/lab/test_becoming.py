@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab import host
 from tests.lab.conftest import Platform
+from tests.lab.test_balancers import BALANCERS, with_the_address
 from tests.lab.test_change import plan, requests
 from tests.lab.test_come_and_go import members, nodes
 from tests.lab.test_platform import outside
@@ -143,7 +144,11 @@ def test_an_apply_that_is_killed_anywhere_leaves_what_the_next_one_finishes(beco
             found = becoming.json("status")
             known = {"gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1", "worker2"}
             assert {machine["name"] for machine in found["machines"]} <= known
-            assert found["floating_holder"]
+            there = [*found["machines"], *found["strangers"]]
+            on = {machine["name"] for machine in there if machine["power"] == "running"}
+            assert len(with_the_address(becoming, sorted(on & set(BALANCERS)))) == 1
+            voters = [member for member in found["etcd"] if not member["learner"]]
+            assert sum(not voter["problem"] for voter in voters) * 2 > len(voters)
             assert "cp1" in members(becoming)
         become(becoming, wanted)
     outcomes = [run["outcome"] for run in becoming.json("history")["runs"]]

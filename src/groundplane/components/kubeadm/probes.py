@@ -72,7 +72,12 @@ async def static_pods(reach: Reach, topology: Topology) -> str:
     missing = [name for name in wanted if name not in ready]
     if missing:
         raise NotYet(f"not ready: {', '.join(missing)}")
-    return f"{len(wanted)} static pods ready"
+    argv = kubectl("get", "endpointslice", "kubernetes", "--namespace=default", "--output=json")
+    found = loads((await read(reach, topology, argv)).text)["endpoints"] or ()
+    led_to = {address for endpoint in found for address in endpoint["addresses"]}
+    if led_to != (ours := {str(machine.address) for machine in topology.control_planes}):
+        raise NotYet(f"the Service `kubernetes` leads to {some(sorted(led_to))} instead of {some(sorted(ours))}")
+    return f"{len(wanted)} static pods ready, the Service `kubernetes` leads to these {len(ours)} API servers"
 
 
 async def addons(reach: Reach, topology: Topology) -> str:

@@ -24,6 +24,7 @@ from groundplane.components.etcd.views import Silent, View, disagreement, parse_
 from groundplane.components.flannel.steps import DIFFERENCE
 from groundplane.components.kubeadm import status
 from groundplane.components.kubeadm.checks import checks
+from groundplane.components.kubeadm.probes import STATIC_PODS
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet import look as podnet
 from groundplane.errors import StepError, Unreachable
@@ -328,6 +329,32 @@ def test_a_node_that_tells_of_the_computers_size_is_seen(topology: Topology, lab
     more = replace(lab, machines=tuple(replace(m, cpus=8) for m in lab.machines))
     assert run(named(more, "node-sizes").probe(world)), "the computer has no more than it has"
     assert "node-sizes" not in {check.name for check in checks(topology)}, "their own kernels tell"
+
+
+@pytest.mark.parametrize(
+    ("behind", "seen"),
+    [
+        (["10.80.0.21", "10.80.0.22", "10.80.0.23"], ""),
+        (["10.80.0.21", "10.80.0.22", "10.80.0.23", "10.80.0.24"], r"leads to .*10\.80\.0\.24 instead of"),
+        (["10.80.0.21", "10.80.0.22"], r"leads to 10\.80\.0\.21, 10\.80\.0\.22 instead of"),
+    ],
+)
+def test_the_service_of_the_api_leads_to_the_control_planes_there_are(
+    topology: Topology, run: Run, behind: list[str], seen: str
+) -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    names = [f"{part}-{machine.name}" for machine in topology.control_planes for part in STATIC_PODS]
+    pods = [{"metadata": {"name": name}, "status": ready} for name in names]
+    reach = FakeTransport()
+    start = ("kubectl", f"--kubeconfig={paths.ADMIN}", "--request-timeout=15s", "get")
+    reach.on("*", *start, "pods", answers=json.dumps({"items": pods}))
+    reach.on("*", *start, "endpointslice", answers=json.dumps({"endpoints": [{"addresses": [at]} for at in behind]}))
+    check = named(topology, "control-plane-pods")
+    if not seen:
+        assert "these 3 API servers" in run(check.probe(reach))
+        return
+    with pytest.raises(NotYet, match=seen):
+        run(check.probe(reach))
 
 
 def test_an_api_server_that_writes_nothing_down_is_seen(topology: Topology, run: Run) -> None:
