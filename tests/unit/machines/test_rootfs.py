@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundplane.cloudinit.seed import Seed
+from groundplane.errors import MachineError
 from groundplane.machines.base import Blueprint
 from groundplane.machines.lab import rootfs
 from groundplane.machines.lab.names import Folders, machine_id
@@ -61,14 +62,55 @@ def test_a_creation_cut_short_begins_anew(folders: Folders, make_topology: Calla
     assert not stray.exists()
 
 
-def test_it_stands_on_the_trees_of_its_next_start(
+def tree(cache: Path, generation: str) -> Path:
+    """A root tree as the cache keeps it."""
+    root = cache / "image" / generation / "root"
+    root.mkdir(parents=True)
+    return root
+
+
+def stands_on(folders: Folders, root: Path) -> tuple[Path, Path]:
+    """The root tree and the software that ``cp1`` starts from, where ``root`` is the current one."""
+    rootfs.stand_on(folders, "cp1", rootfs.Trees(root, root / "software", root), root)
+    return (folders.machine("cp1") / "base").readlink(), (folders.machine("cp1") / "software").readlink()
+
+
+def test_it_stands_on_the_root_tree_of_its_birth_and_on_the_software_of_its_next_start(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:
     make(folders, make_topology())
-    for generation in ("one", "two"):
-        root = tmp_path / generation
-        rootfs.stand_on(folders, "cp1", rootfs.Trees(root, tmp_path / "s", tmp_path / "r"), tmp_path / "l")
-        assert (folders.machine("cp1") / "base").readlink() == root
+    one, two = tree(tmp_path, "one"), tree(tmp_path, "two")
+    assert stands_on(folders, one) == (one, one / "software")
+    assert not make(folders, make_topology())
+    assert stands_on(folders, two) == (one, two / "software")
+    rootfs.remove(folders, "cp1")
+    make(folders, make_topology())
+    assert stands_on(folders, two) == (two, two / "software")
+
+
+def test_its_root_tree_is_found_where_the_cache_has_moved_to(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    make(folders, make_topology())
+    stands_on(folders, tree(tmp_path / "old", "one"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert stands_on(folders, tree(tmp_path / "new", "two"))[0] == tmp_path / "new/image/one/root"
+
+
+def test_a_root_tree_that_is_gone_is_replaced_by_no_other(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    make(folders, make_topology())
+    one, two = tree(tmp_path, "one"), tree(tmp_path, "two")
+    stands_on(folders, one)
+    one.rmdir()
+    with pytest.raises(MachineError, match="gone from the cache") as caught:
+        stands_on(folders, two)
+    assert caught.value.where == "cp1"
+    assert "groundplane replace cp1" in caught.value.hint
+    assert "`image`" in caught.value.hint
+    tree(tmp_path / "again", "one").rename(one)
+    assert stands_on(folders, two)[0] == one
 
 
 def test_data_folders_lie_on_the_host_and_the_registry_is_the_gateways(

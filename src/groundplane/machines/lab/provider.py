@@ -101,8 +101,8 @@ class LabProvider:
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create and start it as needed; returns when its systemd has begun (see ``wait_ready``).
 
-        One that runs gets its size's limits anew. It stands on the current trees and has the data folders of
-        ``blueprint`` from its next start on.
+        One that runs gets its size's limits anew. It has the current software and the data folders of ``blueprint``
+        from its next start on; the root tree stays the one it was born on.
         """
         wanted = self._topology.machine(machine)
         async with self._turns[machine]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from groundplane.errors import MachineError
 from groundplane.image.removal import remove_tree
 from groundplane.machines.base import Blueprint, Material, Tree
 from groundplane.machines.lab.command import HostTool, run
@@ -65,15 +66,36 @@ def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> 
 
 
 def stand_on(folders: Folders, machine: str, trees: Trees, layer: Path) -> None:
-    """Point the machine at what it stands on, to be followed at its next start. Short names: mount(8) reads them
-    as options, where a colon or a comma in a longer path would end one."""
+    """Point the machine at what it stands on, to be followed at its next start: the root tree of its first one, today's
+    software and layer. Short names: mount(8) reads them as options, where a colon or a comma in a longer path would end
+    one."""
     folder = folders.machine(machine)
-    for name, target in (("base", trees.root), ("software", trees.software), ("layer", layer)):
+    root = _born_on(folder / "base", trees.root.resolve(), machine)
+    for name, target in (("base", root), ("software", trees.software), ("layer", layer)):
         link = folder / name
         fresh = folder / f".{name}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target.resolve())
         fresh.replace(link)
+
+
+def _born_on(link: Path, current: Path, machine: str) -> Path:
+    """The root tree a machine stands on as long as it lives, for its own layer was written over that one: what its link
+    has said since its first start, and ``current`` before. MachineError where it is gone."""
+    if not link.is_symlink():
+        return current
+    born = link.readlink()
+    moved = current.parent.with_name(born.parent.name) / born.name  # the cache may be elsewhere now
+    for tree in (born, moved):
+        if tree.is_dir():
+            return tree
+    raise MachineError(
+        "the base image it was made from is gone from the cache",
+        where=machine,
+        hint=f"make it anew with `groundplane replace {machine}`; to have it back with its data, write the `image` it "
+        "was made with into the cluster file and run `groundplane apply`",
+        detail=str(born),
+    )
 
 
 async def binds(
