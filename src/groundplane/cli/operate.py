@@ -42,8 +42,11 @@ def replace(
     """
     from groundplane import recipes
     from groundplane.cli.running import run
+    from groundplane.events import silent
 
     need_root(session, recipes.validate(session.file).provider, "replace machines")
+    if off := recipes.started_for(session.options(silent), machine):
+        session.out.tell(f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off, and will be started as well")
     if not yes:
         agree(session, f"Remove {', '.join(machine)} with all its data and make it anew?", "nothing was changed")
     begin = monotonic()

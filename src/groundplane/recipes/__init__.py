@@ -6,7 +6,7 @@ from groundplane.recipes.down import down
 from groundplane.recipes.drain import drain, undrain
 from groundplane.recipes.drill import drill
 from groundplane.recipes.render import render
-from groundplane.recipes.replace import replace
+from groundplane.recipes.replace import replace, started_for
 from groundplane.recipes.standing import console, kubeconfig, kubectl, power, ssh, status, verify
 from groundplane.recipes.up import up
 
@@ -27,6 +27,7 @@ __all__ = [
     "render",
     "replace",
     "ssh",
+    "started_for",
     "status",
     "undrain",
     "up",

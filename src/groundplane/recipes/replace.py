@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from groundplane.events import Emit
     from groundplane.machines.base import Provider
     from groundplane.rollout.plan import Plan
+    from groundplane.spec import ClusterSpec
     from groundplane.store import Store
     from groundplane.verify import Report
 
@@ -43,12 +44,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
 
     file = validate(options.file)
     with working(options, file, f"replace {' '.join(names)}") as (store, emit, journal):
-        require_built(store)
-        spec, _ = store.settled(file)
-        unchanged(store, spec, "replace machines")
-        design = designed(spec, store, lasting_secrets(store))
-        for name in names:
-            known_machine(design.topology, name)
+        design = _with_them(file, store, names)
         provider = provider_for(design, store, emit)
         await provider.prepare()
         for name in dict.fromkeys(names):
@@ -58,6 +54,31 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
         store.set_replaced(())
         journal.fault = report.fault
         return with_(report, changed=True)
+
+
+def started_for(options: Options, names: Sequence[str]) -> tuple[str, ...]:
+    """The machines besides ``names`` that are off, and that `replace` would start: what is made anew leans on others,
+    and the platform is verified afterwards. Raises where the platform or a machine isn't there, or the file is another.
+    """
+    from groundplane.machines.base import Power
+    from groundplane.store import Store
+
+    file = validate(options.file)
+    store = Store(options.home, file.name)
+    design = _with_them(file, store, names)
+    off = {one.name for one in provider_for(design, store, options.emit).status() if one.power is Power.OFF}
+    return tuple(one.name for one in design.topology.machines if one.name in off - set(names))
+
+
+def _with_them(file: ClusterSpec, store: Store, names: Sequence[str]) -> Design:
+    """The platform as it stands and as its file says, with all of ``names``."""
+    require_built(store)
+    spec, _ = store.settled(file)
+    unchanged(store, spec, "replace machines")
+    design = designed(spec, store, lasting_secrets(store))
+    for name in names:
+        known_machine(design.topology, name)
+    return design
 
 
 async def make_anew(

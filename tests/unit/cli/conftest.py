@@ -108,6 +108,7 @@ class Recipes:
     suite: Suite | None = None
     fault: InvalidCluster | None = None
     there: bool = True
+    off: tuple[str, ...] = ()
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -153,6 +154,14 @@ class Recipes:
         self.note("apply", options, agreed)
         plan = self.plans[0]
         return Applied(plan) if plan.empty else Applied(plan, 1, self.report)
+
+    def started_for(self, options: Options, names: Sequence[str]) -> tuple[str, ...]:
+        self.note("started_for", options, tuple(names))
+        return self.off
+
+    async def replace(self, options: Options, names: Sequence[str]) -> Report:
+        self.note("replace", options, tuple(names))
+        return self.report
 
     async def verify(self, options: Options, only: Sequence[str] = ()) -> Report:
         self.note("verify", options, only)
@@ -217,6 +226,8 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Recipes:
         "drift",
         "watch_drift",
         "apply",
+        "started_for",
+        "replace",
         "verify",
         "status",
         "drill",

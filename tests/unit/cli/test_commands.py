@@ -198,6 +198,33 @@ def test_down_asks_on_a_terminal(
     assert (answer.code, recipes.asked) == (code, asked)
 
 
+LOOK = ("started_for", ("worker1",))
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "asked"), [("y\n", 0, [LOOK, ("replace", ("worker1",))]), ("n\n", 1, [LOOK])]
+)
+def test_replace_names_who_is_off_and_asks(
+    gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, asked: object
+) -> None:
+    monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
+    recipes.off = ("cp2", "worker2")
+    answer = gp("replace", "worker1", typed=typed)
+    assert (answer.code, recipes.asked) == (code, asked)
+    told, question = answer.err.splitlines()[:2]
+    assert told == "cp2, worker2 are off, and will be started as well"
+    assert question.startswith("Remove worker1 with all its data")
+
+
+def test_replace_does_not_ask_about_what_is_not_there(gp: Any, recipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundplane.cli.platform.can_ask", lambda _: True)
+    recipes.error = UsageError("there is no machine worker7")
+    answer = gp("replace", "worker7", typed="y\n")
+    assert (answer.code, recipes.asked) == (2, [("started_for", ("worker7",))])
+    assert "there is no machine worker7" in answer.err
+    assert "Remove" not in answer.err
+
+
 def test_machines_are_started_and_stopped(gp: Any, recipes: Any) -> None:
     assert gp("stop", "cp1", "cp2", "--force").out == "cp1, cp2 stopped\n"
     assert gp("start").out == "all machines started\n"

@@ -11,7 +11,7 @@ from tests.unit.recipes.world import SMALL, World
 
 from groundplane import recipes
 from groundplane.components.base import Component
-from groundplane.errors import ApplyError, FileChanged, UsageError
+from groundplane.errors import ApplyError, FileChanged, MachineError, UsageError
 from groundplane.machines.base import Power
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
@@ -182,6 +182,28 @@ def test_who_cannot_be_spared_is_not_touched(built: World, down: str, name: str)
         built.replace(name)
     assert not built.did(*DOES)
     assert built.truth() == before
+
+
+def test_who_is_off_is_named_before_a_replace_starts_it(world: World) -> None:
+    world.write(file(workers=2))
+    world.up()
+    assert recipes.started_for(world.options, ("worker1",)) == ()
+    for name in ("worker1", "worker2"):
+        world.ground.machines[name].power = Power.OFF
+    assert recipes.started_for(world.options, ("worker1",)) == ("worker2",)
+    world.replace("worker1")
+    assert world.ground.machines["worker2"].power is Power.RUNNING
+
+
+def test_what_cannot_be_made_anew_is_told_by_who_looks_first(built: World) -> None:
+    with pytest.raises(UsageError, match="no machine worker7"):
+        recipes.started_for(built.options, ("worker1", "worker7"))
+    built.write(file(workers=2))
+    with pytest.raises(FileChanged):
+        recipes.started_for(built.options, ("worker1",))
+    built.write("name: other\n")
+    with pytest.raises(MachineError, match="there is no platform other"):
+        recipes.started_for(built.options, ("worker1",))
 
 
 def test_the_only_control_plane_is_never_made_anew(world: World) -> None:
