@@ -156,6 +156,11 @@ def seen_width(text: str) -> int:
     return width
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 machine``, ``2 machines``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """As ``3.2 s``, ``48 s``, ``4 min 10 s`` or ``2 h 5 min``."""
     if seconds < 9.95:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from groundplane.cli.output import Channel
+from groundplane.cli.output import Channel, counted
 
 if TYPE_CHECKING:
     from groundplane.rollout.plan import MachinePlan, Plan, StepPlan
@@ -145,7 +145,7 @@ def summary(plan: Plan) -> str:
     """How much it is, in one line."""
     changes = sum(len(machine.changes) for machine in plan.machines)
     found = (
-        (changes, "change", f" on {_counted(sum(1 for m in plan.machines if m.changes), 'machine')}"),
+        (changes, "change", f" on {counted(sum(1 for m in plan.machines if m.changes), 'machine')}"),
         (sum(machine.off for machine in plan.machines), "machine", " off"),
         (sum(bool(machine.problem) for machine in plan.machines), "machine", " that can't be asked"),
         (len(plan.steps), "step", " to carry out"),
@@ -153,11 +153,7 @@ def summary(plan: Plan) -> str:
         (len(plan.births), "machine", " to make"),
         (len(plan.removals), "machine", " to remove"),
     )
-    words = [f"{_counted(count, noun)}{rest}" for count, noun, rest in found if count]
+    words = [f"{counted(count, noun)}{rest}" for count, noun, rest in found if count]
     if plan.unverified:
         words.append("checks to be asked again")
     return "; ".join(words) if words else "nothing differs"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ from groundplane import __version__
 from groundplane.cli import PROGRAMS, exits, outfile
 from groundplane.cli.complete import SHELLS, paths, shells
 from groundplane.cli.init import init
-from groundplane.cli.output import columns
+from groundplane.cli.output import columns, counted
 from groundplane.cli.session import Session, command, read_spec
 from groundplane.errors import SpecError
 
@@ -57,7 +57,7 @@ def validate(
         session.out.document("validate", content)
         return
     numbers = {role: sum(entry.has(role) for entry in found) for role in Role}
-    listed = ", ".join(f"{number} {role.value}" for role, number in numbers.items() if number)
+    listed = ", ".join(counted(number, role.value.replace("-", " ")) for role, number in numbers.items() if number)
     shared = f" on {len(found)} machines" if sum(numbers.values()) > len(found) else ""
     session.out.say(f"{session.file}: valid: platform {spec.name} ({listed}{shared})")
 

@@ -28,8 +28,10 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     yield from columns(list(_machines(status, channel)), channel, head=HEAD)
     yield ""
     unknown = channel.style("unknown", "bad")
+    holder = status.floating_holder
+    where = f" on {holder}" if holder else f", {channel.style('nobody is known to have it', 'bad')}"
     facts = [
-        ("floating address", f"{status.floating_address} on {status.floating_holder or unknown}"),
+        ("floating address", f"{status.floating_address}{where}"),
         ("quorum", status.quorum or unknown),
         ("Pacemaker's leader", status.pacemaker_leader or unknown),
         ("etcd's leader", status.etcd_leader or unknown),

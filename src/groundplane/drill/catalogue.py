@@ -249,11 +249,13 @@ DRILLS: Final = (
 
 
 def drill_named(name: str) -> Drill:
-    """The drill of that name; UsageError naming all of them where there is none."""
+    """The drill of that name; UsageError naming those that begin so where there is none, else all of them."""
     for drill in DRILLS:
         if drill.name == name:
             return drill
-    raise UsageError(f"there is no drill {name}", hint=f"there are: {', '.join(drill.name for drill in DRILLS)}")
+    names = [drill.name for drill in DRILLS]
+    alike = [one for one in names if one.startswith(name)]
+    raise UsageError(f"there is no drill {name}", hint=f"there are: {', '.join(alike or names)}")
 
 
 def lacking(drill: Drill, topology: Topology) -> str:

@@ -58,7 +58,8 @@ async def not_holding(
 
     async def one(step: Step) -> StepPlan | None:
         if waiting := sorted(set(off) & {step.machine, *step.needs_machines}):
-            return StepPlan(step.name, step.machine, step.why, f"{', '.join(waiting)} is off")
+            be = "is" if len(waiting) == 1 else "are"
+            return StepPlan(step.name, step.machine, step.why, f"{', '.join(waiting)} {be} off")
         if nobody:
             return StepPlan(step.name, step.machine, step.why, "no machine runs")
         try:

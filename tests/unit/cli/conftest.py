@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -109,6 +109,7 @@ class Recipes:
     fault: InvalidCluster | None = None
     there: bool = True
     off: tuple[str, ...] = ()
+    holder: str = "lb1"
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -173,7 +174,7 @@ class Recipes:
 
     async def status(self, options: Options) -> PlatformStatus:
         self.note("status", options)
-        return a_status()
+        return replace(a_status(), floating_holder=self.holder)
 
     async def kubeconfig(self, options: Options) -> Secret:
         self.note("kubeconfig", options)

@@ -147,6 +147,11 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
     assert document["versions"][-1] == {"machine": "cp3", "program": "containerd", "version": "2.4.1"}
 
 
+def test_status_says_that_nobody_is_known_to_have_the_address(gp: Any, recipes: Any) -> None:
+    recipes.holder = ""
+    assert "floating address    10.80.0.10, nobody is known to have it\n" in gp("status").out
+
+
 def test_down_asks_where_nobody_can_answer(gp: Any, recipes: Any) -> None:
     answer = gp("down", "-f", "lab.yaml")
     assert (answer.code, recipes.asked) == (2, [])
@@ -346,7 +351,7 @@ def test_validate_speaks_of_every_problem(gp: Any, tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text("name: demo\n")
     answer = gp("validate")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out == "cluster.yaml: valid: platform demo (1 gateway, 2 balancer, 3 control-plane, 2 worker)\n"
+    assert answer.out == "cluster.yaml: valid: platform demo (1 gateway, 2 balancers, 3 control planes, 2 workers)\n"
     (tmp_path / "cluster.yaml").write_text("name: Demo\nmachines:\n  control-plane: 2\n")
     answer = gp("validate")
     assert (answer.code, answer.out) == (2, "")

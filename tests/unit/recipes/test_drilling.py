@@ -319,6 +319,10 @@ def test_what_cannot_be_drilled_is_refused_before_anything_is_asked(drilled: Wor
     before = last(drilled)
     with pytest.raises(UsageError, match="there is no drill nosuch"):
         drilled.drill("nosuch")
+    with pytest.raises(UsageError, match="there is no drill machine-lost") as caught:
+        drilled.drill("machine-lost")
+    names = [f"machine-lost-{role}" for role in ("worker", "balancer", "control-plane", "gateway")]
+    assert caught.value.hint == f"there are: {', '.join(names)}"
     with pytest.raises(MachineError, match="it needs three control planes"):
         drilled.drill("scale")
     assert drilled.ground.journal == []

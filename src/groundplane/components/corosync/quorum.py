@@ -68,7 +68,9 @@ async def summary(reach: Reach, topology: Topology) -> dict[str, str]:
     async def line(balancer: str) -> str:
         try:
             return str(await seen_by(reach, balancer))
-        except (TransportError, NotYet) as error:
+        except TransportError as error:
+            return error.what  # whoever shows the line names the balancer
+        except NotYet as error:
             return str(error)
 
     names = [machine.name for machine in topology.balancers]
