@@ -98,9 +98,13 @@ class Design:
 
     def without(self, machine: str) -> tuple[Check, ...]:
         """The checks that others can do without ``machine`` until another one is in its place."""
-        found = self.topology.machine(machine)
-        checks = (part.component.without(self.topology, found) for part in self.parts)
-        return (*self.spares(machine), *(check for check in checks if check is not None))
+        return (*self.spares(machine), *self.parting(self.topology, self.topology.machine(machine)))
+
+    def parting(self, topology: Topology, machine: Machine) -> tuple[Check, ...]:
+        """The checks that what stands, ``topology``, can do without ``machine`` of it, beside those that it is spared:
+        these count votes that are about to change."""
+        checks = (part.component.without(topology, machine) for part in self.parts)
+        return tuple(check for check in checks if check is not None)
 
     def leaving(self, machine: Machine) -> tuple[Step, ...]:
         """The Steps by which ``machine`` leaves; the last components first, since they lean on the others."""

@@ -44,3 +44,4 @@ def test_spares_are_asked_for_balancers_and_control_planes_alone() -> None:
     asked = {machine.name: [check.name for check in LAB.spares(machine.name)] for machine in LAB.topology.machines}
     assert {name for name, checks in asked.items() if checks} == {"lb1", "lb2", "cp1", "cp2", "cp3"}
     assert [check.name for check in LAB.without("gateway")] == ["without-vote:gateway"]
+    assert [check.name for check in LAB.without("cp1")] == ["spare-etcd:cp1", "without-etcd:cp1"]

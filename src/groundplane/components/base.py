@@ -76,10 +76,10 @@ class Component:
     ``publishes`` says what it offers behind the floating address; whoever brings that about is told by ``catalog``.
 
     ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
-    can or need; ``without``, that they can do without the machine for longer, where that takes more. ``interrupts``
-    says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a machine that may be dead leaves
-    a platform, the topology being the one without it: what it served others is served elsewhere, and nobody counts on
-    it any more.
+    can or need; ``without``, that they can do without the machine for longer or for good, where that takes more.
+    ``interrupts`` says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a machine that may
+    be dead leaves a platform, the topology being the one without it: what it served others is served elsewhere, and
+    nobody counts on it any more.
     """
 
     name: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
-from groundplane.recipes.looking import departure
+from groundplane.recipes.looking import departure, partings
 from groundplane.spec.roles import Role
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ def acts(
     platform afterwards: what comes last is judged by that, and only what others wait for is judged before.
     """
     from groundplane.rollout import Act
-    from groundplane.rollout.order import change_act, machine_act, order, remove_act
+    from groundplane.rollout.order import change_act, in_turn, machine_act, order, remove_act
 
     departures = [(one, departure(design, one)) for one in leaving]
     needs = order(design.topology, plan, design.steps, departures)
+    parting = partings(design, leaving, plan)
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
     checks = design.checks_beside(judged) if standing else ()
@@ -87,6 +88,12 @@ def acts(
         name = one.machine.name
         return Act(remove_act(name), name, "remove", partial(_remove, provider, name, removed), needs[remove_act(name)])
 
+    def leave(one: Leaving, steps: Sequence[Step]) -> Iterator[Act]:
+        before = parting.get(one.machine.name, ())
+        for each in in_turn(steps):
+            yield replace(step(each), before=before)
+            before = ()
+
     def step(step: Step) -> Act:
         from groundplane.rollout.steps import make_hold
 
@@ -117,7 +124,7 @@ def acts(
             for blueprint in blueprints
         ),
         *(change(machine) for machine in plan.machines),
-        *(step(each) for _, steps in departures for each in steps),
+        *(act for one, steps in departures for act in leave(one, steps)),
         *(removal(one) for one, _ in departures),
         *map(step, design.steps),
     )

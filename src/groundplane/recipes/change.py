@@ -23,7 +23,7 @@ from groundplane.recipes.common import (
     validate,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed
+from groundplane.recipes.looking import leaving, proposed, refuse_parting
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -106,6 +106,8 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
             store.adopt(spec)
             remember_ground(store, design)
         return Brought(design, provider, proposal)
+    going = leaving(design, provider, former=former)
+    await refuse_parting(design, provider, going, proposal, emit)
     store.intend(spec)
     remember_ground(store, design, settled=False)
     store.set_verified(False)
@@ -115,7 +117,6 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
         provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
     await provider.prepare()
     made: list[Done] = []
-    going = leaving(design, provider, former=former)
     work = acts(
         design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from groundplane.errors import ApplyError
 from groundplane.events import Emit, Progress, reported, silent
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from groundplane.machines.base import MachineStatus, Provider
     from groundplane.rollout.plan import Leaving, Plan
     from groundplane.state.step import Step
+    from groundplane.verify.check import Check
 
 LOOK = "look"
 """The step of whoever only looks at the platform."""
@@ -105,6 +108,43 @@ def _another(wanted: Machine, status: MachineStatus) -> bool:
 def departure(design: Design, going: Leaving) -> tuple[Step, ...]:
     """The Steps by which a machine leaves the others."""
     return design.leaving(going.machine) if going.known else ()
+
+
+def partings(design: Design, going: Sequence[Leaving], plan: Plan) -> dict[str, tuple[Check, ...]]:
+    """For each machine that lives and goes, by name, the checks that the others can do without it.
+
+    The others are those that are there and don't leave dead: a dead one leaves before it, and isn't waited for. What
+    ``plan`` makes isn't there yet.
+    """
+    living = {one.machine.name: one.machine for one in going if one.alive and one.known}
+    unborn = {birth.machine for birth in plan.births}
+    stay = [one for one in design.topology.machines if one.name not in unborn | living.keys()]
+    standing = replace(design.topology, machines=(*stay, *living.values()))
+    return {name: design.parting(standing, machine) for name, machine in living.items()}
+
+
+async def refuse_parting(design: Design, provider: Provider, going: Sequence[Leaving], plan: Plan, emit: Emit) -> None:
+    """ApplyError, before anything is touched, where the others can't do without one that lives and goes. While one of
+    its kind is off, that is seen only when it was switched on: then the first Step by which it leaves asks."""
+    off = [design.topology.machine(machine.machine) for machine in plan.machines if machine.off]
+    roles = {one.machine.name: one.machine.roles for one in going}
+    for name, checks in partings(design, going, plan).items():
+        if not any(machine.has(*roles[name]) for machine in off):
+            await require(checks, provider, name, emit)
+
+
+async def require(checks: Sequence[Check], provider: Provider, machine: str, emit: Emit) -> None:
+    """ApplyError where any of ``checks``, that others can do without ``machine``, doesn't hold."""
+    from groundplane.verify import run_checks
+
+    report = await run_checks(checks, provider.transport, emit)
+    for result in report.broken:
+        raise ApplyError(
+            f"it can't be spared now: {result.title}: not so",
+            where=machine,
+            hint=f"nothing was touched; {result.remedy}",
+            detail=f"{result.name}: {result.seen}",
+        )
 
 
 def _met(topology: Topology, status: MachineStatus, former: Machine | None) -> Machine:

@@ -21,7 +21,7 @@ from groundplane.recipes.common import (
     validate,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed
+from groundplane.recipes.looking import leaving, proposed, require
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -130,19 +130,9 @@ def _only(seen: Plan, name: str, names: Sequence[str]) -> Plan:
 
 async def _spare(design: Design, provider: Provider, name: str, emit: Emit) -> None:
     """ApplyError where the others can't do without ``name`` now."""
-    from groundplane.verify import run_checks
-
     if [machine.name for machine in design.topology.control_planes] == [name]:
         raise UsageError(
             f"{name} is the only control plane: everything the cluster knows would go with it",
             hint="take three control planes into the cluster file, `groundplane apply`, then replace it",
         )
-    report = await run_checks(design.without(name), provider.transport, emit)
-    for result in report.results:
-        if not result.ok:
-            raise ApplyError(
-                f"it can't be spared now: {result.title}: not so",
-                where=name,
-                hint=f"nothing was touched; {result.remedy}",
-                detail=f"{result.name}: {result.seen}",
-            )
+    await require(design.without(name), provider, name, emit)

@@ -38,6 +38,11 @@ def remove_act(machine: str) -> str:
     return f"remove:{machine}"
 
 
+def in_turn(steps: Iterable[Step]) -> list[Step]:
+    """The Steps by which one machine leaves, as they come one after the other."""
+    return sorted(steps, key=lambda step: not step.early)
+
+
 def order(
     topology: Topology,
     plan: Plan,
@@ -149,7 +154,7 @@ class _Draft:
             if one.alive and not one.anew:
                 told += self._joins(Role.CONTROL_PLANE)
         last: list[str] = []
-        for step in sorted(steps, key=lambda step: not step.early):
+        for step in in_turn(steps):
             self.needs[step.name] = [*(standing if step.early else told), *step.needs, *last]
             last = [step.name]
         self.needs[remove_act(machine.name)] = [*told, *last]

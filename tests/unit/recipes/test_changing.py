@@ -206,6 +206,80 @@ def test_what_cannot_be_made_anew_is_told_by_who_looks_first(built: World) -> No
         recipes.started_for(built.options, ("worker1",))
 
 
+@pytest.mark.parametrize("left", [1, 3])
+def test_nobody_leaves_while_another_that_lives_is_unwell(world: World, left: int) -> None:
+    world.write(file(control_planes=5))
+    world.up()
+    world.write(file(control_planes=left))
+    world.unwell = {"cp1"}
+    before = world.truth()
+    with pytest.raises(ApplyError, match="can't be spared now: others are well when cp"):
+        world.apply()
+    assert not world.ground.journal
+    assert world.truth() == before
+    world.unwell.clear()
+    world.apply()
+    assert world.plan().empty
+
+
+def test_nor_is_anybody_made_anew_though_there_is_a_majority(world: World) -> None:
+    world.write(file(control_planes=5))
+    world.up()
+    world.unwell = {"cp5"}
+    before = world.truth()
+    with pytest.raises(ApplyError, match="can't be spared now: others are well when cp1 goes"):
+        world.replace("cp1")
+    assert not world.did(*DOES)
+    assert world.truth() == before
+    world.replace("cp5")  # it takes nothing away
+
+
+def test_who_is_off_leaves_before_the_others_are_asked(world: World) -> None:
+    world.write(file(control_planes=5))
+    world.up()
+    world.ground.machines["cp4"].power = Power.OFF
+    world.unwell = {"cp4"}
+    world.write(file())
+    world.apply()
+    assert world.did("dismiss", "remove") == ["dismiss cp4", "remove cp4", "dismiss cp5", "remove cp5"]
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_who_stays_and_is_off_is_switched_on_and_then_asked(world: World, mended: bool) -> None:
+    world.write(file(control_planes=5))
+    world.up()
+    world.ground.machines["cp2"].power = Power.OFF
+    world.unwell = {"cp2"}
+    world.write(file())
+    real = world.ground.moment
+
+    def moment(words: str) -> None:
+        if mended and words == "ready cp2":
+            world.unwell.clear()
+        real(words)
+
+    world.ground.moment = moment
+    if mended:
+        world.apply()
+        assert world.did("dismiss", "remove") == ["dismiss cp4", "remove cp4", "dismiss cp5", "remove cp5"]
+        return
+    with pytest.raises(ExceptionGroup) as failed:
+        world.apply()
+    assert failed.group_contains(ApplyError, match="must not be worked on now: others are well when cp4 goes")
+    assert not world.did("dismiss", "remove")
+
+
+def test_what_is_not_there_yet_is_not_waited_for(world: World) -> None:
+    """As of a machine that was lost: what the others still count of it goes when it is made once more."""
+    world.write(file(control_planes=5))
+    world.up()
+    del world.ground.machines["cp2"]
+    world.unwell = {"cp2"}
+    world.write(file())
+    world.apply()
+    assert world.did("add", "remove") == ["add cp2", "remove cp4", "remove cp5"]
+
+
 def test_the_only_control_plane_is_never_made_anew(world: World) -> None:
     world.write(file(control_planes=1))
     world.up()

@@ -73,6 +73,7 @@ class World:
     cancels: bool = False
     wrong: list[str] = field(default_factory=list)
     spares: int = 1  # control planes that may be down
+    unwell: set[str] = field(default_factory=set)  # members that don't serve, though their machines answer
     objects: set[int] | None = None  # that a drill's clients have written; None: there is no place for them
     task: asyncio.Task[object] | None = None
 
@@ -265,6 +266,7 @@ class World:
                 steps=_joins,
                 checks=self._check("members"),
                 spare=partial(self._spare, Role.CONTROL_PLANE),
+                without=self._without,
                 leaving=_leaves,
             ),
         )
@@ -297,6 +299,18 @@ class World:
             return "well"
 
         return Check(f"spare-{role.value}", f"others do what {machine.name} does", PATIENCE, "mend them", probe)
+
+    def _without(self, topology: Topology, machine: Machine) -> Check | None:
+        others = {other.name for other in topology.control_planes} - {machine.name}
+        if not machine.has(Role.CONTROL_PLANE) or not others:
+            return None
+
+        async def probe(_: Reach) -> str:
+            if machine.name not in self.unwell and (unwell := sorted(others & self.unwell)):
+                raise NotYet(f"not well: {', '.join(unwell)}")
+            return "well"
+
+        return Check("without-members", f"others are well when {machine.name} goes", PATIENCE, "mend them", probe)
 
 
 class Client:

@@ -5,9 +5,11 @@ Asked through `etcdctl` on a control plane, with the certificate kubeadm makes f
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from groundplane.components.cluster.api import PATIENCE, loads
 from groundplane.components.cluster.paths import PKI
@@ -25,7 +27,9 @@ ETCDCTL = (
     f"--cert={PKI}/etcd/healthcheck-client.crt",
     f"--key={PKI}/etcd/healthcheck-client.key",
 )
-LOCAL_ETCD = "--endpoints=https://127.0.0.1:2379"
+CLIENTS: Final = 2379
+"""The port at which etcd serves its clients."""
+LOCAL_ETCD = f"--endpoints=https://127.0.0.1:{CLIENTS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,24 @@ def dismissal(member: Member, witness: str) -> str:
     """What to do about a stranger. It isn't done for anybody: one that votes may have what the others lack."""
     command = " ".join((*ETCDCTL, LOCAL_ETCD, "member", "remove", f"{member.id:x}"))
     return f"if nobody needs the one at {member.peer}: `groundplane ssh {witness} -- {command}`"
+
+
+async def unwell(reach: Reach, witness: str, members: Sequence[Member]) -> list[Member]:
+    """Those of ``members`` that don't serve, asked from ``witness``: one may be on a machine that the file doesn't have
+    any more."""
+    well = await asyncio.gather(*(_serves(reach, witness, member) for member in members))
+    return [member for member, fine in zip(members, well, strict=True) if not fine]
+
+
+async def _serves(reach: Reach, witness: str, member: Member) -> bool:
+    if not member.started:
+        return False
+    endpoint = f"--endpoints={member.peer.rpartition(':')[0]}:{CLIENTS}"
+    try:
+        await reach.run(witness, (*ETCDCTL, endpoint, "endpoint", "health"), timeout=PATIENCE)
+    except TransportError:
+        return False
+    return True
 
 
 async def settled(reach: Reach, topology: Topology) -> None:

@@ -1,11 +1,11 @@
-"""Whether the other control planes can carry the cluster while one is worked on."""
+"""Whether the other control planes can carry the cluster while one is worked on, or when it has gone."""
 
 from __future__ import annotations
 
 import asyncio
 
 from groundplane.components.cluster.api import api_server, kubectl
-from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
+from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD, etcd_members, member_of, unwell
 from groundplane.errors import TransportError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
@@ -44,3 +44,35 @@ async def _majority(reach: Reach, topology: Topology, others: tuple[Machine, ...
     if len(healthy) < needed:
         raise NotYet(f"{needed} others are needed, well are {', '.join(healthy) or 'none'}")
     return f"{', '.join(healthy)} carry on"
+
+
+def without(topology: Topology, machine: Machine) -> Check | None:
+    """The check that the others' members of etcd are all well, for a control plane whose vote goes with it: that one
+    may be the one that is needed. None where there are no others.
+
+    What is yet to join isn't counted, for that comes first; nor is it asked where the member that goes isn't well
+    itself and takes nothing away.
+    """
+    others = tuple(other for other in topology.control_planes if other.name != machine.name)
+    if not machine.has(Role.CONTROL_PLANE) or not others:
+        return None
+    return Check(
+        name=f"without-etcd:{machine.name}",
+        title=f"every other member of etcd is well when {machine.name}'s goes",
+        deadline=RECOVERY,
+        remedy="mend that one first, or switch its machine off if it is to leave as well: who is dead leaves first",
+        probe=lambda reach: _all_well(reach, topology, machine, others),
+    )
+
+
+async def _all_well(reach: Reach, topology: Topology, machine: Machine, others: tuple[Machine, ...]) -> str:
+    witness, members = await etcd_members(reach, topology)
+    theirs = [member_of(members, other) for other in others]
+    voting = [member for member in theirs if member is not None and member.started and member.voting]
+    going = member_of(members, machine)
+    found = await unwell(reach, witness, [*voting, *([going] if going else [])])
+    if going is None or going in found:
+        return f"etcd has nothing that is well on {machine.name}"
+    if found:
+        raise NotYet(f"not well: {', '.join(member.name for member in found)}")
+    return f"well: {', '.join(member.name for member in voting)}"

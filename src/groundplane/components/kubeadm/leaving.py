@@ -7,19 +7,18 @@ itself is left out where it doesn't answer.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import Final
 
 from groundplane.components.cluster import draining
-from groundplane.components.cluster.api import PATIENCE, ask, kubectl, nodes
+from groundplane.components.cluster.api import ask, kubectl, nodes
 from groundplane.components.etcd.members import (
-    ETCDCTL,
     Member,
     etcd_members,
     hand_over,
     member_of,
     remove_member,
+    unwell,
 )
 from groundplane.components.kubeadm.config import LETS_GO, SERVES_ON
 from groundplane.errors import StepError, TransportError
@@ -28,8 +27,6 @@ from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_CLIENTS: Final = 2379
-"""The port at which etcd serves its clients."""
 _GRACE: Final = SERVES_ON + LETS_GO + 12
 """Seconds an API server gets to answer what was asked before: it takes no more after the first few."""
 
@@ -144,23 +141,10 @@ async def _others_well(reach: Reach, witness: str, members: tuple[Member, ...], 
 
     One that isn't well itself takes nothing away; etcd refuses where too few would remain.
     """
-    well = await asyncio.gather(*(_healthy(reach, witness, member) for member in members))
-    unwell = [member.name or member.peer for member, fine in zip(members, well, strict=True) if not fine]
-    if unwell and (going.name or going.peer) not in unwell:
+    found = await unwell(reach, witness, members)
+    if found and going not in found:
         raise StepError(
-            f"another member of etcd isn't well: {', '.join(unwell)}",
+            f"another member of etcd isn't well: {', '.join(member.name or member.peer for member in found)}",
             where=going.name,
             hint="mend that one first, or let it leave if it is gone: one at a time keeps the majority",
         )
-
-
-async def _healthy(reach: Reach, witness: str, member: Member) -> bool:
-    """Whether ``member`` serves, asked from ``witness``: it may be one that the file doesn't have any more."""
-    if not member.started:
-        return False
-    endpoint = f"--endpoints={member.peer.rpartition(':')[0]}:{_CLIENTS}"
-    try:
-        await reach.run(witness, (*ETCDCTL, endpoint, "endpoint", "health"), timeout=PATIENCE)
-    except TransportError:
-        return False
-    return True

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from groundplane.components.cluster import draining
+from groundplane.components.etcd.spare import without
 from groundplane.components.kubeadm.leaving import leaving
 from groundplane.errors import ConditionTimeout, StepError, Unreachable
 from groundplane.state.step import Completed, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.transport.fake import Call, FakeTransport
+from groundplane.verify.condition import NotYet
 
 
 def pod(name: str, *, owner: str = "ReplicaSet", labels: Mapping[str, str] | None = None, mirror: bool = False) -> Any:
@@ -176,22 +178,9 @@ def member(machine: Machine, number: int) -> dict[str, Any]:
 def test_a_member_leaves_while_the_others_are_well(
     topology: Topology, gone: tuple[str, ...], unwell: tuple[str, ...], leaves: bool
 ) -> None:
-    planes = topology.control_planes
     stay = replace(topology, machines=tuple(one for one in topology.machines if one.name not in gone))
-    going = topology.machine("cp3")
-    fake = FakeTransport()
-    members = json.dumps({"members": [member(one, number) for number, one in enumerate(planes, 1)]})
-
-    def etcdctl(call: Call) -> Completed:
-        words = " ".join(call.argv)
-        if "member list" in words:
-            return Completed(0, members.encode(), b"")
-        if "endpoint health" in words and any(f"//{topology.machine(name).address}:2379" in words for name in unwell):
-            raise Unreachable("context deadline exceeded")
-        return Completed(0, b"", b"")
-
-    fake.on("*", "etcdctl", then=etcdctl)
-    act = next(step for step in leaving(stay, going) if step.name == "leave-etcd:cp3").act
+    fake = etcd(topology, *(member(one, number) for number, one in enumerate(topology.control_planes, 1)), down=unwell)
+    act = next(step for step in leaving(stay, topology.machine("cp3")) if step.name == "leave-etcd:cp3").act
 
     async def main() -> None:
         await act(fake)
@@ -202,3 +191,71 @@ def test_a_member_leaves_while_the_others_are_well(
         with pytest.raises(StepError, match="another member of etcd isn't well: cp2"):
             asyncio.run(main())
     assert any("remove" in call.argv for call in fake.calls) is leaves
+
+
+@pytest.mark.parametrize(
+    ("standing", "down", "spared"),
+    [
+        (("cp1", "cp2", "cp3"), (), True),
+        (("cp1", "cp2", "cp3"), ("cp2",), False),
+        (("cp1", "cp2", "cp3"), ("cp3",), True),  # it takes nothing away
+        (("cp1", "cp3"), ("cp2",), True),  # one that leaves dead goes before it
+        (("cp1", "cp2"), ("cp2",), True),  # it has left
+    ],
+)
+def test_a_member_goes_only_where_the_others_are_well(
+    topology: Topology, standing: tuple[str, ...], down: tuple[str, ...], spared: bool
+) -> None:
+    there = replace(topology, machines=tuple(one for one in topology.machines if one.name in standing))
+    joined = [
+        topology.machine("cp1"),
+        topology.machine("cp2"),
+        *([topology.machine("cp3")] if "cp3" in standing else []),
+    ]
+    fake = etcd(topology, *(member(one, number) for number, one in enumerate(joined, 1)), down=down)
+    check = without(there, topology.machine("cp3"))
+    assert check
+
+    async def main() -> str:
+        return await check.probe(fake)
+
+    if spared:
+        asyncio.run(main())
+    else:
+        with pytest.raises(NotYet, match="not well: cp2"):
+            asyncio.run(main())
+
+
+def test_a_member_that_is_yet_to_start_keeps_nobody(topology: Topology) -> None:
+    """Who joins does so before anybody who lives goes: a run that was cut off there is gone on with."""
+    begun = {**member(topology.machine("cp2"), 2), "name": "", "isLearner": True}
+    fake = etcd(topology, member(topology.machine("cp1"), 1), begun, member(topology.machine("cp3"), 3))
+    check = without(topology, topology.machine("cp3"))
+    assert check
+
+    async def main() -> str:
+        return await check.probe(fake)
+
+    assert asyncio.run(main()) == "well: cp1"
+
+
+def test_who_holds_no_vote_or_is_alone_is_not_asked_about(topology: Topology) -> None:
+    assert without(topology, topology.machine("worker1")) is None
+    alone = replace(topology, machines=(topology.machine("cp1"),))
+    assert without(alone, topology.machine("cp1")) is None
+
+
+def etcd(topology: Topology, *members: dict[str, Any], down: tuple[str, ...] = ()) -> FakeTransport:
+    """Control planes of which each names ``members``; those that are ``down`` don't serve."""
+    fake = FakeTransport()
+
+    def etcdctl(call: Call) -> Completed:
+        words = " ".join(call.argv)
+        if "member list" in words:
+            return Completed(0, json.dumps({"members": members}).encode(), b"")
+        if "endpoint health" in words and any(f"//{topology.machine(name).address}:2379" in words for name in down):
+            raise Unreachable("context deadline exceeded")
+        return Completed(0, b"", b"")
+
+    fake.on("*", "etcdctl", then=etcdctl)
+    return fake
