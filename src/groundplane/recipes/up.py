@@ -21,7 +21,7 @@ from groundplane.recipes.common import (
     validate,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed
+from groundplane.recipes.looking import leaving, proposed, require
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 async def up(options: Options) -> Report:
     """Build the platform, or finish building it, or find that nothing is to be done; then verify it."""
-    from groundplane.machines.base import PowerSwitch, Tree
+    from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
     from groundplane.verify import Report, run_checks
@@ -50,8 +50,7 @@ async def up(options: Options) -> Report:
         await provider.prepare()
         if images != store.images():
             # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
-            if isinstance(provider, PowerSwitch):
-                await provider.stop(design.topology.gateway.name)
+            await _stop_gateway(design, provider, emit)
             store.remember_images(images)
         await _settled(provider, emit)
         proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
@@ -75,6 +74,20 @@ async def up(options: Options) -> Report:
         store.set_verified(report.ok)
         journal.fault = report.fault
         return replace(report, changed=changed)
+
+
+async def _stop_gateway(design: Design, provider: Provider, emit: Emit) -> None:
+    """Stop the gateway where it runs and can be stopped. It may be more than that: ApplyError where the others can't do
+    without it now. While there is no cluster yet, nobody has to."""
+    from groundplane.machines.base import Power, PowerSwitch
+
+    gateway = design.topology.gateway.name
+    running = {one.name for one in provider.status() if one.power is Power.RUNNING}
+    if gateway not in running or not isinstance(provider, PowerSwitch):
+        return
+    if all([await step.probe(provider.transport) for step in design.steps if step.founds]):
+        await require(design.without(gateway), provider, gateway, emit)
+    await provider.stop(gateway)
 
 
 def _reached(store: Store, design: Design) -> None:
