@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from groundplane.errors import LockHeld, UsageError
-from groundplane.events import reported
+from groundplane.events import Noticed, reported
 from groundplane.recipes.acts import boot
 from groundplane.recipes.common import (
     Options,
@@ -24,10 +23,15 @@ from groundplane.recipes.common import (
 from groundplane.recipes.looking import LOOK
 
 if TYPE_CHECKING:
+    from groundplane.events import Emit
     from groundplane.recipes.way_in import Kubectl
     from groundplane.status import PlatformStatus
+    from groundplane.store import Store
     from groundplane.topology.model import Secret
     from groundplane.verify import Report
+
+PATIENCE: Final = 10.0
+"""Seconds for which whoever works on a platform is waited for, to remember that a verify ended badly."""
 
 
 async def verify(options: Options, only: Sequence[str] = ()) -> Report:
@@ -41,11 +45,30 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
         raise UsageError(f"no such check: {', '.join(unknown)}", hint=f"there are: {names}")
     chosen = [check for check in design.checks if not only or check.name in only]
     report = await run_checks(chosen, provider.transport, options.emit)
-    store = Store(options.home, design.topology.name)
     if not (only and report.ok):  # a part that holds says nothing of the rest
-        with suppress(LockHeld), store.lock("verify"):  # whoever works on the platform now, verifies it afterwards
-            store.set_verified(report.ok)
+        await _remember(Store(options.home, design.topology.name), report.ok, options.emit)
     return report
+
+
+async def _remember(store: Store, ok: bool, emit: Emit) -> None:
+    """Remember how a verify ended, or tell that it can't be, for somebody works on the platform.
+
+    Not everybody who does verifies it afterwards, so where it ended badly they are waited for; what they find well
+    meanwhile is newer. That it was well says nothing of it as they leave it.
+    """
+    clock = asyncio.get_running_loop().time
+    seen, end = store.verdict(), clock() + (0 if ok else PATIENCE)
+    while True:
+        try:
+            with store.lock("verify"):
+                if store.exists and store.verdict() == seen:
+                    store.set_verified(ok)
+                return
+        except LockHeld as held:
+            if clock() >= end:
+                emit(Noticed("verify", "checks", note=f"not remembered, {held.what}"))
+                return
+        await asyncio.sleep(0.5)
 
 
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
