@@ -20,6 +20,7 @@ from groundplane.recipes.common import (
     provider_for,
     remember_ground,
     require_built,
+    shown_secrets,
     validate,
     working,
 )
@@ -46,7 +47,7 @@ async def plan(options: Options) -> Plan:
     require_built(store)
     spec, newer = store.settled(file)
     edits = store.live_changes(spec)
-    design = designed(spec, store, lasting_secrets(store))
+    design = designed(spec, store, shown_secrets(store))
     provider = provider_for(design, store, options.emit)
     former = former_machines(design, store)
     found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())

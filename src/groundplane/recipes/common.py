@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, TypeVar
 
-from groundplane.errors import FileChanged, GroundplaneError, MachineError, StoreError, UsageError
+from groundplane.errors import FileChanged, GroundplaneError, LockHeld, MachineError, StoreError, UsageError
 from groundplane.events import Emit, silent, tee
 from groundplane.software import Program, known_versions, software_of
 from groundplane.spec import ClusterSpec, InvalidCluster, load
@@ -143,9 +143,24 @@ def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     return store.secrets(lambda: secrets)
 
 
+def shown_secrets(store: Store) -> Secrets:
+    """As ``lasting_secrets``, for who only looks; while somebody works on the platform, as they are remembered."""
+    from groundplane.topology.pki import renew_leaves
+
+    known = kept_secrets(store)
+    if renew_leaves(require_built(store), known) is known:
+        return known  # and nobody is kept from the platform meanwhile
+    try:
+        with store.lock("plan"):
+            return lasting_secrets(store)
+    except LockHeld:
+        return kept_secrets(store)
+
+
 def lasting_secrets(store: Store) -> Secrets:
     """The secrets of a platform that was built, with certificates that last: those near their end are made anew and
-    kept at once, so that what a plan shows is what is brought about."""
+    kept at once, so that what a plan shows is what is brought about. Ask only under the platform's lock: what somebody
+    is laying on machines must be what is remembered."""
     from groundplane.topology.pki import renew_leaves
 
     known = kept_secrets(store)

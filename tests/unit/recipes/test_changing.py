@@ -302,6 +302,17 @@ def test_certificates_that_near_their_end_are_made_anew_once(built: World, monke
     assert built.remembered()["secrets.json"] == new
 
 
+def test_a_plan_beside_somebody_who_works_makes_none(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have read the old ones, or are laying others."""
+    old = built.remembered()["secrets.json"]
+    monkeypatch.setattr("groundplane.topology.pki.LEAF_RESERVE", LEAF_LIFE - timedelta(days=1))
+    with built.store.lock("apply"):
+        assert built.plan().empty
+    assert built.remembered()["secrets.json"] == old
+    built.plan()
+    assert built.remembered()["secrets.json"] != old
+
+
 # -- Steps that interrupt what their machine serves ----------------------------------------------------------------
 
 
