@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.unit.recipes.world import SMALL, World
 
 from groundplane import recipes
 from groundplane.components.base import Component
+from groundplane.design import Design
 from groundplane.errors import ApplyError, FileChanged, MachineError, UsageError
-from groundplane.machines.base import Power
+from groundplane.machines.base import Material, Power
+from groundplane.recipes import common
 from groundplane.rollout.apply import Applied
 from groundplane.spec.addressing import roster
 from groundplane.state.change import Kind
@@ -38,6 +41,12 @@ def listed(*names: str) -> str:
     roles = {"gateway": "gateway", "lb": "balancer", "cp": "control-plane", "worker": "worker"}
     entries = [f"{{name: {name}, role: {roles[name.rstrip('0123456789')]}}}" for name in names]
     return f"name: lab\nmachines: [{', '.join(entries)}]\n"
+
+
+def uplink(nameservers: str) -> str:
+    return file(
+        more=f"network: {{uplink: {{address: 192.0.2.2/24, router: 192.0.2.1, nameservers: [{nameservers}]}}}}\n"
+    )
 
 
 EDITS = {
@@ -70,6 +79,12 @@ EDITS = {
     ),
     "a balancer more": (file(balancers=1), file(), [["apply gateway", "apply lb1", "ensure lb2"]]),
     "a balancer fewer": (file(), file(balancers=1), [["remove lb2", "apply lb1"]]),
+    "other addresses for strangers": (
+        file(),
+        file(more="network: {dhcp-pool: {first: 10.80.0.200, last: 10.80.0.210}}\n"),
+        [["apply gateway"]],
+    ),
+    "other name servers": (uplink("192.0.2.53"), uplink("192.0.2.54, 192.0.2.55"), [["apply gateway"]]),
     "another size": (file(), file(more="sizes: {worker: {memory: 4GiB}}\n"), [["ensure worker1"]]),
 }
 
@@ -95,6 +110,36 @@ def test_a_platform_becomes_what_its_file_says(world: World, name: str) -> None:
     assert world.store.verified()
     assert world.plan().empty
     assert not world.wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("other addresses for strangers", 0), ("other name servers", 0), ("a worker more", 1)]
+)
+def test_the_bundle_is_got_only_for_who_is_made_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, asked: int
+) -> None:
+    before, after, _ = EDITS[name]
+    world.write(before)
+    world.up()
+    world.write(after)
+    real, got = common.gathered, list[object]()
+
+    async def gathered(design: Design, *others: Any) -> Material:
+        got.append(design)
+        return await real(design, *others)
+
+    monkeypatch.setattr(common, "gathered", gathered)
+    world.apply()
+    assert len(got) == asked
+    assert len(world.did("apply gateway")) == 1
+
+
+def test_nor_for_what_somebody_changed_by_hand(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "gathered", None)  # it must not even be asked for
+    lb1 = built.ground.machines["lb1"]
+    lb1.held = {at: had for at, had in lb1.held.items() if at[1] != "/etc/proxy"}
+    built.apply()
+    assert built.did(*DOES[1:]) == ["apply lb1"]
 
 
 def test_a_machine_that_is_about_to_leave_is_switched_off_as_well(world: World) -> None:

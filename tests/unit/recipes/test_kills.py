@@ -100,6 +100,35 @@ def test_what_was_killed_is_told_and_finished(world: World, name: str, cancels: 
 
 
 @pytest.mark.parametrize("cancels", [False, True], ids=["killed", "stopped"])
+@pytest.mark.parametrize("on", [True, False], ids=["start", "stop"])
+def test_what_was_killed_while_it_switched_is_told_and_goes_on(world: World, on: bool, cancels: bool) -> None:
+    """Who is on and who is off is asked of the machines each time, and nothing else is remembered of it."""
+
+    def switched(options: recipes.Options) -> Coroutine[object, object, object]:
+        return recipes.power(options, on)
+
+    world.write(SMALL)
+    world.up()
+    if on:
+        world.run(recipes.power(world.options, False))
+    begin, remembered = world.snapshot(), world.remembered()
+    world.run(switched(world.options))
+    whole, moments = world.truth(), world.moments
+    assert moments >= len(world.ground.machines)
+    for moment in range(1, moments + 1):
+        begin()
+        interrupted(world, switched, moment, cancels)
+        off = {name for name, machine in world.ground.machines.items() if not world.standing(name)}
+        found = world.plan()
+        assert {machine.machine for machine in found.machines if machine.off} == off, f"ended at moment {moment}"
+        assert (found.births, found.removals) == ((), ())
+        assert world.remembered() == remembered
+        world.run(switched(world.options))
+        assert world.truth() == whole, f"ended at moment {moment}"
+    assert not [what for what in world.wrong if "nothing remembers" in what]
+
+
+@pytest.mark.parametrize("cancels", [False, True], ids=["killed", "stopped"])
 @pytest.mark.parametrize("name", ["gateway", "lb1", "cp1", "worker1"])
 def test_a_replace_goes_on_with_the_machine_that_it_made(world: World, name: str, cancels: bool) -> None:
     world.write(SMALL)

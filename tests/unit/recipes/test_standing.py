@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+import pytest
 from tests.unit.recipes.world import PATIENCE as LOOKS
 from tests.unit.recipes.world import World
 
 from groundplane import recipes
+from groundplane.components.cluster.api import DRAINED
+from groundplane.errors import ConditionTimeout, LockHeld, UsageError
 from groundplane.events import Event, Noticed
 from groundplane.recipes.standing import PATIENCE
+from groundplane.state.step import Completed
+from groundplane.transport.fake import Call
 from groundplane.verify import Report
 
 
@@ -90,3 +96,97 @@ def test_that_it_was_well_says_nothing_of_what_somebody_is_doing_to_it(built: Wo
     (told,) = beside(built, 3)
     assert told.startswith("not remembered")
     assert built.plan().unverified
+
+
+# -- nodes that are meant to be empty ------------------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    """What kubectl is asked for, in order, and the pods by node. One that is ``kept`` by its owner isn't evicted."""
+
+    pods: dict[str, list[str]]
+    kept: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def kubectl(self, call: Call) -> Completed:
+        words = [word for word in call.argv[1:] if not word.startswith("--")]
+        if words[0] == "get":
+            return Completed(0, json.dumps({"items": self._items(call, words[1])}).encode(), b"")
+        if words[0] == "create":
+            pod = json.loads(call.stdin)["metadata"]["name"]
+            if pod == self.kept:
+                return Completed(1, b"", b"Cannot evict pod as it would violate the pod's disruption budget.")
+            words = ["evict", pod]
+            self.pods = {node: [one for one in pods if one != pod] for node, pods in self.pods.items()}
+        self.asked.append(" ".join(words))
+        return Completed(0, b"", b"")
+
+    def _items(self, call: Call, what: str) -> list[object]:
+        if what == "nodes":
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            return [{"metadata": {"name": name}, "spec": {}, "status": ready} for name in self.pods]
+        if what != "pods":
+            return []
+        node = next(word for word in call.argv if "spec.nodeName=" in word).partition("spec.nodeName=")[2].split(",")[0]
+        owned = {"namespace": "shop", "ownerReferences": [{"kind": "ReplicaSet"}]}
+        return [{"metadata": {"name": pod, **owned}} for pod in self.pods[node]]
+
+
+@pytest.fixture
+def cluster(built: World) -> Cluster:
+    found = Cluster({"cp1": ["db"], "worker1": ["web", "shop"], "cp2": ["other"]})
+    built.ground.reach.on("*", "kubectl", then=found.kubectl)
+    return found
+
+
+def test_nodes_are_emptied_one_after_the_other_and_stay_so(built: World, cluster: Cluster) -> None:
+    before = built.truth()
+    built.run(recipes.drain(built.options, ["worker1", "cp1"], 60))
+    assert cluster.asked == [
+        f"annotate node worker1 {DRAINED}=true",
+        "cordon worker1",
+        "evict web",
+        "evict shop",
+        f"annotate node cp1 {DRAINED}=true",
+        "cordon cp1",
+        "evict db",
+    ]
+    assert cluster.pods == {"cp1": [], "worker1": [], "cp2": ["other"]}
+    cluster.asked.clear()
+    built.run(recipes.undrain(built.options, ["worker1", "cp1"]))
+    assert cluster.asked == [
+        f"annotate node worker1 {DRAINED}-",
+        "uncordon worker1",
+        f"annotate node cp1 {DRAINED}-",
+        "uncordon cp1",
+    ]
+    assert built.truth() == before
+    assert not built.ground.journal
+
+
+def test_what_keeps_a_node_from_being_empty_keeps_the_next_as_it_is(built: World, cluster: Cluster) -> None:
+    cluster.kept = "shop"
+    with pytest.raises(ConditionTimeout, match="its pods leave: not within 20 s") as caught:
+        built.run(recipes.drain(built.options, ["worker1", "cp1"], 20))
+    assert "shop/shop" in caught.value.detail
+    assert cluster.pods == {"cp1": ["db"], "worker1": ["shop"], "cp2": ["other"]}
+    assert not [asked for asked in cluster.asked if "cp1" in asked]
+    assert "uncordon worker1" not in cluster.asked
+
+
+@pytest.mark.parametrize(("names", "why"), [(("worker1", "lb1"), "lb1 runs no pods"), (("cp9",), "no machine cp9")])
+def test_who_runs_no_pods_is_neither_drained_nor_undrained(
+    built: World, cluster: Cluster, names: tuple[str, ...], why: str
+) -> None:
+    for recipe in (recipes.drain(built.options, names, 60), recipes.undrain(built.options, names)):
+        with pytest.raises(UsageError, match=why):
+            built.run(recipe)
+    assert not cluster.asked
+
+
+def test_nobody_is_drained_beside_somebody_who_works_on_the_platform(built: World, cluster: Cluster) -> None:
+    for recipe in (recipes.drain(built.options, ["worker1"], 60), recipes.undrain(built.options, ["worker1"])):
+        with built.store.lock("apply"), pytest.raises(LockHeld):
+            built.run(recipe)
+    assert not cluster.asked

@@ -347,7 +347,8 @@ def _names(topology: Topology, machine: Machine) -> Fragment | None:
     if not machine.has(Role.GATEWAY):
         return None
     lines = [f"{one.name} {one.mac} {one.address}" for one in topology.machines]
-    content = "\n".join((str(topology.spec.network.dhcp_pool), *lines)).encode()
+    network = topology.spec.network
+    content = "\n".join((str(network.dhcp_pool), str(network.uplink and network.uplink.nameservers), *lines)).encode()
     return Fragment("names", (File("/etc/names", content), Unit("names.service", reads=("/etc/names",), reloads=True)))
 
 
