@@ -20,7 +20,7 @@ from groundplane.cli.standing import standing
 if TYPE_CHECKING:
     from groundplane.cli.output import Channel
     from groundplane.rollout.apply import Applied
-    from groundplane.rollout.plan import Plan
+    from groundplane.rollout.plan import Birth, Plan, Removal
 
 
 def register(app: typer.Typer) -> None:
@@ -141,8 +141,14 @@ class _Watcher:
 
 
 def drift_lines(plan: Plan, channel: Channel) -> dict[str, str]:
-    """One line per difference, by a name that stays the same from look to look."""
-    found: dict[str, str] = {}
+    """One line per difference, by a name that stays the same from look to look; none where the plan is empty.
+
+    A machine that is missing or off is one difference: the Steps that wait for it are none of their own.
+    """
+    found = {f"edit {edit}": f"the cluster file: {edit}" for edit in plan.edits}
+    moves: tuple[Removal | Birth, ...] = (*plan.removals, *plan.births)
+    for one in moves:  # one that is made anew is among both
+        found[f"{one.machine} {one.why}"] = f"{one.machine}: {one.why}"
     for machine in plan.machines:
         name = machine.machine
         if machine.off:
@@ -154,7 +160,11 @@ def drift_lines(plan: Plan, channel: Channel) -> dict[str, str]:
                 f"{name}: {change_line(change, channel)}"
             )
     for step in plan.steps:
-        found[f"step {step.name}"] = f"{step.machine}: {step.name} does not hold{f': {step.seen}' if step.seen else ''}"
+        if not step.waits:
+            seen = f": {step.seen}" if step.seen else ""
+            found[f"step {step.name}"] = f"{step.machine}: {step.name} does not hold{seen}"
+    if plan.unverified:
+        found["unverified"] = "checks: not all held when they were last asked"
     return found
 
 

@@ -57,11 +57,11 @@ async def not_holding(
     where ``nobody`` runs: it can't be until they do. A probe that fails doesn't hold, and says why."""
 
     async def one(step: Step) -> StepPlan | None:
-        if waiting := sorted(set(off) & {step.machine, *step.needs_machines}):
-            be = "is" if len(waiting) == 1 else "are"
-            return StepPlan(step.name, step.machine, step.why, f"{', '.join(waiting)} {be} off")
+        if waits := tuple(sorted(set(off) & {step.machine, *step.needs_machines})):
+            be = "is" if len(waits) == 1 else "are"
+            return StepPlan(step.name, step.machine, step.why, f"{', '.join(waits)} {be} off", waits=waits)
         if nobody:
-            return StepPlan(step.name, step.machine, step.why, "no machine runs")
+            return StepPlan(step.name, step.machine, step.why, "no machine runs", waits=tuple(sorted(off)))
         try:
             if await step.probe(reach):
                 return None

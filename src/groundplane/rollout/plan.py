@@ -47,7 +47,7 @@ class MachinePlan:
 class StepPlan:
     """A Step that does not hold and would be carried out. ``seen`` is what is there instead, ``since`` when that came
     to be (seconds since 1970, UTC), as far as anybody knows; ``diff``, where it is about texts, a unified diff from
-    what is there to what should be."""
+    what is there to what should be. ``waits``: machines that are off or missing, without which nobody can ask."""
 
     name: str
     machine: str
@@ -55,6 +55,7 @@ class StepPlan:
     seen: str = ""
     since: float | None = None
     diff: str = field(default="", repr=False)
+    waits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

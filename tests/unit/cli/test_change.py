@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from groundplane.rollout.plan import Interruption, MachinePlan, Plan, StepPlan
+from groundplane.rollout.plan import Birth, Interruption, MachinePlan, Plan, Removal, StepPlan
 from groundplane.state.change import Action, Change, Kind, Refused
 from groundplane.verify.report import Report, Result
 
@@ -154,6 +155,39 @@ def test_watching_tells_what_comes_and_goes(gp: Any, recipes: Any) -> None:
     assert lines[1].startswith("lb1: ~ file /etc/haproxy/haproxy.cfg: update; content differs")
     assert lines[2].startswith("mended: lb1: ~ file /etc/haproxy/haproxy.cfg")
     assert len(lines) == 3
+
+
+BIRTH = Birth("worker1", ("worker",), "10.80.0.51", "it isn't there")
+REMOVAL = Removal("worker9", "the file doesn't have it", alive=True)
+JOIN = StepPlan("join:worker1", "worker1", "it joins", "worker1 is off", waits=("worker1",))
+
+
+@pytest.mark.parametrize(
+    ("plan", "lines"),
+    [
+        (Plan(edits=("sizes.worker.cpus: 2 → 4",)), ["the cluster file: sizes.worker.cpus: 2 → 4"]),
+        (Plan(births=(BIRTH,), steps=(JOIN,)), ["worker1: it isn't there"]),
+        (Plan(((MachinePlan("worker1", off=True),),), (JOIN,)), ["worker1: is off"]),
+        (Plan(removals=(REMOVAL,)), ["worker9: the file doesn't have it"]),
+        (
+            Plan(
+                births=(replace(BIRTH, why="it is made anew"),),
+                removals=(Removal("worker1", "it is made anew", alive=False, anew=True),),
+            ),
+            ["worker1: it is made anew"],
+        ),
+        (Plan(unverified=True), ["checks: not all held when they were last asked"]),
+        (
+            Plan(steps=(StepPlan("schedulable:cp3", "cp3", "let pods come"),)),
+            ["cp3: schedulable:cp3 does not hold"],
+        ),
+    ],
+)
+def test_whatever_differs_has_its_line_while_watching(gp: Any, recipes: Any, plan: Plan, lines: list[str]) -> None:
+    assert not plan.empty
+    recipes.plans = [plan, Plan()]
+    told = [line.split("  ", 1)[1] for line in gp("drift", "--watch").out.splitlines()]
+    assert told == [*lines, *(f"mended: {line}" for line in lines)]
 
 
 def test_watching_with_json_writes_a_document_a_look(gp: Any, recipes: Any) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import pytest
 from tests.unit.recipes.world import SMALL, World
 
 from groundplane import recipes
+from groundplane.cli.change import drift_lines
+from groundplane.cli.output import Channel
 from groundplane.components.base import Component
 from groundplane.design import Design
 from groundplane.errors import ApplyError, FileChanged, MachineError, UsageError
@@ -199,6 +202,14 @@ def test_what_was_red_is_asked_again(built: World) -> None:
     assert green.report.ok
     assert not built.did("apply", "add", "remove")
     assert built.plan().empty
+
+
+def test_whoever_watches_is_told_of_a_machine_that_is_missing_and_no_more(built: World) -> None:
+    built.ground.machines.pop("cp2")
+    found = built.run(recipes.drift(built.options))
+    assert {step.name for step in found.steps} == {"join:cp2", "found"}
+    told = drift_lines(found, Channel(StringIO(), terminal=False, colour=False))
+    assert list(told.values()) == ["cp2: it isn't there"]
 
 
 @pytest.mark.parametrize("how", ["well", "off", "mute", "gone"])

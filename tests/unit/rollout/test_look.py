@@ -71,6 +71,6 @@ def test_steps_that_do_not_hold_are_named_and_none_is_carried_out() -> None:
     assert asyncio.run(not_holding(steps, {"cp9", "cp8"}, FakeTransport())) == (
         StepPlan("away", "cp1", "because", "away is away", 7.0, "-away"),
         StepPlan("broken", "cp1", "because", "no answer: refused"),
-        StepPlan("waiting", "cp1", "because", "cp9 is off"),
-        StepPlan("waiting longer", "cp1", "because", "cp8, cp9 are off"),
+        StepPlan("waiting", "cp1", "because", "cp9 is off", waits=("cp9",)),
+        StepPlan("waiting longer", "cp1", "because", "cp8, cp9 are off", waits=("cp8", "cp9")),
     )
