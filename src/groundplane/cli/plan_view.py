@@ -92,7 +92,7 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
         for step in plan.steps:
             yield from _step_lines(step, channel, diffs=diffs)
     for newer in plan.newer_defaults:
-        yield channel.style(f"newer default: {newer}; write it down to have it", "dim")
+        yield channel.style(f"newer default: {newer}", "dim")
     if plan.unverified:
         yield f"{channel.style('checks', 'name')}: not all held when they were last asked; they are asked again"
     yield summary(plan)

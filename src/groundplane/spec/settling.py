@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from groundplane.spec.model import ClusterSpec, Stanza
+from groundplane.spec.transitions import possible
 
 S = TypeVar("S", bound=Stanza)
 
@@ -20,9 +21,12 @@ class NewerDefault:
     newer: str
 
     def __str__(self) -> str:
+        to_have_it = "write it down to have it"
+        if not possible(self.path, self.kept, self.newer):
+            to_have_it = "only a platform that is built anew can have it"
         return (
             f"{self.path}: stays {self.kept or '(nothing)'}, as the platform was built; the default is now"
-            f" {self.newer or '(nothing)'}"
+            f" {self.newer or '(nothing)'}; {to_have_it}"
         )
 
 

@@ -6,7 +6,7 @@ Every key that holds a value has its row. ``edits`` judges by them, ``groundplan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -69,6 +69,17 @@ Row = Mapping[When, Way]
 def way(path: str, old: str, new: str) -> Way:
     """What the change from ``old`` to ``new`` of the key at ``path`` (written as ``Key.path``) means."""
     return TABLE[path][When.of(old, new)]
+
+
+def possible(path: str, old: str, new: str) -> bool:
+    """Whether a platform that stands can get from ``old`` to ``new`` of the key at ``path``, or of the whole stanza."""
+    rows = [row for key, row in TABLE.items() if key == path or key.startswith(f"{path}.")]
+    return all(found.transition in CARRIED_OUT for row in rows for found in _ways(row, When.of(old, new)))
+
+
+def _ways(row: Row, when: When) -> Iterable[Way]:
+    """Of a count, which a row knows as machines that come and go, both."""
+    return [row[when]] if when in row else row.values()
 
 
 def _always(transition: Transition, effect: str, instead: str = "") -> Row:

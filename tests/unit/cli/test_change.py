@@ -56,6 +56,13 @@ def test_a_plan_shows_everything_and_ends_with_2(gp: Any, recipes: Any) -> None:
     assert "next: groundplane apply" in answer.err
 
 
+def test_newer_defaults_are_told_and_no_difference(gp: Any, recipes: Any) -> None:
+    recipes.plans = [Plan(newer_defaults=("kubernetes.version: stays 1.36.2",))]
+    answer = gp("-q", "plan")
+    assert (answer.code, answer.out) == (0, "newer default: kubernetes.version: stays 1.36.2\nnothing differs\n")
+    assert json.loads(gp("plan", "--json").out)["newer_defaults"] == ["kubernetes.version: stays 1.36.2"]
+
+
 def test_no_difference_ends_with_0(gp: Any, recipes: Any) -> None:
     for command in ("plan", "drift"):
         answer = gp("-q", command)

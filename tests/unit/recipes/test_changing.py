@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -176,6 +177,15 @@ def test_what_a_platform_cannot_become_touches_nothing(built: World) -> None:
             built.run(recipe)
         assert not built.ground.journal
     assert built.truth() == before
+
+
+def test_a_plan_tells_newer_defaults(built: World) -> None:
+    path = built.store.folder / "spec.json"
+    document = json.loads(path.read_bytes())
+    document["spec"]["balancers"]["standby"] = "cold"  # the default of the groundplane that built it
+    path.write_text(json.dumps(document))
+    (newer,) = built.plan().newer_defaults
+    assert newer.startswith("balancers.standby: stays cold")
 
 
 def test_up_removes_nothing_and_changes_no_platform(built: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from groundplane.spec.model import ClusterSpec, Counts
-from groundplane.spec.settling import settled, written
+from groundplane.spec.settling import NewerDefault, settled, written
 
 
 def spec(**values: object) -> ClusterSpec:
@@ -42,6 +42,27 @@ def test_keys_that_nobody_wrote_keep_what_the_platform_was_built_with() -> None:
     assert "stays cold" in str(held[2])
     # What was kept has not become something that its author wrote.
     assert written(kept) == written(new)
+
+
+WRITE, ANEW = "write it down to have it", "only a platform that is built anew can have it"
+
+
+@pytest.mark.parametrize(
+    ("path", "kept", "newer", "words"),
+    [
+        ("kubernetes.version", "1.36.2", "1.37.2", ANEW),
+        ("network.lan", "10.70.0.0/24", "10.80.0.0/24", ANEW),
+        ("network.ipv6", "", "fd00:80::/64", WRITE),
+        ("network.ipv6", "fd00:80::/64", "", ANEW),
+        ("network.dhcp-pool", "{...}", "", WRITE),
+        ("balancers.standby", "cold", "hot", WRITE),
+        ("machines.gateway", "1", "2", ANEW),
+        ("machines.worker", "1", "2", WRITE),
+        ("sizes.worker.memory", "1GiB", "3GiB", WRITE),
+    ],
+)
+def test_how_to_have_a_newer_default_depends_on_the_key(path: str, kept: str, newer: str, words: str) -> None:
+    assert str(NewerDefault(path, kept, newer)).endswith(f"; {words}")
 
 
 @pytest.mark.parametrize(
