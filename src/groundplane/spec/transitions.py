@@ -91,10 +91,14 @@ def _never(reason: str, instead: str = "") -> Row:
 
 
 _ANEW: Final = "take it back, or build another platform beside this one, from a file with another `name`"
-_AGAIN: Final = (
-    "take the machine out of the file and `groundplane apply` that; then write it again as it is to be, or under"
-    " another name"
+_RENAMED: Final = (
+    "give the machine another name in the same edit, with an address and a card that none has: that one comes, and the"
+    " one of the old name leaves (machines that are only counted have no entries: list them). A balancer comes by one"
+    " `apply` and goes by another; the gateway, and balancers beside a gateway that is one, stay what they are"
 )
+"""For a while both are there. A change of two balancers at once is refused, and so is a file in which the gateway is
+one of two."""
+_AS_WHAT: Final = "what a machine holds, such as a member of etcd or a vote, it holds as what it was made"
 
 _JOINS: Final = Way(
     Transition.MACHINES_ADDED,
@@ -161,14 +165,14 @@ TABLE: Final[Mapping[str, Row]] = {
     "machines.control-plane": _COUNT,
     "machines.worker": _COUNT,
     "machines[].name": _COUNT,
-    "machines[].role": _never("a machine is made for its role", _AGAIN),
-    "machines[].roles": _never("a machine is made for its role", _AGAIN),
+    "machines[].role": _never(_AS_WHAT, _RENAMED),
+    "machines[].roles": _never(_AS_WHAT, _RENAMED),
     "machines[].mac": _never(
-        "the gateway knows the machine by its card", f"state `mac: {{old}}` in its entry, or {_AGAIN}"
+        "the gateway knows the machine by its card", f"state `mac: {{old}}` in its entry, or {_RENAMED}"
     ),
     "machines[].address": _never(
         "it is in certificates, in etcd and in the balancers' configuration",
-        f"state `address: {{old}}` in its entry (machines that are only counted have none: list them), or {_AGAIN}",
+        f"state `address: {{old}}` in its entry, or {_RENAMED}",
     ),
     "machines[].size.cpus": _SIZE,
     "machines[].size.memory": _SIZE,

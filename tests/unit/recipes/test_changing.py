@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from groundplane.errors import ApplyError, FileChanged, MachineError, UsageError
 from groundplane.machines.base import Material, Power
 from groundplane.recipes import common
 from groundplane.rollout.apply import Applied
+from groundplane.spec import InvalidCluster
 from groundplane.spec.addressing import roster
 from groundplane.state.change import Kind
 from groundplane.state.step import Reach, Step
@@ -31,6 +33,7 @@ from groundplane.verify.check import Check
 from groundplane.verify.condition import NotYet
 from groundplane.verify.report import Report
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 SINGLE = "balancers: {accept-single-point-of-failure: true}\n"
 DOES = ("ensure", "apply", "remove", "stop", "found", "add", "dismiss", "destroy")
 
@@ -40,10 +43,10 @@ def file(balancers: int = 2, control_planes: int = 3, workers: int = 1, more: st
     return f"name: lab\n{SINGLE}machines: {counts}\n{more}"
 
 
-def listed(*names: str) -> str:
-    """A file that lists machines; what they are called by says their role."""
+def listed(*names: str, **more: str) -> str:
+    """A file that lists machines; what they are called by says their role. ``more`` of a machine by its name."""
     roles = {"gateway": "gateway", "lb": "balancer", "cp": "control-plane", "worker": "worker"}
-    entries = [f"{{name: {name}, role: {roles[name.rstrip('0123456789')]}}}" for name in names]
+    entries = [f"{{name: {name}, role: {roles[name.rstrip('0123456789')]}{more.get(name, '')}}}" for name in names]
     return f"name: lab\nmachines: [{', '.join(entries)}]\n"
 
 
@@ -58,6 +61,13 @@ EDITS = {
         listed("gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1"),
         listed("gateway", "lb1", "lb2", "cp2", "cp3", "cp4", "worker1"),
         [["add cp4", "dismiss cp1", "remove cp1"]],
+    ),
+    "a control plane has another name, card and address": (
+        file(),
+        listed(
+            "gateway", "lb1", "lb2", "cp1", "cp2", "cp4", "worker1", cp4=", mac: 02:00:00:00:00:07, address: 10.80.0.99"
+        ),
+        [["add cp4", "dismiss cp3", "remove cp3"]],
     ),
     "the first balancer goes": (
         listed("gateway", "lb1", "lb2", "lb3", "cp1", "worker1"),
@@ -144,6 +154,36 @@ def test_nor_for_what_somebody_changed_by_hand(built: World, monkeypatch: pytest
     lb1.held = {at: had for at, had in lb1.held.items() if at[1] != "/etc/proxy"}
     built.apply()
     assert built.did(*DOES[1:]) == ["apply lb1"]
+
+
+def test_a_balancer_gets_another_name_by_two_applies(world: World) -> None:
+    rest = ("cp1", "worker1")
+    world.write(listed("gateway", "lb1", "lb2", *rest))
+    world.up()
+    world.write(listed("gateway", "lb3", "lb2", *rest))
+    with pytest.raises(ApplyError, match="more than one balancer would come or go: lb3, lb1"):
+        world.plan()
+    for names in (("lb1", "lb2", "lb3"), ("lb2", "lb3")):
+        world.write(listed("gateway", *names, *rest))
+        world.apply()
+    assert world.plan().empty
+    assert not world.wrong
+
+
+@pytest.mark.parametrize("name", ["cp1", "cp2", "cp3"])
+def test_balancers_beside_a_gateway_that_is_one_stay(world: World, name: str) -> None:
+    """Whatever else the file may become: with two or four balancers it isn't valid, and two can't change at once."""
+    text = (EXAMPLES / "three.yaml").read_text().replace("name: three", "name: lab").replace("server", "cp")
+    world.write(text)
+    world.up()
+    world.write(text.replace(f"name: {name}", "name: cp4").replace(f"10.83.0.{name[-1]}\n", "10.83.0.9\n"))
+    with pytest.raises(FileChanged if name == "cp1" else ApplyError):
+        world.plan()
+    for balancers in ("", "balancer, "):
+        entry = f"  - name: more\n    roles: [{balancers}worker]\n"
+        world.write((text if balancers else text.replace("[balancer, ", "[", 1)) + entry)
+        with pytest.raises(InvalidCluster, match="balancers"):
+            world.plan()
 
 
 def test_a_machine_that_is_about_to_leave_is_switched_off_as_well(world: World) -> None:

@@ -133,7 +133,7 @@ def test_what_differs_from_the_default_platform(new: ClusterSpec, expected: list
             "machines.cp1.mac",
             f"state `mac: {next(made_macs('demo', 'cp1'))}`",
         ),
-        (spec(), spec(listed("worker1", cp3={"role": "worker"})), "machines.cp3.role", "take the machine out"),
+        (spec(), spec(listed("worker1", cp3={"role": "worker"})), "machines.cp3.role", "give the machine another name"),
         (spec(), spec([entry("gw", role="gateway"), *listed()[1:]]), "machines.gateway", "leave the gateway"),
         (spec(), spec(kubernetes={"version": "1.36.2"}), "kubernetes.version", "keep `version: 1.37.2`"),
     ],
