@@ -7,6 +7,7 @@ from groundplane.components.podnet.network import PodNetwork
 NAMESPACE = "kube-flannel"
 NETWORK = PodNetwork(
     namespace=NAMESPACE,
+    account="flannel",
     link="`ip -d link show flannel.1`",
     image=lambda software: software.flannel_image,
     bridge="cni0",

@@ -13,6 +13,7 @@ from groundplane.components.base import templates
 from groundplane.components.cluster import paths
 from groundplane.components.etcd.fragment import ETCD_UID
 from groundplane.components.kubelet.configuration import CIPHERS, NODE_GRACE, NODE_LOOK, configuration
+from groundplane.components.pod_network import POD_NETWORK
 from groundplane.spec.roles import Role
 from groundplane.topology.model import Machine, Topology
 
@@ -43,7 +44,7 @@ def join_configuration(topology: Topology, machine: Machine) -> bytes:
 
 
 def audit_policy() -> bytes:
-    return _TEMPLATES.get_template("audit-policy.yaml.j2").render().encode()
+    return _TEMPLATES.get_template("audit-policy.yaml.j2").render(pod_network=POD_NETWORK.user).encode()
 
 
 def authentication() -> bytes:

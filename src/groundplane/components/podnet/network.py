@@ -12,8 +12,8 @@ from groundplane.software import Software
 class PodNetwork:
     """A network between pods.
 
-    ``namespace`` is where its own pods run, ``image`` their image's name of the bundle; ``link``: the command that
-    shows its link on a node, in backquotes.
+    ``namespace`` is where its own pods run, ``account`` the service account they use, ``image`` their image's name of
+    the bundle; ``link``: the command that shows its link on a node, in backquotes.
 
     What it makes on a node follows from the range of addresses the cluster gave that node for its pods, and is worth
     nothing once the node has another: ``bridge`` is the device that the node's pods hang on, ``reserved`` the folders
@@ -22,12 +22,18 @@ class PodNetwork:
     """
 
     namespace: str
+    account: str
     link: str
     image: Callable[[Software], str]
     bridge: str
     reserved: tuple[str, ...]
     overlay: str
     lease: tuple[str, ...]
+
+    @property
+    def user(self) -> str:
+        """Who its pods are to the API."""
+        return f"system:serviceaccount:{self.namespace}:{self.account}"
 
     @property
     def cards(self) -> tuple[str, ...]:

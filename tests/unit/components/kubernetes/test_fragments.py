@@ -99,6 +99,16 @@ def test_the_api_server_is_closed(topology: Topology) -> None:
         assert flags[flag].rpartition("/")[0] in mounted
 
 
+def test_what_the_pod_network_watches_is_not_logged_whichever_it_is(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = documents(manifest(topology))["ServiceAccount"]["metadata"]
+    assert (flannel.NETWORK.namespace, flannel.NETWORK.account) == (account["namespace"], account["name"])
+    monkeypatch.setattr(config, "POD_NETWORK", replace(flannel.NETWORK, namespace="other", account="agent"))
+    quiet = [user for rule in documents(config.audit_policy())["Policy"]["rules"] for user in rule.get("users", ())]
+    assert quiet[-1] == "system:serviceaccount:other:agent"
+
+
 def test_strangers_get_health_alone() -> None:
     anonymous = documents(config.authentication())["AuthenticationConfiguration"]["anonymous"]
     assert anonymous == {"enabled": True, "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}]}
