@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import asyncssh  # noqa: F401 - here, because its import runs ldconfig, which no test may
+
 from groundplane.transport.ssh_library import Gone, RemoteProcess
 from groundplane.transport.ssh_stopping import MARK
 from groundplane.transport.target import Target
