@@ -63,7 +63,8 @@ _NEVER = float("-inf")
 
 @dataclass(frozen=True)
 class Proof:
-    """What Corosync says. ``tokens`` counts tokens received, so it says when one arrived last only by having grown.
+    """What Corosync says. ``tokens`` is how many it has received: where that has grown since it was asked before, one
+    arrived in between. Nothing else says when.
 
     ``quorate``: this side has the majority, decided since the last member left.
     ``others`` are the other members that are joined, each with how often it joined; ``peers`` are the names of all
@@ -91,7 +92,7 @@ class Lease:
     _again: float | None = None  # since when tokens have been arriving after a pause
 
     def watch(self, now: float, proof: Proof | None) -> None:
-        """The address doesn't run here. Should it come, the next token proves what it needs to."""
+        """The address doesn't run here. Where it comes, a token that arrives after this moment is proof enough."""
         self.forget()
         if proof is not None:
             self._asked, self._tokens = now, proof.tokens
