@@ -19,7 +19,6 @@ from groundplane.errors import UsageError
 if TYPE_CHECKING:
     from groundplane.spec.first import First
 
-LAB = "lab"
 ROUTES = Path("/proc/net/route")
 
 Provider = Annotated[
@@ -92,7 +91,7 @@ def init(
 
     outfile.check_new(session.file, hint="name another file with --file, or replace it with --force", replace=force)
     wishes = Wishes(provider, name, control_planes, workers, balancers, lan, kubernetes)
-    _lab_only(wishes)
+    _known(provider)
     if wishes == Wishes() and not yes and not session.json and can_ask(session):
         wishes = _asked(session)
     first = settled(session, wishes)
@@ -130,8 +129,12 @@ def settled(session: Session, wishes: Wishes) -> First:
 
 def _asked(session: Session) -> Wishes:
     """Ask whoever sits there; each answer may be left at what is proposed."""
-    provider = typer.prompt("Machines of (lab: this computer's containers; servers)", default=LAB, err=True)
-    _lab_only(Wishes(provider=provider))
+    from groundplane.spec.model import ProviderName
+    from groundplane.spec.providers import DEFAULT
+
+    words = f"Where machines come from ({', '.join(ProviderName)})"
+    provider = typer.prompt(words, default=DEFAULT.value, err=True)
+    _known(provider)
     proposed = settled(session, Wishes())
     name = typer.prompt("The platform's name", default=proposed.name, err=True)
     balancers = typer.prompt("Balancers (2: one may fail)", default=proposed.balancers, err=True)
@@ -141,11 +144,14 @@ def _asked(session: Session) -> Wishes:
     return Wishes(provider, name, control_planes, workers, balancers, lan)
 
 
-def _lab_only(wishes: Wishes) -> None:
-    if wishes.provider not in (None, LAB):
+def _known(provider: str | None) -> None:
+    from groundplane.spec.model import ProviderName
+    from groundplane.spec.providers import DEFAULT
+
+    if provider is not None and provider not in tuple(ProviderName):
         raise UsageError(
-            f"there is no provider {wishes.provider} yet, only lab: system containers of this computer",
-            hint="run: groundplane init --provider lab",
+            f"there is no provider {provider} yet, only {', '.join(ProviderName)}",
+            hint=f"run: groundplane init --provider {DEFAULT}",
         )
 
 

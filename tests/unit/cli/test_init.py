@@ -10,7 +10,7 @@ import pytest
 
 from groundplane.software import known_versions
 from groundplane.spec import load
-from groundplane.spec.model import ClusterSpec, Counts
+from groundplane.spec.model import ClusterSpec, Counts, ProviderName
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,7 @@ def test_who_sits_there_is_asked(gp: Any, tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "state" / "groundplane" / "platforms" / "lab").mkdir(parents=True)
     answer = gp("init", typed="lab\n\n1\n1\n0\n\n")
     assert answer.code == 0, answer.err
+    assert f"({', '.join(ProviderName)})" in answer.err
     assert "[lab2]" in answer.err
     spec = read(tmp_path / "cluster.yaml")
     assert (spec.name, spec.machines) == (
