@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from groundplane.components.base import templates
+from groundplane.components.system.fragment import PLATFORM_CA
 from groundplane.state.model import Artifact, DataFolder, Directory, File, Fragment, Package, Resource, Sysctl, Unit
 from groundplane.topology.model import Machine, Topology
 
@@ -17,7 +18,6 @@ MIRRORS = "/etc/containerd/certs.d"
 UNIT = "/etc/systemd/system/containerd.service"
 DATA = "/var/lib/containerd"
 SOCKET = "unix:///run/containerd/containerd.sock"
-PLATFORM_CA = "/etc/groundplane/pki/platform-ca.crt"
 
 _MODULES = "/etc/modules-load.d/containerd.conf"
 _TEMPLATES = templates(__file__)

@@ -13,14 +13,11 @@ from groundplane.components.kubeadm.run import idle, kubeadm
 from groundplane.components.kubeadm.token import revoke
 from groundplane.errors import ConditionTimeout, StepError, TransportError
 from groundplane.state.step import Reach
-from groundplane.topology.model import API_PORT, Machine, Topology
+from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet, wait_until
 
 INIT_DEADLINE = 420.0
 REVIVAL_DEADLINE = 120.0  # seconds a control plane that was whole gets to start its static pods
-
-# What `kubeadm init` finds in its way when it goes on with what an interrupted one began.
-_RESUMING = f"DirAvailable--var-lib-etcd,Port-2379,Port-2380,Port-{API_PORT},Port-10250,Port-10257,Port-10259"
 
 _TOKEN_UNSAID = "--skip-token-print"  # its words are kept in a file
 
@@ -75,7 +72,7 @@ async def initialise(reach: Reach, topology: Topology) -> None:
     arguments = ["init", f"--config={paths.INIT}", _TOKEN_UNSAID]
     if not facts[machine.name].untouched:
         await _remove_derived(reach, machine)
-        arguments.append(f"--ignore-preflight-errors={_RESUMING}")
+        arguments.append(f"--ignore-preflight-errors={_in_its_way(topology)}")
     await etcd_leaves.lay(reach, machine)
     await kubeadm(reach, machine.name, *arguments, deadline=INIT_DEADLINE)
     # kubeadm leaves credentials above all permissions where it began. Any control plane can make them again from
@@ -84,6 +81,12 @@ async def initialise(reach: Reach, topology: Topology) -> None:
         reach.run(machine.name, ("rm", "-f", paths.SUPER_ADMIN)),
         revoke(reach, topology, paths.TOKEN_DESCRIPTION),
     )
+
+
+def _in_its_way(topology: Topology) -> str:
+    """What `kubeadm init` finds when it goes on with what an interrupted one began."""
+    ports = (2379, 2380, topology.api_port, 10250, 10257, 10259)
+    return ",".join(("DirAvailable--var-lib-etcd", *(f"Port-{port}" for port in ports)))
 
 
 def _whole(facts: Facts) -> bool:

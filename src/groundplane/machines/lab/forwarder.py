@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import sys
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from groundplane.machines.lab.containers import confine
 from groundplane.machines.lab.hierarchy import Cgroups, Limits
 from groundplane.machines.lab.names import FORWARDER, NAMESPACES, Folders, Names
 from groundplane.store.files import write_private
-from groundplane.topology.model import API_PORT
+from groundplane.topology.model import Topology
 
 LOOPBACK: Final = "127.0.0.1"
 _START: Final = 'for file in $1; do echo 0 >"$file" || exit 1; done; shift; exec setsid --fork "$@"'
@@ -25,13 +24,13 @@ _START: Final = 'for file in $1; do echo 0 >"$file" || exit 1; done; shift; exec
 class Forwarder:
     """The lab's way from this computer to the API's floating address."""
 
-    def __init__(self, names: Names, folders: Folders, cgroups: Cgroups, target: IPv4Address) -> None:
+    def __init__(self, names: Names, folders: Folders, cgroups: Cgroups, topology: Topology) -> None:
         self._folders = folders
         self._cgroups = cgroups
         self._group = names.group(FORWARDER)
         self._argv = (
             *(sys.executable, "-I", "-S", str(Path(forward.__file__).resolve())),
-            *(str(NAMESPACES / names.namespace), str(target), str(API_PORT)),
+            *(str(NAMESPACES / names.namespace), str(topology.lan.floating), str(topology.api_port)),
         )
 
     def endpoint(self) -> tuple[str, int]:

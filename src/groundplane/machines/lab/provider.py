@@ -66,7 +66,7 @@ class LabProvider:
         self._cgroups = detect()
         self._network = LabNetwork(topology)
         self._containers = Containers(self._names, self._folders, self._cgroups)
-        self._forwarder = Forwarder(self._names, self._folders, self._cgroups, topology.lan.floating)
+        self._forwarder = Forwarder(self._names, self._folders, self._cgroups, topology)
         self._transport = NspawnTransport(self._leader)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
