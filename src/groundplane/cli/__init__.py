@@ -6,9 +6,6 @@ import signal
 import sys
 from typing import NoReturn
 
-PROGRAMS = ("groundplane", "gp")
-"""The names the command is installed under."""
-
 
 def main() -> None:
     """The entry point of both programs."""

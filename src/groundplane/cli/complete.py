@@ -10,6 +10,8 @@ import typer
 from groundplane.cli.session import cluster_file, read_spec
 from groundplane.errors import GroundplaneError
 
+PROGRAMS: Final = ("groundplane", "gp")
+"""The names the command is installed under."""
 SHELLS: Final = ("bash", "zsh", "fish")
 
 

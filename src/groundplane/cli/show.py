@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundplane import __version__
-from groundplane.cli import PROGRAMS, exits, outfile
-from groundplane.cli.complete import SHELLS, paths, shells
+from groundplane.cli import exits, outfile
+from groundplane.cli.complete import PROGRAMS, SHELLS, paths, shells
 from groundplane.cli.init import init
 from groundplane.cli.output import columns, counted
 from groundplane.cli.session import Session, command, read_spec
