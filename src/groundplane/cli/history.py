@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,7 +13,7 @@ from groundplane.cli.session import Session, command, with_common
 if TYPE_CHECKING:
     from groundplane.store import JournalEntry, RunRecord
 
-STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": "hint"}
+STYLES: Final[Mapping[str, str]] = {"done": "good", "failed": "bad", "interrupted": "warn", "running": "hint"}
 
 
 def register(app: typer.Typer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from groundplane.rollout.plan import MachinePlan, Plan, StepPlan
     from groundplane.state.change import Change
 
-MARKS: Final = {"create": "+", "remove": "-"}
+MARKS: Final[Mapping[str, str]] = {"create": "+", "remove": "-"}
 """What stands before a change; ~ before all others."""
-STYLES: Final = {"+": "good", "-": "bad", "@": "hint"}
+STYLES: Final[Mapping[str, str]] = {"+": "good", "-": "bad", "@": "hint"}
 
 
 def plan_document(plan: Plan) -> dict[str, object]:

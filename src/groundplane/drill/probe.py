@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -42,7 +42,7 @@ from groundplane.verify.condition import NotYet, wait_until
 
 T = TypeVar("T")
 
-EVERY_USE: Final = {Use.SERVICE: SERVICE_EVERY, Use.DNS: LOOK_UP_EVERY}
+EVERY_USE: Final[Mapping[Use, float]] = {Use.SERVICE: SERVICE_EVERY, Use.DNS: LOOK_UP_EVERY}
 
 PATIENCE: Final = 2.0
 """Seconds a client waits for an answer: long enough for a lost first packet to be sent again after one."""

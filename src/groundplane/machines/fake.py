@@ -37,7 +37,7 @@ from groundplane.transport.fake import Call, FakeTransport
 Held = Mapping[tuple[Kind, str], tuple[Resource, ...]]
 """What a machine has, by kind and key. A unit comes with what it had read when it was last started."""
 
-_KINDS: Final = {
+_KINDS: Final[Mapping[str, Kind]] = {
     "files": Kind.FILE,
     "directories": Kind.DIRECTORY,
     "packages": Kind.PACKAGE,

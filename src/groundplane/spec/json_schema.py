@@ -6,8 +6,9 @@ Renew it after changing the model or the versions: ``make schema``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
@@ -30,7 +31,7 @@ class _Schema(GenerateJsonSchema):
 
 _BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
-_PATTERNS = {
+_PATTERNS: Final[Mapping[str, str]] = {
     "ipv4": rf"^{_IPV4}$",
     "ipv4network": rf"^{_IPV4}/(3[0-2]|[12]?[0-9])$",
     "ipv4interface": rf"^{_IPV4}/(3[0-2]|[12]?[0-9])$",

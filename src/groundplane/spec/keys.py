@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,7 +20,7 @@ from groundplane.spec.document import plain_scalar
 from groundplane.spec.model import ClusterSpec, Stanza, ValueKind
 from groundplane.spec.problem import Path
 
-_KINDS: dict[object, ValueKind] = {
+_KINDS: Final[Mapping[object, ValueKind]] = {
     IPv4Address: ValueKind("an IPv4 address", "10.80.0.10"),
     IPv4Interface: ValueKind("an IPv4 address with its prefix", "192.0.2.2/24"),
     IPv4Network: ValueKind("an IPv4 range", "10.80.0.0/24"),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
+from typing import Final
 
 from groundplane.spec.document import Value
 from groundplane.spec.problem import shown
@@ -129,7 +130,11 @@ _PODS, _SERVICES, _VERSION, _FLOATING = (
     "network.floating-address",
 )
 # Objects of Cluster API whose replicas are machines of a role.
-_REPLICAS_OF = {"KubeadmControlPlane": "control-plane", "MachineDeployment": "worker", "MachinePool": "worker"}
+_REPLICAS_OF: Final[Mapping[str, str]] = {
+    "KubeadmControlPlane": "control-plane",
+    "MachineDeployment": "worker",
+    "MachinePool": "worker",
+}
 _K0S = "spec.k0s.config.spec.network"
 _BY_GROUP: tuple[tuple[str, Peer], ...] = (
     (

@@ -7,7 +7,9 @@ from then on is brought about where it lives (``steps.py``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from groundplane.components.base import templates
 from groundplane.components.corosync import timing
@@ -35,7 +37,7 @@ LEASE = timing.soonest_takeover(2) - 2 * timing.HOLD
 UNIT = "pacemaker.service"
 HAPROXY_ATTRIBUTE = "haproxy-answers"
 """The node attribute that our resource agent sets where HAProxy runs."""
-_SCHEMAS = {"trixie": "pacemaker-4.0"}
+_SCHEMAS: Final[Mapping[str, str]] = {"trixie": "pacemaker-4.0"}
 """The configuration's schema by release, where Pacemaker 3 is in it: it turns an older one into its own before every
 decision, for 80 ms. What Pacemaker 2 reads is the older one."""
 _OLDER_SCHEMA = "pacemaker-3.2"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from groundplane.components.everywhere import everywhere
 from groundplane.components.renewal.fragment import APPROVE, RENEW
 from groundplane.state.step import Reach
@@ -9,7 +12,7 @@ from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
-_WANTED = {
+_WANTED: Final[Mapping[str, str]] = {
     f"{name}.{kind}": wanted
     for name in (RENEW, APPROVE)
     for kind, wanted in (("timer", "ActiveState=active"), ("service", "Result=success"))

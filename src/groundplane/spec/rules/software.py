@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from groundplane.spec.draft import Draft
@@ -11,7 +12,7 @@ from groundplane.spec.remedy import Remedy, write
 from groundplane.spec.rules.violation import Violation
 
 # Both have systemd ≥ 249, Python ≥ 3.10 and cloud-init ≥ 22, which the agent and the seed need.
-RELEASES = {"debian": ("bookworm", "trixie"), "ubuntu": ("jammy", "noble")}
+RELEASES: Final[Mapping[str, tuple[str, ...]]] = {"debian": ("bookworm", "trixie"), "ubuntu": ("jammy", "noble")}
 
 _IMAGE: Path = ("image",)
 _VERSION: Path = ("kubernetes", "version")

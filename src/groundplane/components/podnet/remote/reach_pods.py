@@ -16,15 +16,15 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 CLONE_NEWNET = 0x40000000
 PATIENCE = 4.0  # seconds: kube-proxy may learn of an endpoint a moment after it is ready
 TIMEOUT = 2.0
 ALIVE = (0, 3)  # DNS answers that a server gives which knows: the name is there, or it is not
-TYPES = {"A": 1, "NS": 2}
+TYPES: Final[Mapping[str, int]] = {"A": 1, "NS": 2}
 
 
 class Target(NamedTuple):
