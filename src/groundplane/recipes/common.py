@@ -138,7 +138,7 @@ def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     if store.known_secrets() is None:
         # The file may be forgotten as well: then its machines tell that there is a platform.
         provider = provider_for(designed(spec, store, secrets), store, silent)
-        if any(machine.exists for machine in provider.status()):
+        if any(machine.identity for machine in provider.status()):
             raise _lost(store)
     return store.secrets(lambda: secrets)
 

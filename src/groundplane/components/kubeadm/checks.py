@@ -62,7 +62,7 @@ def _state_checks(topology: Topology) -> tuple[Check, ...]:
         ),
         Check(
             "control-plane-pods",
-            "etcd, API server, controller manager and scheduler run on every control plane, and pods find the API there",
+            "etcd, API server, controller manager and scheduler run on every control plane; pods are led there",
             RECOVERY,
             "`journalctl -u kubelet` on that control plane, and /var/log/pods there",
             bound(probes.static_pods, topology),

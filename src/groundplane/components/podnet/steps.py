@@ -1,4 +1,4 @@
-"""The pod network's one act on a node: nothing there is of a range the node no longer has."""
+"""The pod network's one act on a node: its bridge is up, and nothing there is of a range the node no longer has."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def step(
     return Step(
         name=f"pod-network:{machine.name}",
         machine=machine.name,
-        why="take away what its pods' network made for another range, and attach its pods anew",
+        why="have its pods' bridge up, and nothing there for another range of addresses: pods begin anew then",
         probe=probe,
         act=act,
         needs=(join_name(machine),),
