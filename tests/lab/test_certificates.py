@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -32,6 +34,13 @@ own=$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem)
 sign "$own" ca; openssl pkey -in "$own" >key.pem; cat new.crt key.pem >"$own"
 rm -r "$PWD"
 """
+CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+P = "/etc/kubernetes/pki"
+RESIGN = f'openssl x509 -in /dev/stdin -CA {P}/ca.crt -CAkey {P}/ca.key -not_before "$1" -not_after "$2"'
+EXCHANGE = f"""
+set -eu; own=$(readlink -f {CLIENT}); key=$(openssl pkey -in "$own")
+printf '%s\\n%s\\n' "$1" "$key" >"$own"; systemctl restart kubelet
+"""
 # Whoever holds them in memory forgets them; nothing of the machine can talk to anybody then.
 FORGET = "pkill -KILL -x 'kube-apiserver|kube-controller|kube-scheduler|etcd'; systemctl restart --no-block kubelet"
 OVER = ("20240101000000Z", "20250101000000Z")
@@ -53,6 +62,27 @@ def test_a_platform_where_everything_is_over_comes_back(platform: Platform) -> N
     renewed = {entry["subject"] for entry in entries if entry["step"] == "certificates" and entry["changed"]}
     assert renewed == set(control_planes)
     platform.nothing_differs()
+
+
+def test_a_worker_whose_certificate_is_over_and_whose_node_is_gone_joins_again(platform: Platform) -> None:
+    """Under its name, with another range for its pods: nothing of the old one is in their way."""
+    over = b64encode(platform.ssh("worker2", "openssl", "x509", "-in", CLIENT).encode()).decode()
+    begin, end = OVER
+    ended = platform.ssh("cp1", "sh", "-c", f"echo {over} | base64 -d | {RESIGN}", "sign", begin, end)
+    platform.ssh("worker2", "sh", "-c", EXCHANGE, "exchange", ended)
+    before = pods_range(platform, "worker2")
+    platform.kubectl("delete", "node", "worker2")
+    assert "kubeadm-join:worker2" in {step["name"] for step in plan(platform)["steps"]}
+    platform.run("up")  # and verifies: a pod runs there, and is reached
+    after = pods_range(platform, "worker2")
+    assert after != before
+    (bridge,) = json.loads(platform.ssh("worker2", "ip", "-4", "-json", "address", "show", "dev", "cni0"))
+    assert ip_address(bridge["addr_info"][0]["local"]) in ip_network(after)
+    platform.nothing_differs()
+
+
+def pods_range(platform: Platform, node: str) -> str:
+    return platform.kubectl("get", "node", node, "--output=jsonpath={.spec.podCIDR}")
 
 
 def test_control_planes_renew_by_themselves_and_interrupt_nobody(platform: Platform) -> None:

@@ -23,6 +23,18 @@ spec:
     - {name: pause, image: "registry.k8s.io/pause:3.10.2", volumeMounts: [{name: memory, mountPath: /memory}]}
   volumes: [{name: memory, emptyDir: {medium: Memory}}]
 """
+DEAD_API = """
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1.gone.example}
+spec:
+  group: gone.example
+  version: v1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: {name: gone, namespace: default}
+"""
 AGENT = "/usr/lib/ocf/resource.d/groundplane/haproxy"
 
 
@@ -86,6 +98,25 @@ def test_what_is_left_of_pods_ways_does_not_hide_what_is_gone(platform: Platform
     platform.run("apply", "--yes")
     platform.run("verify")
     platform.nothing_differs()
+
+
+@pytest.mark.long
+def test_what_only_small_packets_pass_and_what_removed_software_left_are_found(platform: Platform) -> None:
+    """Asked together: each is waited for as long as a cluster may need to come to rest."""
+    hole = "add table inet hole; add chain inet hole in { type filter hook input priority -300; }; "
+    hole += "add rule inet hole in udp dport 8472 meta length > 1000 drop"
+    platform.ssh("worker1", "nft", hole)
+    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
+    subprocess.run(argv, input=DEAD_API, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    try:
+        done = platform.run("verify", "pod-network", "leftovers", check=False)
+        assert done.returncode == 1
+        assert "worker1" in done.stdout
+        assert "kubectl delete apiservice v1.gone.example" in done.stdout
+    finally:
+        platform.ssh("worker1", "nft", "delete", "table", "inet", "hole")
+        platform.kubectl("delete", "apiservice", "v1.gone.example")
+    platform.run("verify")
 
 
 @pytest.mark.long

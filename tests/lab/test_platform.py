@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -79,6 +82,24 @@ def test_kubectl_acts_on_this_computer(platform: Platform, tmp_path: Path) -> No
         "kubectl", "-n", "kube-system", "exec", "ds/kube-proxy", "--", "sh", "-c", "exit 7", check=False
     )
     assert program.returncode == 7
+    kube_proxy = platform.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-proxy", "-o", "name").split()[
+        0
+    ]
+    platform.run("kubectl", "-n", "kube-system", "cp", str(file), f"{kube_proxy.removeprefix('pod/')}:/tmp/mine.txt")
+    there = platform.run("kubectl", "-n", "kube-system", "exec", kube_proxy, "--", "cat", "/tmp/mine.txt")
+    assert there.stdout == "carried\n"
+
+
+def test_a_port_is_forwarded_to_this_computer(platform: Platform) -> None:
+    with platform.start("kubectl", "-n", "kube-system", "port-forward", "deployment/coredns", ":8080") as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            port = re.search(r"127\.0\.0\.1:(\d+)", forwarding.stdout.readline())
+            assert port is not None
+            with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/health", timeout=10) as answer:
+                assert answer.read() == b"OK"
+        finally:
+            forwarding.send_signal(signal.SIGINT)
 
 
 def test_a_pod_that_always_pulls_runs_without_the_internet(platform: Platform) -> None:

@@ -116,7 +116,9 @@ def _reloaded(run: Run, changes: Sequence[Change]) -> Mapping[Change, AgentError
         unit = systemd.settled(run.machine, [change.key])[change.key]
         well = ran.status == 0 and unit.runs
         lacking = _lacking(run, change.key) if well else ""
-        if well and not lacking:
+        # Whoever starts it may have stopped it in the meantime, as Pacemaker does: it begins with what is there now.
+        waits = unit.active == "inactive" and run.units()[change.key].active is None
+        if waits or (well and not lacking):
             run.tell(Done(change, run.machine.monotonic() - begin))
         else:
             state = lacking or f"it is {unit.active}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
-from groundplane.recipes.looking import departure, partings
+from groundplane.recipes.looking import departure, partings, require
 from groundplane.spec.roles import Role
 
 if TYPE_CHECKING:
@@ -128,6 +128,19 @@ def acts(
         *(removal(one) for one, _ in departures),
         *map(step, design.steps),
     )
+
+
+async def switch_off(design: Design, provider: Provider, machine: str, emit: Emit) -> None:
+    """Stop ``machine``, which its act then starts with today's material, where it runs and can be stopped. ApplyError
+    where the others can't do without it now; while there is no cluster yet, nobody has to."""
+    from groundplane.machines.base import Power, PowerSwitch
+
+    running = {one.name for one in provider.status() if one.power is Power.RUNNING}
+    if machine not in running or not isinstance(provider, PowerSwitch):
+        return
+    if all([await step.probe(provider.transport) for step in design.steps if step.founds]):
+        await require(design.without(machine), provider, machine, emit)
+    await provider.stop(machine)
 
 
 def foreseen(design: Design) -> Planned:

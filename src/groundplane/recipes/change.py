@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from groundplane.recipes.acts import acts
+from groundplane.recipes.acts import acts, switch_off
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from groundplane.events import Emit
     from groundplane.machines.base import Provider
     from groundplane.rollout.apply import Applied
-    from groundplane.rollout.plan import Plan
+    from groundplane.rollout.plan import Leaving, Plan
     from groundplane.spec import ClusterSpec
     from groundplane.state.change import Done
     from groundplane.store import Store
+    from groundplane.topology.model import Machine
 
 
 async def plan(options: Options) -> Plan:
     """What `apply` would do to make the platform as its file says. Pure reading."""
-    from groundplane.rollout.apply import refuse_leaving_nobody, refuse_many_balancers
     from groundplane.store import Store
 
     file = validate(options.file)
@@ -51,8 +51,7 @@ async def plan(options: Options) -> Plan:
     provider = provider_for(design, store, options.emit)
     former = former_machines(design, store)
     found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
-    refuse_many_balancers(design.topology, found, former)
-    refuse_leaving_nobody(design.steps, found)
+    _refuse_comings_and_goings(design, provider, found, former)
     return replace(found, newer_defaults=tuple(map(str, newer)))
 
 
@@ -92,7 +91,7 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
     can't follow; from then on it counts as not verified."""
     from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
-    from groundplane.rollout.apply import refuse, refuse_leaving_nobody, refuse_many_balancers
+    from groundplane.rollout.apply import refuse
 
     edits = store.live_changes(spec)
     design = designed(spec, store, lasting_secrets(store))
@@ -100,14 +99,12 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
     former = former_machines(design, store)
     proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
     refuse(proposal, agreed)
-    refuse_many_balancers(design.topology, proposal, former)
-    refuse_leaving_nobody(design.steps, proposal)
+    going = _refuse_comings_and_goings(design, provider, proposal, former)
     if proposal.empty:
         if store.intended_spec():  # somebody took back what was begun
             store.adopt(spec)
             remember_ground(store, design)
         return Brought(design, provider, proposal)
-    going = leaving(design, provider, former=former)
     await refuse_parting(design, provider, going, proposal, emit)
     store.intend(spec)
     remember_ground(store, design, settled=False)
@@ -117,6 +114,8 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
         material = await material_for(design, store, options, emit, store.images())
         provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
     await provider.prepare()
+    for machine in proposal.restarted:
+        await switch_off(design, provider, machine, emit)
     made: list[Done] = []
     work = acts(
         design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
@@ -125,6 +124,19 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
     store.adopt(spec)
     remember_ground(store, design)
     return Brought(design, provider, proposal, len(made))
+
+
+def _refuse_comings_and_goings(
+    design: Design, provider: Provider, found: Plan, former: Mapping[str, Machine]
+) -> tuple[Leaving, ...]:
+    """The machines that leave. Raises where they, or those that come, can't do so in one apply."""
+    from groundplane.rollout.apply import refuse_leaving_nobody, refuse_many_balancers, refuse_two_of_one_address
+
+    going = leaving(design, provider, former=former)
+    refuse_many_balancers(design.topology, found, former)
+    refuse_two_of_one_address(design.topology, found, going)
+    refuse_leaving_nobody(design.steps, found)
+    return going
 
 
 async def drift(options: Options) -> Plan:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from groundplane.errors import FileChanged
 from groundplane.events import Emit, reported
-from groundplane.recipes.acts import BOOT, FIRST_BOOT, acts, foreseen
+from groundplane.recipes.acts import BOOT, FIRST_BOOT, acts, foreseen, switch_off
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -21,7 +21,7 @@ from groundplane.recipes.common import (
     validate,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed, require
+from groundplane.recipes.looking import leaving, proposed
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -50,7 +50,7 @@ async def up(options: Options) -> Report:
         await provider.prepare()
         if images != store.images():
             # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
-            await _stop_gateway(design, provider, emit)
+            await switch_off(design, provider, design.topology.gateway.name, emit)
             store.remember_images(images)
         await _settled(provider, emit)
         proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
@@ -65,6 +65,8 @@ async def up(options: Options) -> Report:
             material = await material_for(design, store, options, emit, images)
             provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
         store.set_verified(False)  # from here on, until the checks have passed, however this run ends
+        for machine in proposal.restarted:
+            await switch_off(design, provider, machine, emit)
         work = acts(
             design, provider, proposal, leaving(design, provider), blueprints_of(design), emit, software=software
         )
@@ -74,20 +76,6 @@ async def up(options: Options) -> Report:
         store.set_verified(report.ok)
         journal.fault = report.fault
         return replace(report, changed=changed)
-
-
-async def _stop_gateway(design: Design, provider: Provider, emit: Emit) -> None:
-    """Stop the gateway where it runs and can be stopped. It may be more than that: ApplyError where the others can't do
-    without it now. While there is no cluster yet, nobody has to."""
-    from groundplane.machines.base import Power, PowerSwitch
-
-    gateway = design.topology.gateway.name
-    running = {one.name for one in provider.status() if one.power is Power.RUNNING}
-    if gateway not in running or not isinstance(provider, PowerSwitch):
-        return
-    if all([await step.probe(provider.transport) for step in design.steps if step.founds]):
-        await require(design.without(gateway), provider, gateway, emit)
-    await provider.stop(gateway)
 
 
 def _reached(store: Store, design: Design) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from groundplane.errors import ApplyError
-from groundplane.rollout.plan import Plan
+from groundplane.rollout.plan import Leaving, Plan
 from groundplane.spec.roles import Role
 from groundplane.state.step import Step
 from groundplane.topology.model import Topology
@@ -74,6 +74,22 @@ def refuse_many_balancers(topology: Topology, plan: Plan, former: Collection[str
             f"more than one balancer would come or go: {', '.join([*sorted(born), *gone])}",
             hint="nothing was touched; change the balancers one at a time, with an `apply` for each, and let one stay",
         )
+
+
+def refuse_two_of_one_address(topology: Topology, plan: Plan, going: Sequence[Leaving]) -> None:
+    """Raise ApplyError where a machine would be made with the address or the card of another one that leaves alive: the
+    new one comes before the old one has gone."""
+    for birth in plan.births:
+        comes = topology.machine(birth.machine)
+        for one in going:
+            goes = one.machine
+            if one.alive and not one.anew and (goes.address == comes.address or goes.mac == comes.mac):
+                raise ApplyError(
+                    f"{comes.name} would be made while {goes.name}, which leaves, still has its address {comes.address}",
+                    where=comes.name,
+                    hint="nothing was touched; state another `address` for it (and `mac`, where it states one), or "
+                    f"take {goes.name} out with an `apply` of its own first",
+                )
 
 
 def _essence(plan: Plan) -> object:

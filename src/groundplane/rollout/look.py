@@ -69,7 +69,7 @@ async def not_holding(
             diff = await step.diff(reach) if step.diff else ""
         except (TransportError, StepError) as error:
             seen, since, diff = _words(error), None, ""
-        return StepPlan(step.name, step.machine, step.why, seen, since, diff)
+        return StepPlan(step.name, step.machine, step.why, seen, since, diff, restarts=step.restarts)
 
     found = await asyncio.gather(*(one(step) for step in steps))
     return tuple(step for step in found if step is not None)

@@ -47,7 +47,8 @@ class MachinePlan:
 class StepPlan:
     """A Step that does not hold and would be carried out. ``seen`` is what is there instead, ``since`` when that came
     to be (seconds since 1970, UTC), as far as anybody knows; ``diff``, where it is about texts, a unified diff from
-    what is there to what should be. ``waits``: machines that are off or missing, without which nobody can ask."""
+    what is there to what should be. ``waits``: machines that are off or missing, without which nobody can ask.
+    ``restarts``: its machine is switched off and on for it."""
 
     name: str
     machine: str
@@ -56,6 +57,7 @@ class StepPlan:
     since: float | None = None
     diff: str = field(default="", repr=False)
     waits: tuple[str, ...] = ()
+    restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,12 @@ class Plan:
         """Whether the bundle and the base image must be at hand: a machine would be made or switched on, or a program
         delivered. Everything else, such as another time server, needs neither."""
         delivered = any(change.content for machine in self.machines for change in machine.changes)
-        return bool(self.births) or delivered or any(machine.off for machine in self.machines)
+        return bool(self.births or self.restarted) or delivered or any(machine.off for machine in self.machines)
+
+    @property
+    def restarted(self) -> tuple[str, ...]:
+        """The machines that are switched off and on for a Step, by name."""
+        return tuple(dict.fromkeys(step.machine for step in self.steps if step.restarts))
 
 
 @dataclass(frozen=True, slots=True)

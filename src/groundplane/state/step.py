@@ -68,6 +68,8 @@ class Step:
     ``diff``, where it is about texts, gives those who only look a unified diff from what is there to what should be.
     ``disturbs``: it interrupts what its machine serves. The others must be able to carry on before, and the checks of
     the platform hold after it.
+    ``restarts``: what it stands for comes with what its machine is made of. While it doesn't hold, the machine is
+    switched off, and on again with today's.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 
@@ -85,4 +87,5 @@ class Step:
     tidies: bool = False
     early: bool = False
     founds: bool = False
+    restarts: bool = False
     mends: tuple[str, ...] | None = None

@@ -283,6 +283,25 @@ def test_a_reload_that_fails_is_undone_as_well(ground: Ground) -> None:
     assert ground.read(CONF.path) == CONF.content
 
 
+def test_a_unit_that_its_keeper_stopped_has_nothing_to_take_up(ground: Ground) -> None:
+    """As Pacemaker stops HAProxy where Corosync begins anew for the same change."""
+    state = replace(STATE, units=(replace(UNIT, reloads=True),))
+    ground.apply(state)
+    kept = replace(UNIT, reloads=True, active=None)
+
+    def stopped(name: str) -> bool:
+        ground.systemd.active.pop(name, None)
+        return False
+
+    ground.systemd.reloads = stopped
+    ground.apply(replace(with_conf(b"good 2\n"), units=(kept,)))
+    assert not ground.problems()
+    assert ground.read(CONF.path) == b"good 2\n"
+    ground.systemd.active[UNIT.name] = 1
+    ground.apply(replace(with_conf(b"good 3\n"), units=state.units))
+    assert "did not take up" in ground.problems()["x.service"].problem, "nobody else starts it"
+
+
 def test_a_file_its_program_does_not_accept_touches_nothing(ground: Ground) -> None:
     ground.apply(STATE)
     seen: list[str] = []

@@ -170,6 +170,22 @@ def test_a_balancer_gets_another_name_by_two_applies(world: World) -> None:
     assert not world.wrong
 
 
+@pytest.mark.parametrize("stated", ["address: 10.80.0.51", "mac: '02:00:00:00:00:51', address: 10.80.0.60"])
+def test_who_comes_has_no_place_of_one_who_leaves_alive(world: World, stated: str) -> None:
+    """Both would be up: what comes, comes before what lives has gone."""
+    mac = "mac: '02:00:00:00:00:51', address: 10.80.0.51"
+    before = listed("gateway", "lb1", "lb2", "cp1", "worker1", worker1=f", {mac}")
+    world.write(before)
+    world.up()
+    world.write(listed("gateway", "lb1", "lb2", "cp1", "worker2", worker2=f", {stated}"))
+    for act in (world.plan, world.apply):
+        with pytest.raises(ApplyError, match="worker2 would be made while worker1, which leaves, still has"):
+            act()
+    world.ground.machines["worker1"].power = Power.OFF  # then it leaves first
+    world.apply()
+    assert world.plan().empty
+
+
 @pytest.mark.parametrize("name", ["cp1", "cp2", "cp3"])
 def test_balancers_beside_a_gateway_that_is_one_stay(world: World, name: str) -> None:
     """Whatever else the file may become: with two or four balancers it isn't valid, and two can't change at once."""

@@ -3,7 +3,12 @@
 from groundplane.components.base import Component
 from groundplane.components.registry.checks import checks
 from groundplane.components.registry.fragment import fragment
+from groundplane.components.registry.steps import steps
 
 COMPONENT = Component(
-    "registry", fragment, checks=checks, interrupts={"groundplane-registry.service": "image pulls, for a second"}
+    "registry",
+    fragment,
+    steps=steps,
+    checks=checks,
+    interrupts={"groundplane-registry.service": "image pulls, for a second"},
 )
