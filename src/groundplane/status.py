@@ -53,8 +53,8 @@ class NodeLine:
 
 @dataclass(frozen=True, slots=True)
 class PlatformStatus:
-    """The platform at a glance. Empty words stand for what nobody answered. ``verified``: its checks held when they
-    were last asked."""
+    """The platform at a glance. Empty words stand for what nobody answered. ``quorum_problem``: what the first balancer
+    that isn't content with its votes says. ``verified``: its checks held when they were last asked."""
 
     name: str
     machines: tuple[MachineLine, ...]
@@ -70,18 +70,33 @@ class PlatformStatus:
     problem: str
     verified: bool = True
     strangers: tuple[Stranger, ...] = ()
+    quorum_problem: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether all machines are ready, every leader is known, and nothing that is shown is a fault or will soon be
-        one."""
+        """Whether all machines are ready and have shown their certificates, every leader is known, and nothing that is
+        shown is a fault or will soon be one."""
         return (
             all(machine.ready and not machine.failed for machine in self.machines)
             and not any(member.problem for member in self.etcd)
             and not any(certificate.soon for certificate in self.certificates)
-            and bool(self.floating_holder and self.etcd_leader)
-            and not self.problem
+            and bool(self.floating_holder and self.pacemaker_leader and self.etcd_leader)
+            and not (self.bare or self.strangers or self.foreign_nodes)
+            and not (self.problem or self.quorum_problem)
+            and self.verified
         )
+
+    @property
+    def bare(self) -> tuple[str, ...]:
+        """Machines without a certificate: every one has some, so they didn't answer or have lost them."""
+        shown = {certificate.machine for certificate in self.certificates}
+        return tuple(machine.name for machine in self.machines if machine.name not in shown)
+
+    @property
+    def foreign_nodes(self) -> tuple[str, ...]:
+        """Nodes that are no machine of the platform, not even one that is to leave."""
+        known = {machine.name for machine in self.machines} | {stranger.name for stranger in self.strangers}
+        return tuple(node.name for node in self.nodes if node.name not in known)
 
 
 async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
@@ -103,7 +118,7 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
         ),
         floating_address=topology.lan.floating,
         floating_holder=(balancers and balancers.holder) or "",
-        quorum="; ".join(f"{name}: {words}" for name, words in votes.items()),
+        quorum="; ".join(f"{name}: {seen.words}" for name, seen in votes.items()),
         pacemaker_leader=balancers.leader if balancers else "",
         etcd_leader=next((member.machine for member in cluster.etcd if member.leader), ""),
         etcd=cluster.etcd,
@@ -114,6 +129,7 @@ async def gather(topology: Topology, provider: Provider) -> PlatformStatus:
         strangers=tuple(
             Stranger(name, entry.power.value) for name, entry in seen.items() if entry.exists and name not in ours
         ),
+        quorum_problem=next((f"{name}: {seen.problem}" for name, seen in votes.items() if seen.problem), ""),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -103,6 +105,43 @@ def test_a_failed_unit_of_ours_is_never_ok(topology: Topology) -> None:
     provider.transport.on("lb1", "systemctl", answers=rows)
     seen = look(provider)
     assert {line.name: line.failed for line in seen.machines if line.failed} == {"lb1": ("haproxy.service",)}
-    whole = replace(seen, machines=tuple(replace(line, ready=True) for line in seen.machines))
-    assert not whole.ok
-    assert replace(whole, machines=tuple(replace(line, failed=()) for line in whole.machines)).ok
+
+
+def whole(topology: Topology) -> PlatformStatus:
+    """A platform that is well: of those asked here, one alone says it is ready."""
+    seen = look(answering(topology))
+    return replace(seen, machines=tuple(replace(line, ready=True) for line in seen.machines))
+
+
+SIGNS: dict[str, Callable[[PlatformStatus], PlatformStatus]] = {
+    "not ready": lambda one: replace(one, machines=(replace(one.machines[0], ready=False), *one.machines[1:])),
+    "a failed unit": lambda one: replace(one, machines=(replace(one.machines[0], failed=("x",)), *one.machines[1:])),
+    "no holder": lambda one: replace(one, floating_holder=""),
+    "no Pacemaker's leader": lambda one: replace(one, pacemaker_leader=""),
+    "no etcd's leader": lambda one: replace(one, etcd_leader=""),
+    "a vote too few": lambda one: replace(one, quorum_problem="lb1: 2 of 3 votes"),
+    "a sick member": lambda one: replace(one, etcd=(replace(one.etcd[0], problem="no space"), *one.etcd[1:])),
+    "no certificates": lambda one: replace(one, certificates=()),
+    "none of one machine": lambda one: replace(one, certificates=one.certificates[1:]),
+    "one that ends": lambda one: replace(
+        one, certificates=(replace(one.certificates[0], ends=datetime.now(UTC)), *one.certificates)
+    ),
+    "no nodes": lambda one: replace(one, problem="no control plane answered"),
+    "a node nobody knows": lambda one: replace(one, nodes=(*one.nodes, replace(one.nodes[0], name="guest"))),
+    "a machine nobody knows": lambda one: replace(one, strangers=(Stranger("worker9", "off"),)),
+    "checks that didn't hold": lambda one: replace(one, verified=False),
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_whatever_is_shown_is_judged(topology: Topology, sign: str) -> None:
+    well = whole(topology)
+    assert well.ok
+    assert not SIGNS[sign](well).ok
+
+
+def test_a_lost_vote_is_no_reserve(topology: Topology) -> None:
+    provider = answering(topology)
+    provider.transport.on("lb2", "corosync-quorumtool", answers=said.quorum(vote="NV", total=2))
+    seen = look(provider)
+    assert seen.quorum_problem == "lb2: quorate, 2 of 3 votes, members lb1, lb2; expected 3 votes"

@@ -27,14 +27,17 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
     """The machines, then what they are together."""
     yield from columns(list(_machines(status, channel)), channel, head=HEAD)
     yield ""
-    unknown = channel.style("unknown", "bad")
+
+    def unknown(check: str, words: str = "unknown") -> str:
+        return f"{channel.style(words, 'bad')}; `groundplane verify {check}` tells why"
+
     holder = status.floating_holder
-    where = f" on {holder}" if holder else f", {channel.style('nobody is known to have it', 'bad')}"
+    where = f" on {holder}" if holder else f", {unknown('floating-address', 'on nobody known')}"
     facts = [
         ("floating address", f"{status.floating_address}{where}"),
-        ("quorum", status.quorum or unknown),
-        ("Pacemaker's leader", status.pacemaker_leader or unknown),
-        ("etcd's leader", status.etcd_leader or unknown),
+        ("quorum", status.quorum or unknown("quorum")),
+        ("Pacemaker's leader", status.pacemaker_leader or unknown("pacemaker")),
+        ("etcd's leader", status.etcd_leader or unknown("etcd")),
     ]
     if status.versions:
         facts.append(("versions", "; ".join(_versions(status.versions))))
@@ -49,10 +52,7 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
             ("checks", f"{channel.style('not all held', 'bad')} when last asked; `groundplane verify` asks them")
         )
     yield from columns([(channel.style(name, "dim"), words) for name, words in facts], channel)
-    for problem, remedy in _alarms(status.etcd):
-        yield f"{channel.mark(False)} {problem}"
-        yield f"    {channel.style('next:', 'hint')} {remedy}"
-    for problem, remedy in _ends(status.certificates):
+    for problem, remedy in (*_votes(status), *_alarms(status.etcd), *_ends(status.certificates), *_unaccounted(status)):
         yield f"{channel.mark(False)} {problem}"
         yield f"    {channel.style('next:', 'hint')} {remedy}"
     for machine in status.machines:
@@ -61,6 +61,29 @@ def lines(status: PlatformStatus, channel: Channel) -> Iterator[str]:
             yield f"{channel.mark(False)} {machine.name}: {units} failed; `groundplane apply` mends it"
     if status.problem:
         yield f"{channel.mark(False)} {status.problem}"
+
+
+def _votes(status: PlatformStatus) -> Iterator[tuple[str, str]]:
+    if status.quorum_problem:
+        yield (
+            f"quorum: {status.quorum_problem}",
+            "`groundplane apply` starts what was stopped; else see `journalctl -u corosync -u corosync-qdevice` there",
+        )
+
+
+def _unaccounted(status: PlatformStatus) -> Iterator[tuple[str, str]]:
+    """Machines that run and show no certificate, and nodes that are no machines."""
+    running = {machine.name for machine in status.machines if machine.power == "running"}
+    if silent := [name for name in status.bare if name in running]:
+        yield (
+            f"no certificate was shown by {', '.join(silent)}",
+            "`groundplane verify certificates` tells whether it doesn't answer or has none",
+        )
+    for name in status.foreign_nodes:
+        yield (
+            f"the node {name} is no machine of the platform",
+            f"`groundplane kubectl -- delete node {name}` removes it",
+        )
 
 
 def _alarms(members: Sequence[EtcdMember]) -> Iterator[tuple[str, str]]:

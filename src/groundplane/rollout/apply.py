@@ -85,7 +85,7 @@ def refuse_two_of_one_address(topology: Topology, plan: Plan, going: Sequence[Le
             goes = one.machine
             if one.alive and not one.anew and (goes.address == comes.address or goes.mac == comes.mac):
                 raise ApplyError(
-                    f"{comes.name} would be made while {goes.name}, which leaves, still has its address {comes.address}",
+                    f"{comes.name} would be made while {goes.name}, which leaves, still has its card or address",
                     where=comes.name,
                     hint="nothing was touched; state another `address` for it (and `mac`, where it states one), or "
                     f"take {goes.name} out with an `apply` of its own first",

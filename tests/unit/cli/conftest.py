@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -106,10 +106,10 @@ class Recipes:
     plans: list[Plan] = field(default_factory=lambda: [Plan()])  # one per look; the last one stays
     error: BaseException | None = None
     suite: Suite | None = None
+    found: PlatformStatus | None = None
     fault: InvalidCluster | None = None
     there: bool = True
     off: tuple[str, ...] = ()
-    holder: str = "lb1"
     log: Path = Path("console.log")
     during: Callable[[], None] = lambda: None
 
@@ -174,7 +174,7 @@ class Recipes:
 
     async def status(self, options: Options) -> PlatformStatus:
         self.note("status", options)
-        return replace(a_status(), floating_holder=self.holder)
+        return self.found or a_status()
 
     async def kubeconfig(self, options: Options) -> Secret:
         self.note("kubeconfig", options)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cli.conftest import a_status
 from tests.unit.machines.scripted import Scripted
 
 from groundplane.cli.foreign import split
@@ -124,7 +126,7 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
         "floating address    10.80.0.10 on lb1",
         "quorum              lb1: 3 of 3 votes",
         "Pacemaker's leader  lb1",
-        "etcd's leader       unknown",
+        "etcd's leader       unknown; `groundplane verify etcd` tells why",
         "versions            HAProxy 3.0.11; containerd 2.4.2 (cp1, cp2), 2.4.1 (cp3)",
         "certificates        first to end: /etc/kubernetes/pki/apiserver.crt on cp1, 2035-01-02",
     ]
@@ -147,9 +149,32 @@ def test_status_shows_machines_and_what_they_are_together(gp: Any, recipes: Any)
     assert document["versions"][-1] == {"machine": "cp3", "program": "containerd", "version": "2.4.1"}
 
 
-def test_status_says_that_nobody_is_known_to_have_the_address(gp: Any, recipes: Any) -> None:
-    recipes.holder = ""
-    assert "floating address    10.80.0.10, nobody is known to have it\n" in gp("status").out
+def test_status_says_what_to_do_about_each_sign(gp: Any, recipes: Any) -> None:
+    from groundplane.status import NodeLine, Stranger
+
+    one = a_status()
+    recipes.found = replace(
+        one,
+        floating_holder="",
+        pacemaker_leader="",
+        quorum_problem="lb1: 2 of 3 votes; expected 3 votes",
+        certificates=one.certificates[:2],
+        nodes=(*one.nodes, NodeLine("guest", True, "v1.37.2")),
+        strangers=(Stranger("worker9", "off"),),
+        verified=False,
+    )
+    said = gp("status").out.splitlines()
+    for line, remedy in (
+        ("floating address    10.80.0.10, on nobody known; `groundplane verify floating-address` tells why", ""),
+        ("Pacemaker's leader  unknown; `groundplane verify pacemaker` tells why", ""),
+        ("not in the file     worker9 (off); `groundplane apply` removes what isn't", ""),
+        ("checks              not all held when last asked; `groundplane verify` asks them", ""),
+        ("✗ quorum: lb1: 2 of 3 votes; expected 3 votes", "`groundplane apply` starts what was stopped"),
+        ("✗ no certificate was shown by lb1", "`groundplane verify certificates`"),
+        ("✗ the node guest is no machine of the platform", "`groundplane kubectl -- delete node guest`"),
+    ):
+        assert line in said
+        assert not remedy or said[said.index(line) + 1].startswith(f"    next: {remedy}")
 
 
 def test_down_asks_where_nobody_can_answer(gp: Any, recipes: Any) -> None:

@@ -179,7 +179,9 @@ def test_who_comes_has_no_place_of_one_who_leaves_alive(world: World, stated: st
     world.up()
     world.write(listed("gateway", "lb1", "lb2", "cp1", "worker2", worker2=f", {stated}"))
     for act in (world.plan, world.apply):
-        with pytest.raises(ApplyError, match="worker2 would be made while worker1, which leaves, still has"):
+        with pytest.raises(
+            ApplyError, match="worker2 would be made while worker1, which leaves, still has its card or address"
+        ):
             act()
     world.ground.machines["worker1"].power = Power.OFF  # then it leaves first
     world.apply()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from groundplane.components.corosync.quorum import seen_by
+from groundplane.components.corosync.quorum import lacking, seen_by
 from groundplane.state.step import Reach
 from groundplane.topology.model import Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -34,13 +34,8 @@ async def _quorate(reach: Reach, topology: Topology) -> str:
     names = tuple(machine.name for machine in topology.balancers)
     votes = len(names) + topology.third_vote
     for name in names:
-        quorum = await seen_by(reach, name)
-        if not quorum.quorate or quorum.expected != votes or quorum.total != votes:
-            raise NotYet(f"{name}: {quorum}; expected {votes} votes")
-        if sorted(quorum.members) != sorted(names):
-            raise NotYet(f"{name}: members {', '.join(quorum.members)}; expected {', '.join(names)}")
-        if topology.third_vote and not (quorum.vote_alive and quorum.vote_cast):
-            raise NotYet(f"{name}: the gateway's vote isn't counted")
+        if problem := lacking(await seen_by(reach, name), topology):
+            raise NotYet(f"{name}: {problem}")
     return f"{', '.join(names)} quorate, {votes} of {votes} votes"
 
 

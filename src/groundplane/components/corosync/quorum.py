@@ -62,16 +62,38 @@ async def seen_by(reach: Reach, balancer: str) -> Quorum:
     return parse(answer.text)
 
 
-async def summary(reach: Reach, topology: Topology) -> dict[str, str]:
-    """One line per balancer for the status display, in the topology's order."""
+def lacking(quorum: Quorum, topology: Topology) -> str:
+    """What is wrong with it as a balancer sees it; empty where every vote there is counts."""
+    names = sorted(machine.name for machine in topology.balancers)
+    votes = len(names) + topology.third_vote
+    if not quorum.quorate or quorum.expected != votes or quorum.total != votes:
+        return f"{quorum}; expected {votes} votes"
+    if sorted(quorum.members) != names:
+        return f"members {', '.join(quorum.members)}; expected {', '.join(names)}"
+    if topology.third_vote and not (quorum.vote_alive and quorum.vote_cast):
+        return "the gateway's vote isn't counted"
+    return ""
 
-    async def line(balancer: str) -> str:
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What one balancer says of quorum, for the status display, and what is wrong with that; empty where nothing is."""
+
+    words: str
+    problem: str = ""
+
+
+async def summary(reach: Reach, topology: Topology) -> dict[str, Glimpse]:
+    """One per balancer, in the topology's order."""
+
+    async def glimpse(balancer: str) -> Glimpse:
         try:
-            return str(await seen_by(reach, balancer))
+            quorum = await seen_by(reach, balancer)
         except TransportError as error:
-            return error.what  # whoever shows the line names the balancer
+            return Glimpse(error.what, error.what)  # whoever shows it names the balancer
         except NotYet as error:
-            return str(error)
+            return Glimpse(str(error), str(error))
+        return Glimpse(str(quorum), lacking(quorum, topology))
 
     names = [machine.name for machine in topology.balancers]
-    return dict(zip(names, await asyncio.gather(*map(line, names)), strict=True))
+    return dict(zip(names, await asyncio.gather(*map(glimpse, names)), strict=True))

@@ -31,7 +31,8 @@ def member(view: View | Silent) -> EtcdMember:
         leader=view.leader == view.id,
         learner=view.learner,
         size=view.size,
-        problem=", ".join(view.errors) or ("" if view.leader else "knows no leader"),
+        problem=", ".join(view.errors)
+        or ("doesn't vote yet" if view.learner else "" if view.leader else "knows no leader"),
         version=view.version,
         remedy=remedy(view.errors),
     )

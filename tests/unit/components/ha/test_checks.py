@@ -12,7 +12,7 @@ from tests.unit.components.ha.reach import Answer, Scripted
 
 from groundplane.components import corosync, haproxy, pacemaker, qnetd
 from groundplane.components.catalog import published
-from groundplane.components.corosync.quorum import summary
+from groundplane.components.corosync.quorum import Glimpse, summary
 from groundplane.components.pacemaker.status import holder
 from groundplane.spec.model import Standby
 from groundplane.topology.model import Topology
@@ -121,8 +121,18 @@ def test_nobody_holds_it_when_none_answers() -> None:
 
 
 def test_the_summary_names_each_balancer_even_the_dead() -> None:
-    lines = asyncio.run(summary(healthy(lb2_corosync_quorumtool=None), topology()))
-    assert lines == {"lb1": "quorate, 3 of 3 votes, members lb1, lb2", "lb2": "no answer"}
+    found = asyncio.run(summary(healthy(lb2_corosync_quorumtool=None), topology()))
+    assert found == {
+        "lb1": Glimpse("quorate, 3 of 3 votes, members lb1, lb2"),
+        "lb2": Glimpse("no answer", "no answer"),
+    }
+
+
+def test_the_summary_tells_of_a_lost_vote_as_the_check_does() -> None:
+    lost = healthy(lb1_corosync_quorumtool=said.quorum(vote="NV", total=2))
+    problem = asyncio.run(summary(lost, topology()))["lb1"].problem
+    with pytest.raises(NotYet, match=f"lb1: {problem}"):
+        run("quorum", lost)
 
 
 def test_a_machine_that_does_not_reach_the_api_is_named() -> None:

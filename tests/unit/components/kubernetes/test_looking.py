@@ -20,6 +20,7 @@ from groundplane.components.coredns import spread as coredns
 from groundplane.components.etcd import members as etcd
 from groundplane.components.etcd.checks import checks as etcd_checks
 from groundplane.components.etcd.spare import spare
+from groundplane.components.etcd.status import member
 from groundplane.components.etcd.views import Silent, View, disagreement, parse_view
 from groundplane.components.flannel.steps import DIFFERENCE
 from groundplane.components.kubeadm import status
@@ -121,6 +122,10 @@ def test_certificate_ends() -> None:
     assert only == status.Certificate(
         "cp1", "/etc/kubernetes/pki/ca.crt", datetime(2036, 11, 3, 18, 39, 25, tzinfo=UTC)
     )
+
+
+def test_status_tells_of_a_member_that_does_not_vote_yet() -> None:
+    assert member(view("cp3", learner=True)).problem == "doesn't vote yet"
 
 
 def test_status_tells_of_the_silent(topology: Topology, run: Run) -> None:
