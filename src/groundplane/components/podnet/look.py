@@ -163,7 +163,8 @@ async def questions(reach: Reach, topology: Topology, machine: str) -> tuple[dic
     argv = kubectl("get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "--output=json")
     items = loads((await reach.run(machine, argv)).text)["items"]
     servers = {item["metadata"]["name"]: item["status"].get("podIP", "") for item in items if _serves(item)}
-    names = [(CLUSTER_NAME, "A", ""), (f"{topology.api_host}.", "A", str(topology.lan.floating))]
+    own = str(topology.spec.kubernetes.services[1])  # of the Service `kubernetes`, in every cluster
+    names = [(CLUSTER_NAME, "A", own), (f"{topology.api_host}.", "A", str(topology.lan.floating))]
     if topology.spec.network.uplink:
         names.append((".", "NS", ""))
     return tuple(

@@ -558,7 +558,7 @@ def test_one_look_answers_every_check_and_is_cleared_away(topology: Topology, ru
     assert told["bytes"] == 64 << 10
     assert {asked["server"] for asked in told["questions"]} == {"10.244.9.2", "10.244.9.3"}
     assert {(asked["name"], asked["address"]) for asked in told["questions"]} == {
-        ("kubernetes.default.svc.cluster.local", ""),
+        ("kubernetes.default.svc.cluster.local", "10.96.0.1"),
         (f"{topology.api_host}.", str(topology.lan.floating)),
     }
     assert told["ports"][0] == {"node": "cp1", "address": "10.80.0.21", "port": 23456, "pod": "probe-cp1"}

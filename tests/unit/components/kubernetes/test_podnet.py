@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -213,3 +214,48 @@ def test_an_answer_must_come_back_whole(
     target = reach_pods.Target("worker1", "10.244.1.2", 8080, "/", ["probe-a"], whole)
     seen = reach_pods.problem(target, b"long")
     assert seen.startswith(problem) if problem else seen == ""
+
+
+class Server:
+    """A DNS server that answers whatever it is asked with ``code`` and ``address``, in the place of a socket."""
+
+    def __init__(self, code: int, address: str) -> None:
+        self._tail = bytes([0x81, 0x80 | code]) + bytes(8) + (socket.inet_aton(address) if address else b"")
+        self._number = b""
+
+    def __call__(self, *_: object) -> Server:
+        return self
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def settimeout(self, _: float) -> None: ...
+
+    def connect(self, _: object) -> None: ...
+
+    def send(self, asked: bytes) -> None:
+        self._number = asked[:2]
+
+    def recv(self, _: int) -> bytes:
+        return self._number + self._tail
+
+
+@pytest.mark.parametrize(
+    ("code", "answered", "address", "problem"),
+    [
+        (0, "10.96.0.1", "10.96.0.1", ""),
+        (0, "10.96.0.2", "10.96.0.1", "not found (DNS error 0)"),
+        (0, "", "10.96.0.1", "not found (DNS error 0)"),
+        (3, "", "10.96.0.1", "not found (DNS error 3)"),
+        (3, "", "", ""),
+        (2, "", "", "DNS error 2"),
+    ],
+)
+def test_a_server_must_know_the_address_that_is_stated(
+    monkeypatch: pytest.MonkeyPatch, code: int, answered: str, address: str, problem: str
+) -> None:
+    monkeypatch.setattr(socket, "socket", Server(code, answered))
+    question = reach_pods.Question("it", "10.244.9.2", "kubernetes.default.svc.cluster.local", "A", address)
+    assert reach_pods.resolved(question) == problem
