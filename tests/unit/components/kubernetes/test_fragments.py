@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 
 from groundplane.components import containerd, flannel, kubeadm
 from groundplane.components.cluster import paths
+from groundplane.components.etcd.fragment import ETCD_UID
+from groundplane.components.etcd.fragment import USER as ETCD
 from groundplane.components.flannel.steps import manifest
 from groundplane.components.kubeadm import config
 from groundplane.components.kubelet import size
@@ -107,6 +109,27 @@ def test_what_the_pod_network_watches_is_not_logged_whichever_it_is(
     monkeypatch.setattr(config, "POD_NETWORK", replace(flannel.NETWORK, namespace="other", account="agent"))
     quiet = [user for rule in documents(config.audit_policy())["Policy"]["rules"] for user in rule.get("users", ())]
     assert quiet[-1] == "system:serviceaccount:other:agent"
+
+
+def test_a_pods_token_ends_when_it_says(topology: Topology) -> None:
+    cluster = documents(config.init_configuration(topology, topology.machine("cp1")))["ClusterConfiguration"]
+    flags = arguments(cluster["apiServer"])
+    assert flags["service-account-extend-token-expiration"] == "false"
+    assert flags["service-account-lookup"] == "true"
+
+
+def test_etcd_is_a_user_of_its_own_that_owns_its_data_and_may_nothing_more(topology: Topology) -> None:
+    patch = files(topology, "cp1")[f"{paths.PATCHES}/etcd+strategic.yaml"].content
+    spec = YAML(typ="safe", pure=True).load(patch.decode())["spec"]
+    owner = {"runAsUser": ETCD_UID, "runAsGroup": ETCD_UID, "supplementalGroups": [0]}
+    assert spec["securityContext"] == owner, "and in root's group, which may read its keys"
+    assert spec["containers"] == [
+        {"name": "etcd", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+    ]
+    (user,) = (one for one in state(topology, "cp1").users if one.name == ETCD)
+    assert user.uid == ETCD_UID
+    (data,) = (one for one in state(topology, "cp1").data_folders if one.path == paths.ETCD_DATA)
+    assert (data.owner, data.group, data.mode) == (ETCD, ETCD, 0o700), "CIS 1.1.11 and 1.1.12"
 
 
 def test_strangers_get_health_alone() -> None:
