@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from groundplane.components.everywhere import everywhere
-from groundplane.components.renewal.fragment import APPROVE, RENEW
+from groundplane.components.renewal.fragment import APPROVE, MEND, RENEW
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import RECOVERY, Check
@@ -14,7 +14,7 @@ from groundplane.verify.condition import NotYet
 
 _WANTED: Final[Mapping[str, str]] = {
     f"{name}.{kind}": wanted
-    for name in (RENEW, APPROVE)
+    for name in (RENEW, MEND, APPROVE)
     for kind, wanted in (("timer", "ActiveState=active"), ("service", "Result=success"))
 }
 
@@ -36,7 +36,7 @@ def checks(topology: Topology) -> tuple[Check, ...]:
             "control planes renew their certificates, and approve their nodes', by themselves",
             RECOVERY,
             "`groundplane apply` switches the timers on; where a run failed, `journalctl -u groundplane-renew -u "
-            "groundplane-approve` on that control plane tells why, and the next one may do",
+            "groundplane-mend -u groundplane-approve` on that control plane tells why, and the next one may do",
             probe,
         ),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,20 @@ import pytest
 
 from groundplane.components.renewal import wanted
 from groundplane.components.renewal.checks import amiss, checks
-from groundplane.components.renewal.fragment import RENEW_PROGRAM
+from groundplane.components.renewal.fragment import RENEW_PROGRAM, TURN, fragment
 from groundplane.components.renewal.remote import renew
 from groundplane.components.renewal.remote.renew import Credential, Fault, Seen, fault
 from groundplane.components.renewal.steps import steps
 from groundplane.errors import CommandFailed, StepError
+from groundplane.state.model import File
 from groundplane.state.step import Completed
 from groundplane.topology.model import Topology
 from groundplane.transport.fake import FakeTransport
 from groundplane.verify.condition import NotYet
 
 Run = Callable[[Awaitable[Any]], Any]
+STOPPING = 1.5
+"""Minutes that systemd gives what it ends (systemd-system.conf(5), DefaultTimeoutStopSec)."""
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
 FRESH = Seen(NOW - timedelta(days=1), NOW + YEAR, frozenset({"cp1", "10.80.0.21", "::1"}), signed=True, fits=True)
@@ -249,6 +254,14 @@ Id=groundplane-renew.service
 ActiveState=inactive
 Result=success
 
+Id=groundplane-mend.timer
+ActiveState=active
+Result=success
+
+Id=groundplane-mend.service
+ActiveState=inactive
+Result=success
+
 Id=groundplane-approve.timer
 ActiveState=active
 Result=success
@@ -257,6 +270,46 @@ Id=groundplane-approve.service
 ActiveState=activating
 Result=success
 """
+
+
+def test_no_two_control_planes_renew_at_the_same_time(topology: Topology) -> None:
+    nine = (machine for number in range(1, 10) for machine in (replace(topology.machine("cp1"), name=f"cp{number}"),))
+    large = replace(topology, machines=(*nine, *topology.workers))
+    begin = []
+    for machine in large.control_planes:
+        found = {one.path: one.content.decode() for one in _files(large, machine)}
+        timer = found["/etc/systemd/system/groundplane-renew.timer"]
+        (minute,) = re.findall(r"^OnCalendar=\*:(\d\d):00 UTC$", timer, re.MULTILINE)
+        assert re.findall(r"^On\w+=", timer, re.MULTILINE) == ["OnCalendar="], "and at no other time"
+        assert "AccuracySec=1s\n" in timer
+        (minutes,) = re.findall(
+            r"^TimeoutStartSec=(\d+)min$", found["/etc/systemd/system/groundplane-renew.service"], re.MULTILINE
+        )
+        assert int(minutes) + STOPPING < TURN
+        begin.append(int(minute))
+    assert all(later - earlier >= TURN for earlier, later in pairwise([*begin, begin[0] + 60]))
+
+
+def test_after_a_boot_what_only_becomes_due_waits_for_its_turn(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, admin = renew.CREDENTIALS[0], next(one for one in renew.CREDENTIALS if one.path == "admin.conf")
+    found = {api: Fault("ended"), admin: Fault("two thirds of its life are over", broken=False)}
+    done = list[str]()
+    monkeypatch.setattr(renew, "faults", lambda _: found)
+    monkeypatch.setattr(renew, "call", lambda *_, **__: type("Done", (), {"stdout": b"inactive"})())
+    monkeypatch.setattr(renew, "make", lambda *_: None)
+    monkeypatch.setattr(renew, "better", lambda due, *_: list(due))
+    monkeypatch.setattr(renew, "install", lambda credential, _: done.append(credential.path))
+    monkeypatch.setattr(renew, "take_up", lambda _: None)
+    renew.mend(told())
+    assert done == ["pki/apiserver"]
+    renew.renew(told())
+    assert done[1:] == ["pki/apiserver", "admin.conf"]
+
+
+def _files(topology: Topology, machine: Any) -> list[File]:
+    made = fragment(topology, machine)
+    assert made is not None
+    return [one for one in made.resources if isinstance(one, File)]
 
 
 def test_timers_must_run_and_their_services_end_well(topology: Topology, run: Run) -> None:

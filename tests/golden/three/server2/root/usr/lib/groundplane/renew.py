@@ -1,9 +1,9 @@
 """Runs on a control plane: judges every certificate that kubeadm made there, and renews those that aren't good or have
 lived two thirds of their life.
 
-``look`` prints a line for each fault, ``renew`` mends them. kubeadm makes all of the machine's certificates once more,
-in memory, signed with the authorities' keys that every control plane has; those that are due take the place of what is
-there. Nothing takes a place that wouldn't be judged good.
+``look`` prints a line for each fault, ``renew`` mends them, ``mend`` those by which a certificate is of no use. kubeadm
+makes all of the machine's certificates once more, in memory, signed with the authorities' keys that every control plane
+has; those that are due take the place of what is there. Nothing takes a place that wouldn't be judged good.
 
 API servers and etcd read their certificates anew while they run (client-go's transport.go, etcd's listener.go), so
 nobody is interrupted, and no control plane has to wait for another: not even where all of them stand still because
@@ -397,7 +397,7 @@ def alone() -> Iterator[bool]:
         yield state not in ("active", "activating", "deactivating")
 
 
-# -- the two commands ------------------------------------------------------------------------------------------------
+# -- the commands ----------------------------------------------------------------------------------------------------
 
 
 def look(wanted: Wanted) -> None:
@@ -407,12 +407,16 @@ def look(wanted: Wanted) -> None:
         print(f"{reader} has yet to take up its new certificate")
 
 
-def renew(wanted: Wanted) -> None:
+def mend(wanted: Wanted) -> None:
+    renew(wanted, all_due=False)
+
+
+def renew(wanted: Wanted, *, all_due: bool = True) -> None:
     with alone() as free:
         if not free:
             print("not now: kubeadm is at work")
             return
-        due = faults(wanted)
+        due = {credential: why for credential, why in faults(wanted).items() if all_due or why.broken}
         if not due and not waiting():
             return
         with tempfile.TemporaryDirectory(dir=RUN) as made:
@@ -427,7 +431,7 @@ def main() -> None:
     command, *file = sys.argv[1:]
     wanted = Wanted(**json.loads(Path(file[0]).read_text() if file else sys.stdin.read()))
     try:
-        {"look": look, "renew": renew}[command](wanted)
+        {"look": look, "renew": renew, "mend": mend}[command](wanted)
     except Failed as error:
         sys.exit(str(error))
 
