@@ -36,6 +36,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         ],
         "births": plan.births,
         "removals": plan.removals,
+        "sizes": plan.sizes,
         "unverified": plan.unverified,
         "newer_defaults": plan.newer_defaults,
     }
@@ -84,6 +85,8 @@ def plan_lines(plan: Plan, channel: Channel, *, diffs: bool = True) -> Iterator[
     for birth in plan.births:
         what = f"{', '.join(birth.roles)} at {birth.address}"
         yield f"{channel.style('+', 'good')} {channel.style(birth.machine, 'name')}: it is made ({what}); {birth.why}"
+    for resize in plan.sizes:
+        yield f"~ {channel.style(resize.machine, 'name')}: it has {resize.seen}; its size is given anew while it runs"
     for machine in plan.machines:
         yield channel.style(machine.machine, "name")
         yield from _machine_lines(machine, channel, diffs=diffs)
@@ -152,6 +155,7 @@ def summary(plan: Plan) -> str:
         (len(plan.edits), "edit", " of the cluster file"),
         (len(plan.births), "machine", " to make"),
         (len(plan.removals), "machine", " to remove"),
+        (len(plan.sizes), "machine", " of another size"),
     )
     words = [f"{counted(count, noun)}{rest}" for count, noun, rest in found if count]
     if plan.unverified:

@@ -42,6 +42,15 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """Processors and bytes of memory that a machine may use: ``inf`` where nothing holds it back, None where its
+    provider can't tell."""
+
+    cpus: float | None = None
+    memory: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MachineStatus:
     """What the provider knows of one machine, without asking the machine."""
 
@@ -51,6 +60,7 @@ class MachineStatus:
     cpu_seconds: float = 0.0  # processor time since it was started
     identity: Identity | None = None  # None where nothing that can be read is remembered
     unfinished: bool = False  # something of it is there, but its making or its removal was cut short
+    size: Size = Size()  # while it runs
 
     @property
     def exists(self) -> bool:

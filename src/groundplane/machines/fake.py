@@ -25,7 +25,7 @@ from typing import Final
 
 from groundplane.errors import MachineError, Unreachable
 from groundplane.events import Emit
-from groundplane.machines.base import Blueprint, HostFinding, Identity, MachineStatus, Material, Power, Tree
+from groundplane.machines.base import Blueprint, HostFinding, Identity, MachineStatus, Material, Power, Size, Tree
 from groundplane.state.change import Action, Change, Done, Ended, Kind
 from groundplane.state.compose import key_of
 from groundplane.state.model import MachineState, Resource, Unit
@@ -249,7 +249,8 @@ class FakeProvider:
         if found is None:
             return MachineStatus(name, Power.ABSENT)
         power = Power.ABSENT if found.unfinished and found.power is Power.OFF else found.power
-        return MachineStatus(name, power, identity=found.identity, unfinished=found.unfinished)
+        size = Size(*found.size) if power is Power.RUNNING else Size()
+        return MachineStatus(name, power, identity=found.identity, unfinished=found.unfinished, size=size)
 
     def api_endpoint(self) -> tuple[str, int]:
         return "127.0.0.1", 6443

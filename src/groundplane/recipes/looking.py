@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from groundplane.errors import ApplyError
 from groundplane.events import Emit, Progress, reported, silent
-from groundplane.spec.roles import Role
+from groundplane.spec.roles import MIB, Role
 from groundplane.topology.model import Machine, Topology
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 LOOK = "look"
 """The step of whoever only looks at the platform."""
+CPUS_ALIKE: Final = 0.001
 
 
 async def proposed(
@@ -40,12 +42,12 @@ async def proposed(
     from groundplane.machines.base import Power
     from groundplane.rollout.link import AgentLink
     from groundplane.rollout.look import look, not_holding
-    from groundplane.rollout.plan import Seen, plan
+    from groundplane.rollout.plan import Resize, Seen, plan
 
     reach = provider.transport
-    power = {one.name: one.power for one in provider.status()}
-    off = frozenset(name for name, now in power.items() if now is not Power.RUNNING)
-    absent = frozenset(name for name, now in power.items() if now is Power.ABSENT)
+    there = {one.name: one for one in provider.status()}
+    off = frozenset(name for name, now in there.items() if now.power is not Power.RUNNING)
+    absent = frozenset(name for name, now in there.items() if now.power is Power.ABSENT)
     going = leaving(design, provider, anew, former)
     steps = [*(step for one in going for step in departure(design, one)), *design.steps]
     waiting = [state.machine for state in design.states if state.machine not in off]
@@ -65,7 +67,12 @@ async def proposed(
             not_holding(steps, off - {one.machine.name for one in going}, reach, nobody=nobody),
             holder(reach, design.topology),
         )
-    seen = Seen(found, not_so, going, active, verified)
+    sizes = tuple(
+        Resize(name, words)
+        for name, one in there.items()
+        if name in found and (words := _other_size(design.topology.machine(name), one))
+    )
+    seen = Seen(found, not_so, going, active, verified, sizes)
     return plan(design.topology, seen, edits=[str(edit) for edit in edits], interrupts=design.interrupts)
 
 
@@ -98,6 +105,18 @@ def leaving(
         if one.name in anew or (one.name in ours and _another(ours[one.name], one))
     ]
     return (*strangers, *again)
+
+
+def _other_size(wanted: Machine, there: MachineStatus) -> str:
+    """How the size a running machine has differs from the file's; empty where it doesn't, or nobody can tell. Kernels
+    count processors in parts of a period and memory in pages: so much less is none."""
+    words, (cpus, memory) = [], (there.size.cpus, there.size.memory)
+    if cpus is not None and abs(cpus - wanted.cpus) > CPUS_ALIKE:
+        words.append(f"{'all' if cpus == inf else f'{cpus:g}'} processors, not {wanted.cpus:g}")
+    if memory is not None and abs(memory - wanted.memory) >= MIB:
+        has = "all memory" if memory == inf else f"{memory / MIB:.0f} MiB of memory"
+        words.append(f"{has}, not {wanted.memory // MIB}{' MiB' if memory == inf else ''}")
+    return "; ".join(words)
 
 
 def _another(wanted: Machine, status: MachineStatus) -> bool:

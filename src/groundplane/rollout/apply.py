@@ -95,4 +95,5 @@ def refuse_two_of_one_address(topology: Topology, plan: Plan, going: Sequence[Le
 def _essence(plan: Plan) -> object:
     """What somebody agrees to: not when a difference began or what a Step sees meanwhile."""
     machines = [(m.machine, m.off, [(c.kind, c.key, c.action, c.diff) for c in m.changes]) for m in plan.machines]
-    return machines, [(step.name, step.diff) for step in plan.steps], plan.edits, plan.births, plan.removals
+    steps = [(step.name, step.diff) for step in plan.steps]
+    return machines, steps, plan.edits, plan.births, plan.removals, plan.sizes

@@ -44,6 +44,14 @@ class MachinePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """A machine whose size isn't the file's, and what it has instead. It is given the right one and goes on running."""
+
+    machine: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
     """A Step that does not hold and would be carried out. ``seen`` is what is there instead, ``since`` when that came
     to be (seconds since 1970, UTC), as far as anybody knows; ``diff``, where it is about texts, a unified diff from
@@ -98,6 +106,7 @@ class Plan:
     removals: tuple[Removal, ...] = ()
     unverified: bool = False
     newer_defaults: tuple[str, ...] = ()
+    sizes: tuple[Resize, ...] = ()
 
     @property
     def machines(self) -> tuple[MachinePlan, ...]:
@@ -106,7 +115,8 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether the platform is as its file says."""
-        return not (self.batches or self.steps or self.edits or self.births or self.removals or self.unverified)
+        found = (self.batches, self.steps, self.edits, self.births, self.removals, self.sizes)
+        return not (any(found) or self.unverified)
 
     @property
     def needs_material(self) -> bool:
@@ -147,13 +157,14 @@ class Leaving:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A platform as it was found: its machines by name, Steps that don't hold, machines that have to go, the balancer
-    that has the floating address, and whether its checks held when they were last asked."""
+    that has the floating address, whether its checks held when they were last asked, and machines of another size."""
 
     machines: Mapping[str, Found]
     steps: tuple[StepPlan, ...] = ()
     leaving: tuple[Leaving, ...] = ()
     holder: str | None = None
     verified: bool = True
+    sizes: tuple[Resize, ...] = ()
 
 
 def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupts: Mapping[str, str]) -> Plan:
@@ -197,6 +208,7 @@ def plan(topology: Topology, seen: Seen, *, edits: Sequence[str] = (), interrupt
             for one in seen.leaving
         ),
         unverified=not seen.verified,
+        sizes=tuple(one for one in seen.sizes if one.machine not in anew),
     )
 
 

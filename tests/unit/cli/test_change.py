@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from groundplane.rollout.plan import Birth, Interruption, MachinePlan, Plan, Removal, StepPlan
+from groundplane.rollout.plan import Birth, Interruption, MachinePlan, Plan, Removal, Resize, StepPlan
 from groundplane.state.change import Action, Change, Kind, Refused
 from groundplane.verify.report import Report, Result
 
@@ -32,6 +32,7 @@ FULL = Plan(
         StepPlan("schedulable:cp3", "cp3", "let pods come", "it is cordoned", 1_700_000_000, "-old flag\n+new flag"),
     ),
     edits=("sizes.worker.cpus: 2 → 4",),
+    sizes=(Resize("cp3", "1 processors, not 2"),),
 )
 SMALL = Plan(((MachinePlan("lb1", (EDIT,)),),))
 
@@ -44,6 +45,7 @@ def test_a_plan_shows_everything_and_ends_with_2(gp: Any, recipes: Any) -> None:
         "sizes.worker.cpus: 2 → 4",
         "cp1\n  is off",
         "cannot be asked: does not answer",
+        "~ cp3: it has 1 processors, not 2; its size is given anew while it runs",
         "~ file /etc/haproxy/haproxy.cfg: update; content differs, since 2023-11-1",
         "      -old\n      +new",
         "refused: /etc/haproxy/haproxy.cfg: haproxy refuses it\n      line 3",
@@ -51,6 +53,7 @@ def test_a_plan_shows_everything_and_ends_with_2(gp: Any, recipes: Any) -> None:
         "schedulable:cp3: let pods come\n      now: it is cordoned, since 2023-11-1",
         "      -old flag\n      +new flag",
         "2 changes on 1 machine; 1 machine off; 1 machine that can't be asked; 1 step to carry out; 1 edit",
+        "; 1 machine of another size",
     ):
         assert words in answer.out
     assert "next: groundplane apply" in answer.err
@@ -88,6 +91,7 @@ def test_the_document_is_complete(gp: Any, recipes: Any) -> None:
         assert document["changed"] is True
         assert document["edits"] == ["sizes.worker.cpus: 2 → 4"]
         assert [[m["machine"] for m in batch] for batch in document["batches"]] == [["cp1"], ["cp2"], ["lb1"]]
+        assert document["sizes"] == [{"machine": "cp3", "seen": "1 processors, not 2"}]
         balancer = document["batches"][2][0]
         assert balancer["changes"][0] == {
             "kind": "file",

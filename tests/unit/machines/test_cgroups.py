@@ -3,12 +3,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 from tests.golden.laid_out import cases
 
 from groundplane.errors import HostError
+from groundplane.machines.base import Size
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.hierarchy import Limits, Usage, read_keyed, read_numbers
 from groundplane.machines.lab.provider import _limits
@@ -200,10 +202,39 @@ def test_version_2_kills_with_one_word(make_host: MakeHost) -> None:
     assert switch.read_text() == "1"
 
 
+def test_version_1_tells_what_the_limits_are(make_host: MakeHost) -> None:
+    root = make_host(1)
+    groups = detect(root)
+    groups.create(GROUP, LIMITS)
+    assert groups.size(GROUP) == Size(1.5, 3 << 30)
+    base = root / "sys/fs/cgroup"
+    # As the kernel says where there is none; another tool may count by another period.
+    (base / "memory/groundplane/demo/cp1/memory.limit_in_bytes").write_text("9223372036854771712\n")
+    (base / "cpu,cpuacct/groundplane/demo/cp1/cpu.cfs_quota_us").write_text("-1\n")
+    assert groups.size(GROUP) == Size(inf, inf)
+    (base / "cpu,cpuacct/groundplane/demo/cp1/cpu.cfs_quota_us").write_text("25000\n")
+    (base / "cpu,cpuacct/groundplane/demo/cp1/cpu.cfs_period_us").write_text("50000\n")
+    assert groups.size(GROUP).cpus == 0.5
+
+
+def test_version_2_tells_what_the_limits_are(make_host: MakeHost) -> None:
+    root = make_host(2)
+    base = root / "sys/fs/cgroup/groundplane/demo/cp1"
+    base.mkdir(parents=True)
+    (base / "memory.max").write_text("3221225472\n")
+    assert detect(root).size(GROUP) == Size(None, 3 << 30), "a host that gives the groups no such controller"
+    (base / "cpu.max").write_text("50000 100000\n")
+    assert detect(root).size(GROUP) == Size(0.5, 3 << 30)
+    (base / "memory.max").write_text("max\n")
+    (base / "cpu.max").write_text("max 100000\n")
+    assert detect(root).size(GROUP) == Size(inf, inf)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_is_gone_uses_nothing_and_can_be_removed_again(make_host: MakeHost, version: int) -> None:
     groups = detect(make_host(version))
     assert groups.usage(GROUP) == Usage()
+    assert groups.size(GROUP) == Size()
     assert groups.processes(GROUP) == ()
     assert groups.groups("demo") == ()
     assert groups.remove(GROUP)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from groundplane.errors import ConditionTimeout
+from groundplane.machines.base import Size
 from groundplane.machines.lab.containers import Containers, last_lines
 from groundplane.machines.lab.hierarchy import Limits, Usage
 from groundplane.machines.lab.names import Folders, Names
@@ -99,6 +100,9 @@ class Group:
 
     def usage(self, group: str) -> Usage:
         return Usage()
+
+    def size(self, group: str) -> Size:
+        return Size()
 
     def groups(self, lab: str) -> tuple[str, ...]:
         return ()

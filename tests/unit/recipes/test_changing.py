@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from io import StringIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from groundplane.errors import ApplyError, FileChanged, MachineError, UsageError
 from groundplane.machines.base import Material, Power
 from groundplane.recipes import common
 from groundplane.rollout.apply import Applied
+from groundplane.rollout.plan import Resize
 from groundplane.spec import InvalidCluster
 from groundplane.spec.addressing import roster
 from groundplane.state.change import Kind
@@ -225,6 +227,32 @@ def test_another_size_is_brought_while_the_machine_runs(built: World) -> None:
     assert built.ground.machines["worker1"].size[1] == 4 << 30
     assert built.ground.machines["worker1"].born == born
     assert not built.did("apply", "stop")
+
+
+HAS = {
+    "less memory": ((2, 2 << 30), "2048 MiB of memory, not 3072"),
+    "no limits": ((inf, inf), "all processors, not 2; all memory, not 3072 MiB"),
+    "half a processor": ((0.5, 3 << 30), "0.5 processors, not 2"),
+}
+
+
+@pytest.mark.parametrize("name", HAS)
+def test_a_size_that_somebody_changed_is_shown_and_given_anew(built: World, name: str) -> None:
+    machine, (size, words) = built.ground.machines["worker1"], HAS[name]
+    right, born = machine.size, machine.born
+    machine.size = size  # type: ignore[assignment]
+    plan = built.plan()
+    assert (plan.sizes, plan.batches, plan.needs_material) == ((Resize("worker1", words),), (), False)
+    built.apply()
+    assert (machine.size, machine.born) == (right, born)
+    assert not built.did("apply", "stop")
+    assert built.plan().empty
+
+
+def test_what_kernels_round_is_no_other_size(built: World) -> None:
+    machine = built.ground.machines["worker1"]
+    machine.size = (machine.size[0] - 5e-6, machine.size[1] - (1 << 16))
+    assert built.plan().empty
 
 
 def test_what_a_platform_cannot_become_touches_nothing(built: World) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.golden.laid_out import cases
 
-from groundplane.rollout.plan import Birth, Found, Leaving, Plan, Removal, Seen, StepPlan, plan
+from groundplane.rollout.plan import Birth, Found, Leaving, Plan, Removal, Resize, Seen, StepPlan, plan
 from groundplane.state.change import Action, Change, Findings, Kind, Refused
 
 LAB = cases()["lab"]
@@ -69,6 +69,13 @@ def test_machines_that_are_off_or_silent_or_refuse_are_part_of_the_plan() -> Non
 def test_steps_and_edits_alone_make_a_plan() -> None:
     assert not plan(LAB, Seen({}, (StepPlan("a", "cp1", "why"),)), interrupts={}).empty
     assert not plan(LAB, Seen({}), edits=("sizes.worker.cpus: 2 → 4",), interrupts={}).empty
+
+
+def test_another_size_alone_makes_a_plan_but_not_of_a_machine_made_anew() -> None:
+    sizes = (Resize("cp1", "1 processors, not 2"), Resize("cp2", "1 processors, not 2"))
+    seen = Seen({}, leaving=(Leaving(LAB.machine("cp2"), alive=True, anew=True),), sizes=sizes)
+    assert plan(LAB, seen, interrupts={}).sizes == sizes[:1]
+    assert not plan(LAB, Seen({}, sizes=sizes), interrupts={}).empty
 
 
 def test_a_platform_whose_checks_were_red_differs() -> None:

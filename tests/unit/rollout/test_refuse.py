@@ -8,7 +8,7 @@ from tests.golden.laid_out import cases
 from groundplane.design import design
 from groundplane.errors import ApplyError
 from groundplane.rollout.apply import refuse, refuse_leaving_nobody, refuse_many_balancers
-from groundplane.rollout.plan import Birth, MachinePlan, Plan, Removal, StepPlan
+from groundplane.rollout.plan import Birth, MachinePlan, Plan, Removal, Resize, StepPlan
 from groundplane.state.change import Action, Change, Kind, Refused
 
 EDIT = Change(Kind.FILE, "/etc/x", Action.UPDATE, "content differs", "-a\n+b\n", 5.0)
@@ -36,6 +36,7 @@ def test_only_what_was_agreed_to_is_carried_out() -> None:
     refuse(Plan(((MachinePlan("a", (later,)),),), (StepPlan("s", "cp1", "why", "other"),)), agreed)
     for other in (
         Plan(((machine("a"),), (machine("b"),))),
+        Plan(agreed.batches, agreed.steps, sizes=(Resize("a", "1 processors, not 2"),)),
         Plan(agreed.batches, agreed.steps, births=(Birth("w9", ("worker",), "10.80.0.59", "it isn't there"),)),
     ):
         with pytest.raises(ApplyError, match="has changed since"):

@@ -40,6 +40,7 @@ async def _nodes_images(reach: Reach, topology: Topology) -> str:
         "registry": topology.registry_host,
         "authority": PLATFORM_CA,
         "others": topology.spec.network.uplink is not None,
+        "ours": [image.rpartition(":")[0] for image in topology.software.images],
     }
     names = 0
 

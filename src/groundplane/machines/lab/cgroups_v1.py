@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from groundplane.machines.base import Size
 from groundplane.machines.lab.hierarchy import (
     LAB_WEIGHT,
     OURS,
@@ -19,9 +20,11 @@ from groundplane.machines.lab.hierarchy import (
     Limits,
     Usage,
     all_processes,
+    allowed,
     own_path,
     read_keyed,
     read_numbers,
+    read_words,
     remove_groups,
     remove_if_empty,
     write_switch,
@@ -142,6 +145,11 @@ class CgroupsV1:
             memory=max(0, memory[0] - cache) if memory else 0,
             cpu_seconds=nanoseconds[0] / 1e9 if nanoseconds else 0.0,
         )
+
+    def size(self, group: str) -> Size:
+        cpu, memory = self._folder("cpu", group), self._folder("memory", group)
+        bandwidth = [*read_words(cpu / "cpu.cfs_quota_us"), *read_words(cpu / "cpu.cfs_period_us")]
+        return Size(allowed(bandwidth), allowed(read_words(memory / "memory.limit_in_bytes")))
 
     def groups(self, lab: str) -> tuple[str, ...]:
         folders = (hierarchy / OURS / lab for _, hierarchy in self._hierarchies())

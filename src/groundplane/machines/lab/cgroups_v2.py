@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from groundplane.machines.base import Size
 from groundplane.machines.lab.hierarchy import (
     LAB_WEIGHT,
     OURS,
@@ -28,9 +29,11 @@ from groundplane.machines.lab.hierarchy import (
     Limits,
     Usage,
     all_processes,
+    allowed,
     own_path,
     read_keyed,
     read_numbers,
+    read_words,
     remove_groups,
     remove_if_empty,
     write_switch,
@@ -125,6 +128,10 @@ class CgroupsV2:
         cache = read_keyed(folder / "memory.stat").get("inactive_file", 0)
         microseconds = read_keyed(folder / "cpu.stat").get("usage_usec", 0)
         return Usage(memory=max(0, memory[0] - cache) if memory else 0, cpu_seconds=microseconds / 1e6)
+
+    def size(self, group: str) -> Size:
+        folder = self._folder(group)
+        return Size(allowed(read_words(folder / "cpu.max")), allowed(read_words(folder / "memory.max")))
 
     def groups(self, lab: str) -> tuple[str, ...]:
         folder = self.mount / OURS / lab

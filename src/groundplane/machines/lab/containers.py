@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from groundplane.errors import ConditionTimeout, MachineError
+from groundplane.machines.base import Size
 from groundplane.machines.lab import processes
 from groundplane.machines.lab.hierarchy import Cgroups, Limits, Usage
 from groundplane.machines.lab.names import Folders, Names
@@ -61,6 +62,9 @@ class Containers:
 
     def usage(self, machine: str) -> Usage:
         return self._cgroups.usage(self._names.group(machine))
+
+    def size(self, machine: str) -> Size:
+        return self._cgroups.size(self._names.group(machine))
 
     async def start(self, container: Container, machine: str, limits: Limits) -> None:
         """Start it; returns when its systemd has begun. What an earlier run left is cleared first."""

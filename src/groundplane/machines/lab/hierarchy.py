@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final, Protocol
 
+from groundplane.machines.base import Size
+
 OURS: Final = "groundplane"
 PERIOD: Final = 100_000  # microseconds: the kernel's default bandwidth period
+NO_LIMIT: Final = 1 << 62  # bytes: what version 1 says of memory without a limit is more, and depends on its pages
 LAB_WEIGHT: Final = 4  # how much more a whole lab counts than another group when processors are short
 
 
@@ -83,6 +87,9 @@ class Cgroups(Protocol):
 
     def usage(self, group: str) -> Usage: ...
 
+    def size(self, group: str) -> Size:
+        """What the group's limits are, whoever set them."""
+
     def groups(self, lab: str) -> tuple[str, ...]:
         """The names of a lab's groups (machines, forwarder), sorted."""
 
@@ -99,6 +106,25 @@ def read_numbers(path: Path) -> tuple[int, ...]:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
             return ()
         raise
+
+
+def read_words(path: Path) -> tuple[str, ...]:
+    """The words in a file of the kernel's; none when the group has gone, or never had the controller."""
+    try:
+        return tuple(path.read_text(encoding="ascii").split())
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return ()
+        raise
+
+
+def allowed(words: Sequence[str]) -> float | None:
+    """What the kernel allows: an amount, or one in each period. None where it didn't say."""
+    if not words:
+        return None
+    if words[0] in ("max", "-1") or int(words[0]) >= NO_LIMIT:
+        return inf
+    return int(words[0]) / int(words[1]) if words[1:] else int(words[0])
 
 
 def write_switch(path: Path, value: str) -> bool:

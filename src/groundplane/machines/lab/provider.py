@@ -273,8 +273,8 @@ class LabProvider:
         identity, unfinished = read_identity(self._folders.identity(machine)), machine in known and not made
         if not ours or self._containers.manager(machine) is None:
             return MachineStatus(machine, Power.OFF if made else Power.ABSENT, identity=identity, unfinished=unfinished)
-        usage = self._containers.usage(machine)
-        return MachineStatus(machine, Power.RUNNING, usage.memory, usage.cpu_seconds, identity, unfinished)
+        usage, size = self._containers.usage(machine), self._containers.size(machine)
+        return MachineStatus(machine, Power.RUNNING, usage.memory, usage.cpu_seconds, identity, unfinished, size)
 
     def _known(self) -> tuple[str, ...]:
         """Every machine of ours there is anything left of."""

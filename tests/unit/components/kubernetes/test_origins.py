@@ -77,6 +77,15 @@ def test_what_the_registry_serves_by_digest_alone_still_vouches_for_its_configur
     assert wrong((f"registry.k8s.io/kube-proxy@{OLD}", OLD), (CONFIG, OLD)) == {}
 
 
+def test_what_an_earlier_bundle_had_stays_until_a_node_needs_the_room() -> None:
+    found = (("registry.k8s.io/pause:3.9", OLD), (f"registry.k8s.io/pause@{OLD}", OLD), (CONFIG, OLD))
+    assert len(wrong(*found)) == 3
+    served, ours = (lambda path: SERVED.get(path, "")), ("registry.k8s.io/pause",)
+    assert not list(compare_images.wrong(found, served, REGISTRY, others=False, ours=ours))
+    evil = (("registry.k8s.io/pause:3.10.2", EVIL),)
+    assert list(compare_images.wrong(evil, served, REGISTRY, others=False, ours=ours)), "one that it has is compared"
+
+
 def test_with_a_way_out_other_images_may_come_from_elsewhere() -> None:
     assert wrong(("docker.io/library/nginx:1", EVIL), (CONFIG, EVIL), others=True) == {}
 

@@ -10,7 +10,7 @@ import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from urllib.parse import quote
 
 TIMEOUT = 5.0
@@ -30,31 +30,38 @@ def images(listing: str) -> tuple[tuple[str, str], ...]:
     return tuple((fields[0], fields[2]) for fields in lines if len(fields) > 2)
 
 
-def manifest_path(name: str, registry: str) -> str:
-    """Where the registry has the image called ``host/repository:tag`` or ``host/repository@digest``."""
+def parts(name: str, registry: str) -> tuple[str, str]:
+    """The repository (without ``registry``) and the reference of ``host/repository:tag`` or ``host/repository@digest``."""
     bare = name[len(registry) + 1 :] if name.startswith(f"{registry}/") else name
     repository, mark, reference = bare.partition("@")
     if not mark:
         repository, _, reference = bare.rpartition(":")
-    return f"/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
+    return repository, reference
 
 
 def wrong(
-    found: Iterable[tuple[str, str]], served: Callable[[str], str], registry: str, *, others: bool
+    found: Iterable[tuple[str, str]],
+    served: Callable[[str], str],
+    registry: str,
+    *,
+    others: bool,
+    ours: Collection[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """Each name that isn't the registry's, and why. ``served`` gives the digest at a path, empty where there is none.
 
     containerd knows each image once more by ``sha256:`` and its configuration's digest: such a name is good where
     another one of the same digest is. With ``others`` images that the registry has not may come from elsewhere, but
-    none may bear the name of one it has.
+    none may bear the name of one it has. Nor need it have all that there ever were in the repositories that are
+    ``ours``: those of an earlier bundle stay on a node until it needs the room.
     """
     good, nameless = set(), []
     for name, digest in found:
         if name.startswith("sha256:"):
             nameless.append((name, digest))
             continue
-        answer = served(manifest_path(name, registry))
-        if answer == digest:
+        repository, reference = parts(name, registry)
+        answer = served(f"/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}")
+        if answer == digest or (not answer and repository in ours):
             good.add(digest)
         elif answer:
             yield name, f"is {digest}, the registry serves {answer}"
@@ -87,7 +94,7 @@ def main() -> None:
     ).stdout
     found = images(listing)
     print(len(found))
-    for name, problem in wrong(found, served, wanted["registry"], others=wanted["others"]):
+    for name, problem in wrong(found, served, wanted["registry"], others=wanted["others"], ours=wanted["ours"]):
         print(f"{name}|{problem}")
 
 
