@@ -31,7 +31,7 @@ def images(listing: str) -> tuple[tuple[str, str], ...]:
 
 
 def parts(name: str, registry: str) -> tuple[str, str]:
-    """The repository (without ``registry``) and the reference of ``host/repository:tag`` or ``host/repository@digest``."""
+    """The repository, and the reference, of ``host/repository:tag`` or ``host/repository@digest``."""
     bare = name[len(registry) + 1 :] if name.startswith(f"{registry}/") else name
     repository, mark, reference = bare.partition("@")
     if not mark:
