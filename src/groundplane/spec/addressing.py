@@ -40,7 +40,10 @@ def roster(spec: ClusterSpec) -> tuple[MachineEntry, ...]:
     order."""
     if isinstance(spec.machines, Counts):
         return tuple(
-            MachineEntry(name=ROLES[role].prefix + (str(number) if ROLES[role].place else ""), role=role)
+            # Nothing here needs to be validated, and a thousand are made for every remedy that is tried.
+            MachineEntry.model_construct(
+                name=ROLES[role].prefix + (str(number) if ROLES[role].place else ""), role=role
+            )
             for role in Role
             for number in range(1, spec.machines.of(role) + 1)
         )

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 32
 # A thousand machines with every key stated are about 20,000; aliases count as often as they are used.
-MAX_NODES = 30_000
+MAX_NODES = 24_000
+# So many faults of a file's form are looked for: who has them has another kind of file.
+MAX_FAULTS = 1_000
 # So many documents are looked at behind the first, for telling what kind of file this is.
 MAX_FOLLOWING = 8
-# So many values of one key are looked at; who repeats a key more often hears of the rest when these are gone.
+# So many values of one key are looked at, two in a large file, each with all the rest of the file; who repeats a key
+# more often hears of the rest when these are gone.
 MAX_TIMES = 4
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
@@ -36,6 +39,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _OCTAL = re.compile(r"0o[0-7]{1,18}")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Document:
 
     Of a key that is given more than once the first value counts. ``others`` are the file with the second value of
     each such key, with the third, …; ``repeated`` says in each of these which keys it is about. ``following`` are
-    the first few documents behind this one, which a cluster file has none of.
+    the first few documents behind this one, which a cluster file has none of. ``cut`` is where reading ended in a file
+    of too many values, if it did: what holds that isn't known whole.
     """
 
     data: dict[str, Value]
@@ -62,6 +67,7 @@ class Document:
     others: tuple[Document, ...] = ()
     repeated: tuple[Path, ...] = ()
     following: tuple[Document, ...] = ()
+    cut: Path | None = None
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of ``path``, or of the nearest thing around it that the file has."""
@@ -105,22 +111,39 @@ class _Mapping:
 _Node = _Scalar | _Sequence | _Mapping
 
 
+class _UnreadableError(Exception):
+    """Nothing can be made of the file from ``problem`` on."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 @dataclass(slots=True)
 class _Builder:
-    name: str
     text: str
     events: Iterator[Event]
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, _Node | None] = field(default_factory=dict)
     nodes: int = 0
     times: int = 1  # how often the most repeated key is given
+    cut: Path | None = None  # where so much had been read that nothing more is
 
     def fail(self, at: tuple[int, int], message: str, instead: str) -> NoReturn:
         """Give up: what follows can't be understood. What was found until here is reported too."""
-        raise InvalidCluster(self.name, [*self.problems, Problem(*at, "", message, instead)], self.text)
+        raise _UnreadableError(Problem(*at, "", message, instead))
 
     def note(self, at: tuple[int, int], path: Path, message: str, instead: str) -> None:
+        if len(self.problems) >= MAX_FAULTS:
+            self.fail(at, f"the file has more than {MAX_FAULTS} faults of its form", "mend these first")
         self.problems.append(Problem(*at, dotted(path), message, instead))
+
+    def refuse(self, root: _Node | None) -> NoReturn:
+        """Give up on a first document that has no keys."""
+        if root is None or (isinstance(root, _Scalar) and root.plain and root.text == ""):
+            self.fail((1, 1), "the file is empty", "start from examples/minimal.yaml: `name: my-platform` is enough")
+        remark = syntax.has_unexpected(self.text.split("\n", root.at[0])[root.at[0] - 1])
+        self.fail(root.at, f"the file is not a list of `key: value` lines{remark}", "begin with `name: my-platform`")
 
     def node(self, event: Event, path: Path, depth: int) -> _Node:
         """Build the node that ``event`` begins."""
@@ -128,10 +151,10 @@ class _Builder:
 
         at = _place(event)
         if isinstance(event, AliasEvent):
-            return self._alias(str(event.anchor), at)
+            return self._alias(str(event.anchor), at, path)
         if depth > MAX_DEPTH:
             self.fail(at, f"the file nests deeper than {MAX_DEPTH} levels", "a cluster file needs five")
-        self._spend(1, at)
+        self._spend(1, at, path)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self.anchors[anchor] = None
@@ -149,31 +172,35 @@ class _Builder:
             self.anchors[anchor] = node
         return node
 
-    def _spend(self, nodes: int, at: tuple[int, int]) -> None:
+    def _spend(self, nodes: int, at: tuple[int, int], path: Path) -> None:
+        """Account for ``nodes`` more. With the first too many all that is open is closed: what is right or wrong with
+        the values until here can still be told."""
         self.nodes += nodes
-        if self.nodes > MAX_NODES:
-            self.fail(at, f"the file has more than {MAX_NODES} values", "write fewer, and fewer aliases (*name)")
+        if self.nodes > MAX_NODES and self.cut is None:
+            self.cut = path
+            message = f"the file has more than {MAX_NODES} values; what follows line {at[0]} was not looked at"
+            self.note((1, 1), (), message, "write fewer, and fewer aliases (*name)")
 
-    def _alias(self, anchor: str, at: tuple[int, int]) -> _Node:
+    def _alias(self, anchor: str, at: tuple[int, int], path: Path) -> _Node:
         node = self.anchors.get(anchor)
         if node is None:
             reason = "stands for itself" if anchor in self.anchors else "has no anchor before it"
             self.fail(at, f"the alias *{shown(anchor)} {reason}", "write the value itself")
-        self._spend(node.size, at)
-        return node
+        self._spend(node.size, at, path)
+        return _Scalar(at, "", plain=True) if self.cut is not None else node
 
     def _printable(self, text: str, at: tuple[int, int], path: Path) -> str:
         """Half a surrogate pair, which only an escape can write, is no text in any encoding."""
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if _HALF.search(text):
             self.note(at, path, "the value holds half a character (a lone surrogate)", "write the character itself")
-            return "".join("?" if "\ud800" <= character <= "\udfff" else character for character in text)
+            return _HALF.sub("?", text)
         return text
 
     def _sequence(self, at: tuple[int, int], path: Path, depth: int) -> _Node:
         from ruamel.yaml.events import SequenceEndEvent
 
         items: list[_Node] = []
-        while not isinstance(event := next(self.events), SequenceEndEvent):
+        while self.cut is None and not isinstance(event := next(self.events), SequenceEndEvent):
             items.append(self.node(event, (*path, len(items)), depth + 1))
         return _Sequence(at, tuple(items), 1 + sum(item.size for item in items))
 
@@ -182,7 +209,7 @@ class _Builder:
 
         entries: dict[str, list[tuple[_Node, tuple[int, int]]]] = {}
         size = 1
-        while not isinstance(event := next(self.events), MappingEndEvent):
+        while self.cut is None and not isinstance(event := next(self.events), MappingEndEvent):
             place = _place(event)
             key = self.node(event, path, depth + 1)
             text = key.text if isinstance(key, _Scalar) else None
@@ -204,54 +231,65 @@ class _Builder:
 
 def parse(text: str, name: str) -> Document:
     """Parse ``text``. Raises ``InvalidCluster`` where nothing can be made of it; lesser problems are returned."""
+    if (unprintable := syntax.unprintable(text)) is not None:
+        raise InvalidCluster(name, [unprintable], text)
+    builder = _Builder(text, _events(text))
+    problems, roots = builder.problems, list[_Mapping]()
+    try:
+        for root in _documents(builder):
+            roots.append(root)
+    except _UnreadableError as error:
+        # A whole document before it is looked at nevertheless.
+        problems.append(error.problem)
+        if not roots:
+            raise InvalidCluster(name, problems, text) from error.__cause__
+    first, *following = (_Reading(0).of(root) for root in roots)
+    times = min(builder.times, MAX_TIMES, max(2, MAX_NODES // roots[0].size))
+    others = tuple(_Reading(turn).of(roots[0]) for turn in range(1, times))
+    return replace(first, problems=tuple(problems), others=others, following=tuple(following), cut=builder.cut)
+
+
+def _events(text: str) -> Iterator[Event]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
 
-    if (unprintable := syntax.unprintable(text)) is not None:
-        raise InvalidCluster(name, [unprintable], text)
-    builder = _Builder(name, text, iter(()))
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = scanner()
     try:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.Scanner = scanner()
-        builder.events = yaml.parse(text)
-        root, *following = _roots(builder)
+        yield from yaml.parse(text)
     except MarkedYAMLError as error:
-        raise InvalidCluster(name, [*builder.problems, syntax.explained(error, text)], text) from error
+        raise _UnreadableError(syntax.explained(error, text)) from error
     except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
         # The last two: an escape for a number that is no character (\\UFFFFFFFF).
         problem = Problem(1, 1, "", "the file is not YAML", "check it with an editor that knows YAML")
-        raise InvalidCluster(name, [*builder.problems, problem], text) from error
-    if not isinstance(root, _Mapping):
-        remark = syntax.has_unexpected(text.split("\n", root.at[0])[root.at[0] - 1])
-        builder.fail(root.at, f"the file is not a list of `key: value` lines{remark}", "begin with `name: my-platform`")
-    others = tuple(_Reading(turn).of(root) for turn in range(1, min(builder.times, MAX_TIMES)))
-    behind = tuple(_Reading(0).of(node) for node in following if isinstance(node, _Mapping))
-    return replace(_Reading(0).of(root), problems=tuple(builder.problems), others=others, following=behind)
+        raise _UnreadableError(problem) from error
 
 
-def _roots(builder: _Builder) -> list[_Node]:
+def _documents(builder: _Builder) -> Iterator[_Mapping]:
     """The first document, then the few behind it, which are a problem by being there: what is wrong in them isn't."""
-    from ruamel.yaml.events import DocumentEndEvent, DocumentStartEvent, StreamEndEvent, StreamStartEvent
+    from ruamel.yaml.events import DocumentStartEvent, NodeEvent
 
-    roots: list[_Node] = []
-    problems = builder.problems
+    number = 0
     for event in builder.events:
         if isinstance(event, DocumentStartEvent):
-            if len(roots) == 1:
+            if number == 1:
                 builder.note(_place(event), (), "a second document begins here", "one file describes one platform")
-                builder.problems = []
-            if len(roots) > MAX_FOLLOWING:
+                builder = replace(builder, problems=[])
+            if number > MAX_FOLLOWING:
                 break
             if event.version not in (None, (1, 2)) or event.tags:
                 builder.note((1, 1), (), "directives (%) are not used here", "remove the line; YAML 1.2 is understood")
-        elif isinstance(event, StreamEndEvent):
-            break
-        elif not isinstance(event, (StreamStartEvent, DocumentEndEvent)):
-            roots.append(builder.node(event, (), 0))
-    builder.problems = problems
-    if not roots or (isinstance(roots[0], _Scalar) and roots[0].plain and roots[0].text == ""):
-        builder.fail((1, 1), "the file is empty", "start from examples/minimal.yaml: `name: my-platform` is enough")
-    return roots
+        elif isinstance(event, NodeEvent):
+            root = builder.node(event, (), 0)
+            number += 1
+            if isinstance(root, _Mapping):
+                yield root
+            elif number == 1:
+                builder.refuse(root)
+            if builder.cut is not None:
+                break
+    if number == 0:
+        builder.refuse(None)
 
 
 def _place(event: Event) -> tuple[int, int]:

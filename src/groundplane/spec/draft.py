@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -29,7 +30,7 @@ _ROUNDS = 12
 _MANY = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
     """A specification of which parts may have been left out.
 
@@ -50,14 +51,14 @@ class Draft:
         """Whether the file itself has something at ``path``."""
         return path in self.document.marks
 
-    def machines(self) -> Iterator[tuple[Path, MachineEntry]]:
+    @cached_property
+    def machines(self) -> tuple[tuple[Path, MachineEntry], ...]:
         """Every machine with its place in the file: its list entry, or the count that asks for it."""
         if isinstance(self.spec.machines, Counts):
-            for entry in roster(self.spec):
-                yield ("machines", entry.first.value), entry
-        else:
-            for number, entry in zip(self.entries, self.spec.machines, strict=True):
-                yield ("machines", number), entry
+            return tuple((("machines", entry.first.value), entry) for entry in roster(self.spec))
+        return tuple(
+            (("machines", number), entry) for number, entry in zip(self.entries, self.spec.machines, strict=True)
+        )
 
 
 def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int]:
@@ -74,10 +75,12 @@ def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int
             found = error.errors(include_url=False, include_context=True)
             entries = kept.entries()
             details = [*((kept.path(detail, entries), detail) for detail in found), *details]
-        if spec is not None and not details:
+        if spec is not None and not details and document.cut is None:
             return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), faults, more
         if attempt == 0:
             faults, more = _first(document, details)
+        if document.cut is not None:
+            break
         if len(details) > _MANY:
             # Nobody reads on behind so many: what they are in isn't looked at any further.
             kept.leave_out_stanzas({path[:1] for path, _ in details})
@@ -95,10 +98,22 @@ def _first(document: Document, details: list[tuple[Path, ErrorDetails]]) -> tupl
         wrong = [path for path, detail in details if detail["type"] == "extra_forbidden"]
         misspelt = {meant for path in wrong[:_MANY] for meant in meant_by(document, path)}
     # A required key that is there under a wrong name, or at a wrong place, is one fault, not two.
-    told = [each for each in details if each[1]["type"] != "missing" or each[0] not in misspelt]
+    told = [
+        (path, detail)
+        for path, detail in details
+        if not (detail["type"] == "missing" and path in misspelt) and not _is_unsure(document, path, detail)
+    ]
     told.sort(key=lambda each: _place(document, *each))
     faults = tuple(_fault(document, path, detail) for path, detail in told[:MOST])
     return faults, len(told) - len(faults)
+
+
+def _is_unsure(document: Document, path: Path, detail: ErrorDetails) -> bool:
+    """Whether what was wrong at ``path`` may be right in the whole of a file that was not read to its end."""
+    if document.cut is None:
+        return False
+    half = document.cut[:2]  # a machine, or a key of another stanza
+    return path[: len(half)] == half or (detail["type"] == "missing" and len(path) == 1)
 
 
 def _place(document: Document, path: Path, detail: ErrorDetails) -> tuple[int, int]:

@@ -34,25 +34,31 @@ def problems(document: Document, accepts: Accepts) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-def refuse_text(text: str, name: str) -> None:
+def refuse_text(text: str, name: str, accepts: Accepts) -> None:
     """Raise InvalidCluster for kubespray's inventory in Ansible's other form, which is no YAML."""
-    heads = list(_INI_GROUP.finditer(text[:100_000]))
-    if not heads or text.lstrip().startswith(("{", "name:")):
+    if text.lstrip().startswith(("{", "name:")):
         return
+    first, role = None, ""
     counts: dict[str, Value] = {}
-    for head in heads:
-        body = text[head.end() :].split("\n[", 1)[0]
-        hosts = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";"))]
-        role = "worker" if head[1] in ("kube_node", "kube-node") else "control-plane"
-        counts[role] = len(hosts)
-    line = text.count("\n", 0, heads[0].start()) + 1
+    for number, line in enumerate(text[:100_000].split("\n"), 1):
+        if (head := _INI_GROUP.fullmatch(line)) is not None:
+            role = _INI_ROLES.get(head[2].replace("-", "_"), "")
+            if first is None and (role or head[2] in _INI_PARENTS):
+                first = (number, len(head[1]) + 1)
+        elif role and line.strip() and not line.lstrip().startswith(("#", ";")):
+            before = counts.get(role)
+            counts[role] = before + 1 if isinstance(before, int) else 1
+    if first is None:
+        return
     message = "this is a file for kubespray (an inventory), not one for groundplane"
-    numbers = all(isinstance(count, int) and count > 0 for count in counts.values())
-    instead = f"its groups are `{_stanza('machines', counts)}` here" if numbers else "its groups are `machines` here"
-    raise InvalidCluster(name, [Problem(line, 1, "", message, instead)], text)
+    told = counts and accepts({"name": "lab", "machines": dict(counts)})
+    instead = f"its groups are `{_stanza('machines', counts)}` here" if told else "its groups are `machines` here"
+    raise InvalidCluster(name, [Problem(*first, "", message, instead)], text)
 
 
-_INI_GROUP = re.compile(r"^\[(kube_control_plane|kube-master|kube_node|kube-node)\][ \t]*$", re.MULTILINE)
+_INI_GROUP = re.compile(r"([ \t]*)\[([a-z0-9_:-]+)\][ \t]*(?:[#;].*)?")
+_INI_ROLES = {"kube_control_plane": "control-plane", "kube_master": "control-plane", "kube_node": "worker"}
+_INI_PARENTS = ("k8s_cluster:children", "k8s-cluster:children")
 
 
 def _counterparts(peer: Peer, document: Document, so_far: dict[str, Value], accepts: Accepts) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from groundplane.spec import foreign
@@ -15,8 +16,9 @@ from groundplane.spec.remedy import Edits, Fault, edited
 from groundplane.spec.rules import broken
 from groundplane.spec.source import read
 
-# Each remedy that is tried costs a check of the whole file: so many values are looked at for all of them together.
-_EFFORT = 20_000
+# Each remedy that is tried costs a check of the whole file: so many values and machines are looked at for all of them
+# together.
+_EFFORT = 12_000
 
 
 def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> ClusterSpec:
@@ -26,9 +28,10 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     Raises ``InvalidCluster`` with every problem, each at its line. Nothing outside the file is looked at.
     """
     text = read(source, name)
-    foreign.refuse_text(text, name)
+    accepts = partial(_is_whole, versions=versions)
+    foreign.refuse_text(text, name, accepts)
     document = parse(text, name)
-    if peers := foreign.problems(document, lambda data: _is_whole(data, versions)):
+    if peers := foreign.problems(document, accepts):
         raise InvalidCluster(name, peers, text)
     checked = _checked(document, versions)
     faults, more = list(checked.faults), checked.more
@@ -39,7 +42,7 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> Cluster
     told = {(problem.line, problem.column, problem.path) for problem in document.problems}
     faults = [each for each in faults if (each.problem.line, each.problem.column, each.problem.path) not in told]
     if checked.draft is None or faults or document.problems:
-        found = [*document.problems, *_with_remedies(faults, document, versions)]
+        found = [*document.problems, *_with_remedies(faults, document, checked.draft, versions)]
         unsure = document.following or any(problem.path == "name" for problem in found)
         platform = checked.draft.spec.name if checked.draft and not unsure else ""
         raise InvalidCluster(name, found, text, platform=platform, more=more)
@@ -65,19 +68,23 @@ def _checked(document: Document, versions: Sequence[str]) -> _Checked:
     return _Checked(draft, (*faults, *(broken(draft, versions) if draft is not None else ())), more)
 
 
-def _with_remedies(faults: Iterable[Fault], document: Document, versions: Sequence[str]) -> list[Problem]:
+def _with_remedies(
+    faults: Iterable[Fault], document: Document, draft: Draft | None, versions: Sequence[str]
+) -> list[Problem]:
     """The problems, each with the first of its remedies that holds. What is too far down to be shown isn't tried."""
     faults = sorted(faults, key=lambda fault: fault.problem)
     known = {(fault.problem.path, fault.problem.message) for fault in faults}
     effort = _EFFORT
+    # A count is one value of the file, and as many machines for the rules.
+    each = len(document.marks) + (len(draft.machines) if draft is not None else 0) + 20
 
     def holds(fault: Fault, edits: Edits) -> bool:
         nonlocal effort
-        effort -= len(document.marks) + 20
+        effort -= each
         changed = edited(document, edits) if effort > 0 else None
         if changed is None:
             return False
-        left = {(each.problem.path, each.problem.message) for each in _checked(changed, versions).faults}
+        left = {(other.problem.path, other.problem.message) for other in _checked(changed, versions).faults}
         return left <= known - {(fault.problem.path, fault.problem.message)}
 
     found: list[Problem] = []

@@ -282,12 +282,12 @@ class MachineEntry(Stanza):
 
     def has(self, *roles: Role) -> bool:
         """Whether it has any of ``roles``."""
-        return any(role in roles for role in self.all_roles)
+        return self.role in roles if self.role is not None else any(role in roles for role in self.roles or ())
 
     @property
     def first(self) -> Role:
         """The role it is named and placed by."""
-        return self.all_roles[0]
+        return self.role if self.role is not None else self.all_roles[0]
 
 
 class Counts(Stanza):

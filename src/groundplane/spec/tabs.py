@@ -6,8 +6,8 @@ them stand between a key and its value, before a comment, at a line's end and in
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ruamel.yaml.scanner import Scanner
@@ -19,6 +19,14 @@ def scanner() -> type[Scanner]:
     from ruamel.yaml.scanner import Scanner
 
     class WithTabs(Scanner):
+        # Asked for a hundred times per word, and looked up each time by what it replaces.
+        @cached_property
+        def reader(self) -> Any:
+            return super().reader
+
+        def need_more_tokens(self) -> bool:
+            return not (self.tokens and not self.possible_simple_keys) and super().need_more_tokens()
+
         def scan_to_next_token(self) -> None:
             super().scan_to_next_token()
             while self.reader.peek() == "\t" and self._separates():

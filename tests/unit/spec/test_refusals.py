@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from groundplane.spec import InvalidCluster, Problem, load
+from groundplane.spec import InvalidCluster, Problem, document, load
 
 VERSIONS = ("1.37.2", "1.36.3")
 
@@ -580,10 +580,19 @@ def test_tabs_may_separate(text: str) -> None:
 
 
 def test_the_first_of_several_documents_is_checked() -> None:
-    problems = problems_of("name: Lab\n---\nname: [\n")
-    assert [(problem.line, problem.path) for problem in problems] == [(3, "")]
     problems = problems_of("name: Lab\n---\nname: Other\n")
     assert [(problem.line, problem.path) for problem in problems] == [(1, "name"), (2, "")]
+    # Also where nothing can be made of what follows it.
+    for behind in ("---\nname: [\n", "---\nname: *none\n", "...\nlab\n", "---\n" + "a: {" * 40):
+        problems = problems_of(f"name: Lab\n{behind}")
+        assert problems[0].path == "name"
+        assert problems[1].line == 2 + behind.startswith("...")
+        assert {problem.path for problem in problems[1:]} == {""}
+
+
+def test_a_syntax_error_in_a_second_document_is_told_as_well() -> None:
+    problems = problems_of("name: Lab\n---\nname: [\n")
+    assert [(problem.line, problem.path) for problem in problems] == [(1, "name"), (2, ""), (3, "")]
 
 
 def test_a_hundred_problems_are_told_and_the_others_counted() -> None:
@@ -593,6 +602,34 @@ def test_a_hundred_problems_are_told_and_the_others_counted() -> None:
     assert (len(caught.value.problems), caught.value.more) == (100, 3500)
     assert caught.value.what == "the cluster file has 3600 problems, of which the first 100 are told"
     assert caught.value.problems[-1].line == 36
+
+
+def test_the_faults_of_a_file_that_is_too_large_are_told() -> None:
+    text = "name: lab\nmachines:\n" + "  - {name: N_, role: workr, size: {cpus: 2, memory: 1GiB}}\n" * 3500
+    with pytest.raises(InvalidCluster) as caught:
+        load(text.encode(), name="cluster.yaml", versions=VERSIONS)
+    whole, *others = caught.value.problems
+    assert "more than 24000 values; what follows line" in whole.message
+    assert [problem.path for problem in others[:3]] == ["machines[0].name", "machines[0].role", "machines[1].name"]
+    assert len(others) == 99
+    assert caught.value.more > 3000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # The platform's name may follow, the last machine's role, more of its roles.
+        "machines:\n" + "- {mac: 52:54:00:00:00:00, name: a, role: worker}\n" * 40,
+        "name: lab\nmachines:\n" + "- {name: a, size: {cpus: 2, memory: 1GiB}, roles: [worker]}\n" * 40,
+        "name: lab\nnetwork: {uplink: {nameservers: [" + "192.0.2.1, " * 200 + "]}}\n",
+    ],
+)
+def test_nothing_is_told_of_what_was_not_read(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever reading ends."""
+    for most in range(1, 90):
+        monkeypatch.setattr(document, "MAX_NODES", most)
+        (problem,) = problems_of(text)
+        assert f"more than {most} values" in problem.message
 
 
 @pytest.mark.parametrize(

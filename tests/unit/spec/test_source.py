@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import process_time
 
 import pytest
 
 from groundplane.errors import SpecError
-from groundplane.spec import InvalidCluster, Problem, annotate, load
+from groundplane.spec import ClusterSpec, InvalidCluster, Problem, annotate, document, load, loading
+from groundplane.spec.addressing import Addressing, lay_out_addresses
+from groundplane.spec.draft import Draft
+from groundplane.spec.remedy import Fault
+from groundplane.spec.rules import broken, machines
 
 
 def refused(source: Path | bytes) -> Problem:
@@ -111,4 +116,64 @@ def test_bombs_are_refused_quickly_and_cheaply(raw: bytes) -> None:
 
 
 def test_many_values_are_refused() -> None:
-    assert "30000 values" in refused(b"name: lab\na: [" + b"a," * 50_000 + b"]").message
+    assert "24000 values" in refused(b"name: lab\na: [" + b"a," * 50_000 + b"]").message
+
+
+def crowd(number: int, entry: str) -> bytes:
+    return ("name: lab\nmachines:\n" + "".join(f"- {entry.format(n)}\n" for n in range(number))).encode()
+
+
+FAULTY_SIZES = ", ".join(f"{role}: {{memory: 1MiB, cpus: 0.01}}" for role in ("gateway", "balancer", "worker"))
+CROWDS = {
+    "counted": b"name: lab\nmachines: {worker: 1000, control-plane: 2, balancer: 1}\n"
+    b"network: {floating-address: 10.80.0.0, dhcp-pool: {first: 10.80.0.9, last: 10.80.0.1}}\n"
+    + f"sizes: {{{FAULTY_SIZES}}}\nimage: {{mirror: x, release: y}}\n".encode(),
+    "reserved": crowd(4700, "{{name: {}h, role: worker}}"),
+    "digits": crowd(4700, '{{name: "{}", role: worker}}'),
+    "gateways": crowd(4700, "{{name: a{}, role: gateway}}"),
+    "roles": crowd(2600, "{{name: {}h, roles: [worker, control-plane, worker]}}"),
+    "narrow": crowd(4700, "{{name: worker{}, role: worker}}") + b"network: {lan: 10.80.0.0/29}\n",
+    "repeated": crowd(4700, "{{name: a{}, role: worker}}") + b"name: a\nname: b\nname: c\n",
+}
+
+
+@pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in CROWDS.items()])
+def test_a_crowd_is_looked_at_a_few_times(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is what looking costs; it is counted here in values and machines, for clocks differ."""
+    looked = 0
+
+    def counting(draft: Draft, versions: Sequence[str]) -> Iterator[Fault]:
+        nonlocal looked
+        looked += len(draft.document.marks) + len(draft.machines)
+        return broken(draft, versions)
+
+    monkeypatch.setattr(loading, "broken", counting)
+    refused(raw)
+    assert 0 < looked < 2.2 * document.MAX_NODES
+
+
+def test_a_narrow_range_is_widened_without_trying_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = 0
+
+    def counting(spec: ClusterSpec) -> Addressing:
+        nonlocal laid_out
+        laid_out += 1
+        return lay_out_addresses(spec)
+
+    monkeypatch.setattr(machines, "lay_out_addresses", counting)
+    refused(CROWDS["narrow"])
+    assert 0 < laid_out <= 4
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"[kube_node]\n" * 49_000, id="groups"),
+        pytest.param(b"name: lab\nl: [" + b"!!str a," * 28_000 + b"]\n", id="tags"),
+    ],
+)
+def test_what_is_of_another_form_is_refused_quickly(raw: bytes) -> None:
+    begin = process_time()
+    refused(raw)
+    # Our own processor time; it takes less than a quarter of this.
+    assert process_time() - begin < 1.2

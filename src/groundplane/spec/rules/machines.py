@@ -33,7 +33,7 @@ def names_are_host_names(draft: Draft) -> Iterator[Violation]:
     named: list[tuple[Path, str, str]] = [(("name",), draft.spec.name, "lab")]
     if not isinstance(draft.spec.machines, Counts):
         examples = {role: _unused(draft, role) for role in Role}
-        named.extend(((*path, "name"), entry.name, examples[entry.first]) for path, entry in draft.machines())
+        named.extend(((*path, "name"), entry.name, examples[entry.first]) for path, entry in draft.machines)
     for path, name, example in named:
         if not draft.knows(path):
             continue
@@ -66,7 +66,7 @@ def _repeated(values: Iterable[tuple[Path, Hashable]]) -> Iterator[tuple[Path, H
 def names_are_unique(draft: Draft) -> Iterator[Violation]:
     if isinstance(draft.spec.machines, Counts):
         return
-    names = (((*path, "name"), entry.name) for path, entry in draft.machines() if draft.knows((*path, "name")))
+    names = (((*path, "name"), entry.name) for path, entry in draft.machines if draft.knows((*path, "name")))
     for path, taken, first in _repeated(names):
         line = draft.document.place(first)[0]
         yield Violation(
@@ -75,7 +75,7 @@ def names_are_unique(draft: Draft) -> Iterator[Violation]:
 
 
 def macs_are_unique(draft: Draft) -> Iterator[Violation]:
-    macs = [((*path, "mac"), entry.mac) for path, entry in draft.machines() if entry.mac is not None]
+    macs = [((*path, "mac"), entry.mac) for path, entry in draft.machines if entry.mac is not None]
     for path, mac in macs:
         if int(mac[:2], 16) & 1:
             meant = f"{int(mac[:2], 16) & 0xFE:02x}{mac[2:]}"
@@ -100,7 +100,7 @@ def addresses_are_free(draft: Draft) -> Iterator[Violation]:
         told_there = entry.has(Role.GATEWAY) and draft.states(POOL)
         return draft.knows(POOL) and first <= address <= last and not told_there
 
-    stated = [((*path, "address"), entry.address, entry) for path, entry in draft.machines() if entry.address]
+    stated = [((*path, "address"), entry.address, entry) for path, entry in draft.machines if entry.address]
     for path, address, entry in stated:
         if (reason := not_a_host_of(lan, address)) is not None:
             yield Violation(path, f"{address} {reason}", f"take a free address from {lan[1]} to {lan[-2]}")
@@ -119,7 +119,7 @@ def _taking(path: Path, free: IPv4Address | None) -> tuple[Remedy, ...]:
 
 
 def _number(draft: Draft, role: Role) -> int:
-    return sum(entry.has(role) for _, entry in draft.machines())
+    return sum(entry.has(role) for _, entry in draft.machines)
 
 
 def roles_are_filled(draft: Draft) -> Iterator[Violation]:
@@ -127,7 +127,7 @@ def roles_are_filled(draft: Draft) -> Iterator[Violation]:
     if isinstance(draft.spec.machines, Counts) or not draft.knows(MACHINES):
         return
     complete = draft.knows(ALL_MACHINES)
-    gateways = [path for path, entry in draft.machines() if entry.has(Role.GATEWAY)]
+    gateways = [path for path, entry in draft.machines if entry.has(Role.GATEWAY)]
     if complete and not gateways:
         remedies = _added(draft, Role.GATEWAY, "add one", 1)
         yield Violation(MACHINES, "no machine is the gateway", "add one", at_key=True, remedies=remedies)
@@ -153,13 +153,13 @@ def _place_of(draft: Draft, role: Role) -> Path:
     """Where the number of a role's machines is decided: its count, or the last entry of that role."""
     if isinstance(draft.spec.machines, Counts):
         return ("machines", role.value)
-    return [_role_place(draft, path) for path, entry in draft.machines() if entry.has(role)][-1]
+    return [_role_place(draft, path) for path, entry in draft.machines if entry.has(role)][-1]
 
 
 def roles_are_said_once(draft: Draft) -> Iterator[Violation]:
     if isinstance(draft.spec.machines, Counts):
         return
-    for path, entry in draft.machines():
+    for path, entry in draft.machines:
         several = (*path, "roles")
         if entry.roles is None or not draft.knows(several):
             continue
@@ -176,7 +176,7 @@ def the_vote_is_a_third(draft: Draft) -> Iterator[Violation]:
     """The one pair of roles that can't always share a machine."""
     if not draft.knows(ALL_MACHINES, ("machines", "balancer")) or _number(draft, Role.BALANCER) != 2:
         return
-    for path, entry in draft.machines():
+    for path, entry in draft.machines:
         if entry.has(Role.GATEWAY) and entry.has(Role.BALANCER):
             yield Violation(
                 _role_place(draft, path),
@@ -228,7 +228,7 @@ def sizes_suffice(draft: Draft) -> Iterator[Violation]:
         if draft.knows(path):
             yield from _unfit_memory(path, size.memory, size.needs, (role,))
             yield from _unfit_cpus(path, size.needs, (role,))
-    for place, entry in draft.machines():
+    for place, entry in draft.machines:
         if entry.size is None or not draft.knows((*place, "role"), (*place, "roles")):
             continue
         needs = entry.size.over(draft.spec.sizes.of(*entry.all_roles))
@@ -276,8 +276,9 @@ def range_has_room(draft: Draft) -> Iterator[Violation]:
 def _wider(draft: Draft) -> tuple[Remedy, ...]:
     """Ranges around the LAN's own that are wide enough, the narrowest first."""
     network = draft.spec.network
-    found = []
-    for prefix in range(network.lan.prefixlen - 1, WIDEST - 1, -1):
+    found: list[Remedy] = []
+    with_an_address_each = 32 - len(draft.machines).bit_length()
+    for prefix in range(min(network.lan.prefixlen - 1, with_an_address_each), WIDEST - 1, -1):
         wide = network.lan.supernet(new_prefix=prefix)
         spec = draft.spec.model_copy(update={"network": network.model_copy(update={"lan": wide})})
         try:
@@ -285,12 +286,14 @@ def _wider(draft: Draft) -> tuple[Remedy, ...]:
         except SpecError:
             continue
         found.append(write(LAN, str(wide), f"widen network.lan to {wide}, or {_SMALLER_POOL}"))
+        if len(found) == 2:  # the narrowest may be full; what overlaps the next, wider ones overlap as well
+            break
     return tuple(found)
 
 
 def _unused(draft: Draft, role: Role) -> str:
     """A name that a machine of ``role`` may have and none has."""
-    taken = {entry.name for _, entry in draft.machines()}
+    taken = {entry.name for _, entry in draft.machines}
     if role is Role.GATEWAY and ROLES[role].prefix not in taken:
         return ROLES[role].prefix
     return next(name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
@@ -302,7 +305,7 @@ def _another(path: Path, example: str) -> tuple[Remedy, ...]:
 
 def _entry(draft: Draft, role: Role, more: int = 0) -> tuple[Edit, str]:
     """A machine of ``role`` behind the last of the list, ``more`` behind that, and how to write it."""
-    taken = {entry.name for _, entry in draft.machines()}
+    taken = {entry.name for _, entry in draft.machines}
     names = (f"{ROLES[role].prefix}{number}" for number in count(1))
     free = [name for name in islice(names, len(taken) + more + 1) if name not in taken]
     listed = draft.document.data.get("machines")
@@ -328,6 +331,6 @@ def _one_less(draft: Draft, path: Path, role: Role) -> Edits:
         return ((path, _number(draft, role) - 1),)
     if path[-1] == "role":
         return ((path, Role.WORKER.value),)
-    entry = next(entry for place, entry in draft.machines() if place == path[:-1])
+    entry = next(entry for place, entry in draft.machines if place == path[:-1])
     others = [one.value for one in entry.all_roles if one is not role]
     return ((path, [*others] or [Role.WORKER.value]),)

@@ -141,7 +141,7 @@ def floating_address_is_free(draft: Draft) -> Iterator[Violation]:
         remedies = (_such(FLOATING, str(free), "take another, such as"),) if free else ()
         yield Violation(FLOATING, f"{address} is the gateway's own address", "take another", remedies=remedies)
     else:
-        for path, entry in draft.machines():
+        for path, entry in draft.machines:
             if entry.address == address:
                 message = f"{address} is the address of {entry.name} (line {draft.document.place(path)[0]})"
                 yield Violation(FLOATING, message, "take an address no machine has, or leave it to the default")
@@ -274,7 +274,7 @@ def names_fit_the_domain(draft: Draft) -> Iterator[Violation]:
     if not draft.knows(path):
         return
     domain = draft.spec.network.domain
-    longest = max((entry.name for _, entry in draft.machines()), key=len, default=ROLES[Role.GATEWAY].prefix)
+    longest = max((entry.name for _, entry in draft.machines), key=len, default=ROLES[Role.GATEWAY].prefix)
     # RFC 1035 grants a name 253 characters; containerd's folder for a registry, `registry.domain:5000`, is a file's
     # name, and those have 255 bytes.
     room = min(253 - len(longest) - 1, 255 - len("registry.:5000"))
@@ -294,7 +294,7 @@ def free_address(draft: Draft) -> IPv4Address | None:
     if not draft.knows(LAN, POOL):
         return None
     lan, (first, last) = draft.spec.network.lan, pool_of(draft.spec.network)
-    taken = {entry.address for _, entry in draft.machines()}
+    taken = {entry.address for _, entry in draft.machines}
     taken |= {draft.spec.network.floating_address, lan[1], gateway_address(draft.spec)}
     numbers = (lan[number] for number in range(2, min(lan.num_addresses - 1, len(taken) + 4)))
     return next((address for address in numbers if address not in taken and not first <= address <= last), None)
