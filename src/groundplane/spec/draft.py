@@ -74,7 +74,10 @@ def understood(document: Document) -> tuple[Draft | None, tuple[Fault, ...], int
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=True)
             entries = kept.entries()
-            details = [*((kept.path(detail, entries), detail) for detail in found), *details]
+            placed = [(kept.path(detail, entries), detail) for detail in found]
+            holders = {path[:-1] for path, _ in placed}
+            # pydantic counts the entries of a list without the wrong ones.
+            details = [each for each in placed if each[1]["type"] != "too_short" or each[0] not in holders] + details
         if spec is not None and not details and document.cut is None:
             return Draft(spec, document, kept.entries(), frozenset(kept.left_out)), faults, more
         if attempt == 0:

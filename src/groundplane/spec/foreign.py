@@ -17,17 +17,18 @@ Accepts = Callable[[dict[str, Value]], bool]
 
 def problems(document: Document, accepts: Accepts) -> tuple[Problem, ...]:
     """Nothing for a cluster file; for a peer's what it is, and for each part with a counterpart, how to write that."""
-    documents = (document, *document.following)
-    peer = recognised(document.data)
-    if peer is None:
+    if recognised(document.data) is None:
         return ()
+    documents = (document, *document.following)
+    known = [(each, peer) for each in documents if (peer := recognised(each.data)) is not None]
+    # What any tool may bring along, such as a Namespace, tells less than what only one has.
+    telling, peer = next((one for one in known if one[1].telling), known[0])
     message = f"this is a file for {peer.name}, not one for groundplane"
-    at = document.place((peer.key,), key=True)
+    at = telling.place((peer.key,), key=True)
     found = [Problem(*at, "", message, "begin a file of its own with what is told of its keys")]
     so_far: dict[str, Value] = {"name": "lab"}
-    for each in documents:
-        if (other := recognised(each.data)) is not None:
-            found += _counterparts(other, each, so_far, accepts)
+    for each, other in known:
+        found += _counterparts(other, each, so_far, accepts)
     if len(found) == 1:
         words = "begin a file of its own: `groundplane explain` shows every key, `name: my-platform` alone is enough"
         found = [Problem(*at, "", message, words)]

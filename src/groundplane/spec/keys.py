@@ -140,6 +140,9 @@ def intended(stanza: str, written: str) -> str | None:
         return kebab
     if _named(kebab):
         return None
+    # A whole word says more than how many letters are alike: `macAddress` is `mac`, not `address`.
+    if (begun := next((name for name in known if kebab.startswith(f"{name}-")), None)) is not None:
+        return begun
     close = get_close_matches(kebab, known, n=1, cutoff=0.6)
     if close:
         return close[0]

@@ -2,7 +2,8 @@
 
 The formats are those of their documentation: k0sctl and k0s (k0sproject.io), kind (kind.sigs.k8s.io), Talos
 (talos.dev), kubespray (an Ansible inventory and its group_vars), kubeadm (kubeadm.k8s.io), Cluster API
-(cluster.x-k8s.io), k3s and RKE2 (docs.k3s.io, docs.rke2.io).
+(cluster.x-k8s.io), k3s and RKE2 (docs.k3s.io, docs.rke2.io), RKE (rke.docs.rancher.com), KubeOne
+(docs.kubermatic.com), KubeKey (github.com/kubesphere/kubekey), talhelper (budimanjojo.github.io/talhelper).
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A kind of file. ``key`` is where to point: what gives it away; ``marks`` are keys that only such files have."""
+    """A kind of file. ``key`` is where to point: what gives it away; ``marks`` are keys that only such files have.
+    ``telling``: such a file is of one tool alone."""
 
     name: str
     key: str = "apiVersion"
     counterparts: tuple[Counterpart, ...] = ()
     marks: tuple[str, ...] = ()
+    telling: bool = True
 
 
 def recognised(data: Mapping[str, Value]) -> Peer | None:
@@ -44,13 +47,39 @@ def recognised(data: Mapping[str, Value]) -> Peer | None:
     version, kind = data.get("apiVersion"), data.get("kind")
     if isinstance(version, str) and isinstance(kind, str):
         return _by_group(version.partition("/")[0], kind)
-    if isinstance(data.get("machine"), dict) and ("cluster" in data or "version" in data):
-        return _TALOS
+    for key, theirs in _TALOS_KEYS.items():
+        # Neither stanza has a `name`: whoever writes one means a platform or a machine of ours.
+        stanza = data.get(key)
+        if isinstance(stanza, dict) and "name" not in stanza:
+            whole = data.get("version") == "v1alpha1"
+            if whole or not theirs.isdisjoint(stanza):
+                return replace(_TALOS, key=key)
     if isinstance(everything := data.get("all"), dict) and ("children" in everything or "hosts" in everything):
         return _INVENTORY
     for peer in _BY_MARKS:
         if (mark := next((key for key in data if key in peer.marks), None)) is not None:
             return replace(peer, key=mark)
+    return _by_form(data)
+
+
+def _by_form(data: Mapping[str, Value]) -> Peer | None:
+    """A file whose keys others have as well, and some in another form. Where peers want an apiVersion it was left
+    out."""
+    spec, nodes, services = (data.get(key) for key in ("spec", "nodes", "services"))
+    if isinstance(spec, dict) and (spec.keys() & {"hosts", "k0s"} or data.get("kind") == "ClusterConfig"):
+        tool = "k0sctl.k0sproject.io" if spec.keys() & {"hosts", "k0s"} else "k0s.k0sproject.io"
+        return replace(dict(_BY_GROUP)[tool], key="spec")
+    node = nodes[0] if isinstance(nodes, list) and nodes else None
+    # No peer's node has a `name`: that is a machine of ours, under a wrong key.
+    if isinstance(node, dict) and "name" not in node:
+        if {"hostname", "ipAddress"} <= node.keys():
+            return replace(_TALHELPER, key="nodes")
+        if isinstance(node.get("role"), list) or {"address", "user"} <= node.keys():
+            return _RKE
+        if node.get("role") in ("control-plane", "worker"):
+            return replace(dict(_BY_GROUP)["kind.x-k8s.io"], key="nodes")
+    if isinstance(services, dict) and services.keys() & {"kube-api", "kube-controller", "kubeproxy"}:
+        return replace(_RKE, key="services")
     return None
 
 
@@ -61,8 +90,11 @@ def _by_group(group: str, kind: str) -> Peer | None:
             counterparts = peer.counterparts
             if (role := _REPLICAS_OF.get(kind)) is not None:
                 counterparts += (Counterpart("spec.replicas", f"machines.{role}", _number),)
+            if kind == "Cluster" and peer.name == "Cluster API":
+                # The names of the other objects are their own.
+                counterparts = (Counterpart("metadata.name", "name", _name), *counterparts)
             return replace(peer, name=f"{peer.name} ({shown(kind)})", counterparts=counterparts)
-    return Peer(f"Kubernetes ({shown(kind)})")
+    return Peer(f"Kubernetes ({shown(kind)})", telling=False)
 
 
 def _name(value: Value) -> Value:
@@ -100,10 +132,20 @@ def _roles(value: Value) -> Value:
     """A list of hosts or nodes with roles, counted."""
     if not isinstance(value, list):
         return None
-    roles = [str(entry.get("role", "")) for entry in value if isinstance(entry, dict)]
-    planes = sum(role.startswith(("control", "single", "master", "server")) for role in roles)
-    workers = sum(role in ("worker", "agent") for role in roles)
+    given = [entry.get("role", "") for entry in value if isinstance(entry, dict)]
+    # RKE gives a node several. One that is a control plane as well isn't counted among the workers.
+    roles = [each if isinstance(each, list) else [each] for each in given]
+    planes = sum(any(str(one).startswith(("control", "single", "master", "server")) for one in each) for each in roles)
+    workers = sum(each in (["worker"], ["agent"]) for each in roles)
     return {"control-plane": planes, "worker": workers} if planes else None
+
+
+def _planes(value: Value) -> Value:
+    """talhelper's nodes, counted."""
+    if not isinstance(value, list):
+        return None
+    planes = sum(isinstance(entry, dict) and entry.get("controlPlane") is True for entry in value)
+    return {"control-plane": planes, "worker": len(value) - planes} if planes else None
 
 
 def _number(value: Value) -> Value:
@@ -215,6 +257,36 @@ _BY_GROUP: tuple[tuple[str, Peer], ...] = (
             ),
         ),
     ),
+    (
+        "kubeone.k8c.io",
+        Peer(
+            "KubeOne",
+            counterparts=_parts(
+                ("name", "name", _name),
+                ("versions.kubernetes", _VERSION, _version),
+                ("apiEndpoint.host", _FLOATING, _address),
+                ("clusterNetwork.podSubnet", _PODS, _range),
+                ("clusterNetwork.serviceSubnet", _SERVICES, _range),
+                ("controlPlane.hosts", "machines.control-plane", _hosts),
+                ("staticWorkers.hosts", "machines.worker", _hosts),
+            ),
+        ),
+    ),
+    (
+        "kubekey.kubesphere.io",
+        Peer(
+            "KubeKey",
+            counterparts=_parts(
+                ("metadata.name", "name", _name),
+                ("spec.hosts", "machines", _untold),
+                ("spec.controlPlaneEndpoint.address", _FLOATING, _address),
+                ("spec.kubernetes.version", _VERSION, _version),
+                ("spec.network.kubePodsCIDR", _PODS, _range),
+                ("spec.network.kubeServiceCIDR", _SERVICES, _range),
+            ),
+        ),
+    ),
+    ("v1alpha1", Peer("Talos", counterparts=_parts(("hostname", "machines[].name", _untold)))),
     ("kops.k8s.io", Peer("kOps", counterparts=_parts(("spec.kubernetesVersion", _VERSION, _version)))),
     ("eksctl.io", Peer("eksctl", counterparts=_parts(("metadata.name", "name", _name)))),
 )
@@ -231,6 +303,69 @@ _TALOS = Peer(
         ("cluster.network.serviceSubnets", _SERVICES, _range),
     ),
 )
+# Keys that stand in Talos' two stanzas, which have no apiVersion: `machine` alone may be meant for `machines`.
+_TALOS_KEYS: Mapping[str, frozenset[str]] = {
+    "machine": frozenset(
+        {
+            "type",
+            "token",
+            "ca",
+            "certSANs",
+            "kubelet",
+            "network",
+            "disks",
+            "install",
+            "files",
+            "env",
+            "sysctls",
+            "registries",
+            "features",
+            "udev",
+            "kernel",
+            "nodeLabels",
+        }
+    ),
+    "cluster": frozenset(
+        {
+            "controlPlane",
+            "clusterName",
+            "network",
+            "apiServer",
+            "controllerManager",
+            "proxy",
+            "scheduler",
+            "discovery",
+            "etcd",
+            "extraManifests",
+            "inlineManifests",
+            "allowSchedulingOnControlPlanes",
+        }
+    ),
+}
+_TALHELPER = Peer(
+    "talhelper (Talos)",
+    "talosVersion",
+    _parts(
+        ("clusterName", "name", _name),
+        ("kubernetesVersion", _VERSION, _version),
+        ("endpoint", _FLOATING, _address),
+        ("nodes", "machines", _planes),
+        ("clusterPodNets", _PODS, _range),
+        ("clusterSvcNets", _SERVICES, _range),
+    ),
+    marks=("talosVersion", "talosImageURL", "clusterPodNets", "clusterSvcNets"),
+)
+_RKE = Peer(
+    "RKE",
+    "nodes",
+    _parts(
+        ("cluster_name", "name", _name),
+        ("kubernetes_version", _VERSION, _version),
+        ("nodes", "machines", _roles),
+        ("services.kube-controller.cluster_cidr", _PODS, _range),
+        ("services.kube-api.service_cluster_ip_range", _SERVICES, _range),
+    ),
+)
 _INVENTORY = Peer(
     "kubespray (an inventory)",
     "all",
@@ -242,8 +377,25 @@ _INVENTORY = Peer(
 )
 _BY_MARKS = (
     Peer(
+        "kubespray (an inventory)",
+        marks=("kube_control_plane", "kube_node", "k8s_cluster", "kube-master", "kube-node", "k8s-cluster"),
+        counterparts=_parts(
+            ("kube_control_plane.hosts", "machines.control-plane", _hosts),
+            ("kube_node.hosts", "machines.worker", _hosts),
+        ),
+    ),
+    _TALHELPER,
+    Peer(
         "kubespray (group_vars)",
-        marks=("kube_version", "kube_pods_subnet", "kube_service_addresses", "kube_network_plugin"),
+        marks=(
+            "kube_version",
+            "kube_pods_subnet",
+            "kube_service_addresses",
+            "kube_network_plugin",
+            "loadbalancer_apiserver",
+            "loadbalancer_apiserver_port",
+            "bin_dir",
+        ),
         counterparts=_parts(
             ("kube_version", _VERSION, _version),
             ("kube_pods_subnet", _PODS, _range),

@@ -81,6 +81,38 @@ version: v1alpha1
 machine: {type: worker}
 cluster: {clusterName: t1, network: {podSubnets: [fd00::/56, 10.244.0.0/16]}}
 """
+CLUSTER_API_WITH_A_SECRET = """
+apiVersion: v1
+kind: Secret
+metadata: {name: identity}
+---
+apiVersion: cluster.x-k8s.io/v1beta1
+kind: Cluster
+metadata: {name: c1}
+"""
+KUBELET_FIRST = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n---" + KUBEADM
+HOSTNAME_FIRST = "apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: a\n---" + TALOS
+GROUPS = "kube_control_plane: {hosts: {a: }}\nkube_node: {hosts: {b: , c: }}\n"
+RKE = """
+cluster_name: r1
+nodes:
+- {address: 1.2.3.4, user: ubuntu, role: [controlplane, worker, etcd]}
+- {address: 1.2.3.5, user: ubuntu, role: [worker]}
+services: {kube-api: {service_cluster_ip_range: 10.43.0.0/16}, etcd: {}}
+"""
+TALHELPER = """
+clusterName: home
+talosVersion: v1.5.5
+kubernetesVersion: v1.37.2
+nodes: [{hostname: a, ipAddress: 1.2.3.4, controlPlane: true}, {hostname: b, ipAddress: 1.2.3.5}]
+"""
+KUBEONE = "apiVersion: kubeone.k8c.io/v1beta2\nkind: KubeOneCluster\nname: k1\nversions: {kubernetes: 1.37.2}\n"
+KUBEKEY = """
+apiVersion: kubekey.kubesphere.io/v1alpha2
+kind: Cluster
+metadata: {name: sample}
+spec: {network: {kubePodsCIDR: 10.233.64.0/18}}
+"""
 INVENTORY = "all: {children: {kube_control_plane: {hosts: {a: }}, kube_node: {hosts: {b: , c: }}}}\n"
 INI = "[kube_control_plane]\na ansible_host=10.0.0.1\n\n[kube_node]\n# none yet\nb\nc\n"
 
@@ -101,6 +133,26 @@ INI = "[kube_control_plane]\na ansible_host=10.0.0.1\n\n[kube_node]\n# none yet\
         (INI, "kubespray", ("{control-plane: 1, worker: 2}",)),
         ("kube_version: 1.37.2\nkube_pods_subnet: 10.233.64.0/18\n", "kubespray", ("{pods: 10.233.64.0/18}",)),
         ("cluster-init: true\ncluster-cidr: 10.42.0.0/16\n", "k3s or RKE2", ("{pods: 10.42.0.0/16}",)),
+        (CLUSTER_API_WITH_A_SECRET, "Cluster API (Cluster)", ("name: c1",)),
+        (KUBELET_FIRST, "kubeadm (InitConfiguration)", ("name: yes",)),
+        (HOSTNAME_FIRST, "Talos (HostnameConfig)", ("machines[].name", "name: t1")),
+        ("machine: {network: {hostname: a}}\n", "Talos", ("machines[].name",)),
+        ("cluster: {network: {podSubnets: [10.244.0.0/16]}}\n", "Talos", ("{pods: 10.244.0.0/16}",)),
+        ("bin_dir: /usr/local/bin\n", "kubespray (group_vars)", ("name: my-platform",)),
+        ("loadbalancer_apiserver_port: 8443\n", "kubespray (group_vars)", ("name: my-platform",)),
+        (GROUPS, "kubespray (an inventory)", ("{control-plane: 1}", "{worker: 2}")),
+        ("[kube_node] ; those\nb\n", "kubespray", ("{worker: 1}",)),
+        ("[all]\na\n  [kube_node]\nb\n", "kubespray", ("{worker: 1}",)),
+        ("[k8s_cluster:children]\nkube_node\n", "kubespray", ("its groups are `machines`",)),
+        ("[kube_control_plane]\na\nb\n", "kubespray", ("its groups are `machines` here",)),
+        ("nodes: [{role: control-plane}]\n", "kind", ("{control-plane: 1, worker: 0}",)),
+        ("kind: Cluster\nname: k1\nnodes: [{role: control-plane}]\n", "kind", ("name: k1",)),
+        (K0SCTL.replace("apiVersion: k0sctl.k0sproject.io/v1beta1\n", ""), "k0sctl", ("name: my-k0s",)),
+        ("kind: ClusterConfig\nspec: {network: {podCIDR: 10.200.0.0/16}}\n", "k0s", ("{pods: 10.200.0.0/16}",)),
+        (RKE, "RKE", ("name: r1", "{control-plane: 1, worker: 1}", "{services: 10.43.0.0/16}")),
+        (TALHELPER, "talhelper", ("name: home", "{version: 1.37.2}", "{control-plane: 1, worker: 1}")),
+        (KUBEONE, "KubeOne", ("name: k1", "{version: 1.37.2}")),
+        (KUBEKEY, "KubeKey", ("name: sample", "{pods: 10.233.64.0/18}")),
         ("apiVersion: apps/v1\nkind: Deployment\n", "Kubernetes (Deployment)", ("name: my-platform",)),
     ],
 )
@@ -119,3 +171,17 @@ def test_what_the_rules_would_refuse_of_a_peer_is_not_offered() -> None:
     assert said["this is `machines` here"] == "see `groundplane explain machines`"
     assert said["this is `kubernetes.pods` here"] == "see `groundplane explain kubernetes.pods`"
     assert said["this is `kubernetes.services` here"] == "write `kubernetes: {services: 10.96.0.0/16}`"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: lab\nnodes: [{name: a, role: worker}]\n",
+        "name: lab\nmachine: {name: a, type: worker}\n",
+        "cluster: {name: lab, network: {lan: 10.80.0.0/24}}\n",
+        "name: lab\nversion: 1.37.2\nmachine: {worker: 2}\n",
+        "name: lab\nservices: {etcd: {image: etcd}}\n",
+    ],
+)
+def test_one_of_ours_with_wrong_keys_is_nobody_elses(text: str) -> None:
+    assert not [message for message, _ in problems_of(text) if "this is a file for" in message]
