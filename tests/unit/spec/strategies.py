@@ -7,8 +7,10 @@ from ipaddress import IPv4Network
 
 from hypothesis import strategies as st
 
+from groundplane.spec.names import NAMES_WITH_A_MEANING
+
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,12}[a-z])?", fullmatch=True).filter(
-    lambda name: name not in ("api", "registry", "localhost")
+    lambda name: name not in ("api", "registry", *NAMES_WITH_A_MEANING)
 )
 lans = st.builds(
     lambda second, third, prefix: str(IPv4Network(f"172.{second}.{third}.0/{prefix}", strict=False)),

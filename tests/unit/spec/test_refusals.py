@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from groundplane.spec import InvalidCluster, Problem, document, load
+from groundplane.spec.names import NAMES_WITH_A_MEANING
 
 VERSIONS = ("1.37.2", "1.36.3")
 
@@ -312,6 +313,22 @@ NETWORK = [
     Case("nameservers", lan(UP.format("192.0.2.2/24", "192.0.2.1", "192.0.2.3," * 17)), 6, ("more than 16",)),
     Case("nameserver loopback", lan(UP.format("192.0.2.2/24", "192.0.2.1", "127.0.0.53")), 6, ("no name server",)),
     Case("cluster.local", lan("  domain: cluster.local\n"), 3, ("Services inside",)),
+    *(
+        Case(f"the domain {domain}", lan(f"  domain: {domain}\n"), 3, (domain, "RFC "), "groundplane.internal")
+        for domain in (
+            "arpa",
+            "1.168.192.in-addr.arpa",
+            "in-addr.arpa",
+            "8.b.d.0.ip6.arpa",
+            "local",
+            "onion",
+            "a.onion",
+        )
+    ),
+    *(
+        Case(f"the domain {domain}", lan(f"  domain: {domain}\n"), 3, (domain, "RFC 6761"), "groundplane.internal")
+        for domain in ("test", "invalid", "example", "localhost")
+    ),
     Case("localhost domain", lan("  domain: lab.localhost\n"), 3, ("RFC 6761",)),
     Case("domain like an address", lan("  domain: 10.0.0.1\n"), 3, ("number",)),
     Case(
@@ -327,6 +344,10 @@ MACHINES = [
     Case("two of a name", single("  - {name: cp, role: worker}\n"), 7, ("name cp", "line 6")),
     Case("reserved api", single("  - {name: api, role: worker}\n"), 7, ("`api`", "platform itself"), "worker1"),
     Case("reserved registry", single("  - {name: registry, role: worker}\n"), 7, ("`registry`",)),
+    *(
+        Case(f"reserved {name}", single(f"  - {{name: {name}, role: worker}}\n"), 7, (f"`{name}`",), "worker1")
+        for name in NAMES_WITH_A_MEANING
+    ),
     Case("reserved localhost", single("  - {name: localhost, role: worker}\n"), 7, ("`localhost`",)),
     Case("lease time", single("  - {name: 12h, role: worker}\n"), 7, ("dnsmasq",), "worker1"),
     Case("ignored host", single("  - {name: ignore, role: worker}\n"), 7, ("dnsmasq",)),
@@ -436,6 +457,17 @@ SOFTWARE = [
     Case("a bell in a host", 'name: lab\nimage: {mirror: "http://a\\x07/debian"}\n', 2, ("U+0007",)),
     Case("a line in a version", 'name: lab\nkubernetes: {version: "1.37.2\\n"}\n', 2, ("U+000A",)),
     Case("bad host", "name: lab\nimage: {mirror: 'http://a]/debian'}\n", 2, ("package archive",)),
+    *(
+        Case(
+            f"the host {host}",
+            f"name: lab\nimage: {{mirror: 'http://{host}/'}}\n",
+            2,
+            ("neither a host",),
+            "write it as http",
+        )
+        for host in (".", "a..b", "-a", "256.1.1.1", 'a"x', "1.2.3", "a" * 64)
+    ),
+    Case("a dot for a host", "name: lab\nimage: {mirror: http://.}\n", 2, ("neither a host",)),
 ]
 
 GROUPS = (

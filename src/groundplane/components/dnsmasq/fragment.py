@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from groundplane.components.base import templates
+from groundplane.spec.names import NAMES_WITH_A_MEANING
 from groundplane.spec.roles import Role
 from groundplane.state.model import DataFolder, File, Fragment, Package, Unit
 from groundplane.topology.model import Machine, Topology
@@ -10,37 +11,6 @@ from groundplane.topology.model import Machine, Topology
 CONFIG = "/etc/dnsmasq.d/groundplane.conf"
 LEASES = "/var/lib/misc/dnsmasq.leases"
 DROP_IN = "/etc/systemd/system/dnsmasq.service.d/groundplane.conf"
-
-NAMES_WITH_A_MEANING = (
-    # Programs look these up in the domain they are in, and do as the answer says: a proxy for everybody's browser
-    # (draft-ietf-wrec-wpad), a tunnel for everybody's IPv6 (RFC 5214). Windows DNS's global query block list has both.
-    "wpad",
-    "isatap",
-    # Where mail programs send the user's password to learn their settings (Outlook, Thunderbird), and what mail servers
-    # ask how to deliver (RFC 8461).
-    "autoconfig",
-    "autodiscover",
-    "mta-sts",
-    # Names that resolvers and programs never ask anybody for, or take to be of a kind (RFC 6761, RFC 6762, RFC 7686,
-    # RFC 9476), and those that Debian, Red Hat and macOS give to the machine itself.
-    "localhost",
-    "localhost4",
-    "localhost6",
-    "localdomain",
-    "ip6-localhost",
-    "ip6-loopback",
-    "ip6-allnodes",
-    "ip6-allrouters",
-    "broadcasthost",
-    "local",
-    "invalid",
-    "test",
-    "example",
-    "onion",
-    "alt",
-    "arpa",
-    "internal",
-)
 
 
 def fragment(topology: Topology, machine: Machine) -> Fragment | None:

@@ -11,6 +11,7 @@ from groundplane.errors import SpecError
 from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, spare_address
 from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Counts, MachineEntry
+from groundplane.spec.names import NAMES_WITH_A_MEANING
 from groundplane.spec.problem import Path
 from groundplane.spec.providers import OPERATOR_ON_LAN
 from groundplane.spec.remedy import Edit, Edits, Remedy, write
@@ -20,8 +21,8 @@ from groundplane.spec.rules.violation import Violation
 
 MACHINES: Path = ("machines",)
 
-# Names the gateway's DNS gives to something else, and those every /etc/hosts has.
-RESERVED = ("api", "registry", "localhost", "ip6-localhost", "ip6-loopback")
+# Names the gateway's DNS gives to something else.
+RESERVED = ("api", "registry")
 
 MOST_MEMORY = 2**44
 # What dnsmasq makes of these words among a host's settings: a lease's length, or that the host is to be ignored.
@@ -46,6 +47,9 @@ def names_are_host_names(draft: Draft) -> Iterator[Violation]:
             )
         elif name in RESERVED and path != ("name",):
             message = f"`{name}` is a name the platform itself uses"
+            yield Violation(path, message, "write another", remedies=_another(path, example))
+        elif name in NAMES_WITH_A_MEANING and path != ("name",):
+            message = f"`{name}` has a meaning of its own to resolvers or to programs that look it up"
             yield Violation(path, message, "write another", remedies=_another(path, example))
         elif _LEASE_TIME.fullmatch(name) and path != ("name",):
             # dnsmasq(8), dhcp-host: words like these are how long a lease lasts, or that none is given.

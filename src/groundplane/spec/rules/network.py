@@ -10,6 +10,7 @@ from groundplane.errors import SpecError
 from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, roster
 from groundplane.spec.draft import ALL_MACHINES, Draft
 from groundplane.spec.model import Network, Uplink
+from groundplane.spec.names import why_fixed
 from groundplane.spec.problem import Path
 from groundplane.spec.remedy import Remedy, write
 from groundplane.spec.roles import ROLES, Role
@@ -263,8 +264,8 @@ def domain_is_ours(draft: Draft) -> Iterator[Violation]:
     if domain == "cluster.local" or domain.endswith(".cluster.local"):
         message = f"{domain} belongs to the Services inside the cluster"
         yield Violation(path, message, instead, remedies=remedies)
-    elif domain.rpartition(".")[2] in ("localhost", "invalid"):
-        yield Violation(path, f"{domain} never resolves to another host (RFC 6761)", instead, remedies=remedies)
+    elif (reason := why_fixed(domain)) is not None:
+        yield Violation(path, f"{domain} {reason}", instead, remedies=remedies)
     elif domain.rpartition(".")[2].isdecimal():
         yield Violation(path, f"{domain} ends in a number, as addresses do", instead, remedies=remedies)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +15,9 @@ from groundplane.spec.rules.violation import Violation
 
 # Both have systemd ≥ 249, Python ≥ 3.10 and cloud-init ≥ 22, which the agent and the seed need.
 RELEASES: Final[Mapping[str, tuple[str, ...]]] = {"debian": ("bookworm", "trixie"), "ubuntu": ("jammy", "noble")}
+
+# Underscores aren't for host names, but resolvers take them.
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 _IMAGE: Path = ("image",)
 _VERSION: Path = ("kubernetes", "version")
@@ -57,8 +62,22 @@ def mirror_is_an_address(draft: Draft) -> Iterator[Violation]:
         yield Violation(path, "the address has a user name or password in it", instead)
     elif parts.scheme in ("http", "https") and not parts.hostname:
         yield Violation(path, f"`{shown(mirror)}` names no host", "write the archive's address", remedies=written)
+    elif parts.scheme in ("http", "https") and not _is_host(parts.hostname or ""):
+        message = f"`{shown(parts.hostname)}` in it is neither a host's name nor an IPv4 address"
+        yield Violation(path, message, "write the archive's address", remedies=written)
     elif port == 0:
         yield Violation(path, f"`{shown(mirror)}` has the port 0", "write the archive's port, or leave it out")
+
+
+def _is_host(host: str) -> bool:
+    """Whether a resolver can be asked for ``host``, or need not be. Who ends in digits is an address to all of them."""
+    labels = host.removesuffix(".").split(".")
+    if labels[-1].isdecimal():
+        try:
+            return bool(IPv4Address(host))
+        except ValueError:
+            return False
+    return len(host) <= 254 and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def version_is_supported(draft: Draft, versions: Sequence[str]) -> Iterator[Violation]:
