@@ -53,7 +53,8 @@ def publish(path: Path, content: bytes, *, replace: bool = False) -> None:
     except FileExistsError:
         raise StoreError("is there already", where=str(target), hint="choose another name, or remove it") from None
     except OSError as error:
-        raise StoreError(f"can't be written: {error.strerror}", where=str(path)) from error
+        hint = "name a place on a file system that keeps files and has room, or make some there"
+        raise StoreError(f"can't be written: {error.strerror}", where=str(path), hint=hint) from error
     finally:
         if target != path:
             target.unlink(missing_ok=True)

@@ -146,7 +146,8 @@ def unusable(path: Path, error: OSError) -> StoreError:
         errno.EACCES: _AS_OWNER,
         errno.EPERM: _AS_OWNER,
         errno.ELOOP: "it is a symbolic link, which is not followed: move it away",
-    }.get(error.errno or 0, "")
+        errno.ENOTDIR: "a file stands where a folder belongs: choose another folder",
+    }.get(error.errno or 0, "choose another folder, on a file system that keeps files")
     return StoreError(f"can't be used: {error.strerror or error}", where=str(path), hint=hint)
 
 

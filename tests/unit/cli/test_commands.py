@@ -671,3 +671,12 @@ def test_render_says_where_it_can_not_write(gp: Any, tmp_path: Path, out: str, w
     (tmp_path / "file").touch()
     answer = gp("render", "--out", str(tmp_path / out))
     assert (answer.code, words in answer.err, "next:" in answer.err) == (1, True, True), answer.err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_history_in_a_file_says_that_it_wants_a_folder(gp: Any, tmp_path: Path, form: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_text("")
+    answer = gp("history", "--state-dir", str(tmp_path / "file"), *form)
+    assert (answer.code, answer.out) == (1, "")
+    assert "Not a directory" in answer.err
+    assert "next: a file stands where a folder belongs: choose another folder" in answer.err

@@ -90,3 +90,11 @@ def test_a_small_computer_is_proposed_a_small_platform(
     assert read(tmp_path / "cluster.yaml").machines == Counts.model_validate(
         {"balancer": 1, "control-plane": 1, "worker": 1}
     )
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_file_that_no_file_system_takes_is_a_plain_error(gp: Any, form: tuple[str, ...]) -> None:
+    answer = gp("init", "-f", "/proc/x.yaml", *form)
+    assert (answer.code, answer.out) == (1, "")
+    assert "error: /proc/x.yaml: can't be written" in answer.err
+    assert "next: name a place" in answer.err

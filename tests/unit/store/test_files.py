@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -149,3 +150,8 @@ def test_of_a_tree_that_can_not_be_written_nothing_is_left(tmp_path: Path) -> No
         put_tree(tmp_path / "new" / "out", {"a/b": b"1", f"a/{'c' * 300}": b"2"})
     assert caught.value.hint == "choose a folder with a shorter path"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_the_system_refuses_has_a_remedy() -> None:
+    for number in errno.errorcode:
+        assert files.unusable(Path("/x"), OSError(number, os.strerror(number))).hint
