@@ -64,6 +64,7 @@ def test_a_platform_where_everything_is_over_comes_back(platform: Platform) -> N
     platform.nothing_differs()
 
 
+@pytest.mark.long
 def test_a_worker_whose_certificate_is_over_and_whose_node_is_gone_joins_again(platform: Platform) -> None:
     """Under its name, with another range for its pods: nothing of the old one is in their way."""
     over = b64encode(platform.ssh("worker2", "openssl", "x509", "-in", CLIENT).encode()).decode()

@@ -60,6 +60,7 @@ def test_a_resource_agent_that_can_not_run_is_put_right_with_what_it_let_fail(pl
     platform.nothing_differs()
 
 
+@pytest.mark.long
 def test_two_faults_at_once_are_mended_though_each_keeps_checks_from_holding(platform: Platform) -> None:
     """Pods of cp1 reach nobody until cp1's own turn comes; worker2, renamed, comes before it."""
     for machine in ("gateway", "cp1"):
