@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace as with_
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from groundplane.recipes.common import (
     lasting_secrets,
     provider_for,
     require_built,
+    shown_secrets,
     unchanged,
     validate,
     working,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from groundplane.rollout.plan import Plan
     from groundplane.spec import ClusterSpec
     from groundplane.store import Store
+    from groundplane.topology.model import Secrets
     from groundplane.verify import Report
 
 
@@ -44,7 +46,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
 
     file = validate(options.file)
     with working(options, file, f"replace {' '.join(names)}") as (store, emit, journal):
-        design = _with_them(file, store, names)
+        design = _with_them(file, store, names, lasting_secrets)
         provider = provider_for(design, store, emit)
         await provider.prepare()
         for name in dict.fromkeys(names):
@@ -65,17 +67,17 @@ def started_for(options: Options, names: Sequence[str]) -> tuple[str, ...]:
 
     file = validate(options.file)
     store = Store(options.home, file.name)
-    design = _with_them(file, store, names)
+    design = _with_them(file, store, names, shown_secrets)
     off = {one.name for one in provider_for(design, store, options.emit).status() if one.power is Power.OFF}
     return tuple(one.name for one in design.topology.machines if one.name in off - set(names))
 
 
-def _with_them(file: ClusterSpec, store: Store, names: Sequence[str]) -> Design:
+def _with_them(file: ClusterSpec, store: Store, names: Sequence[str], secrets: Callable[[Store], Secrets]) -> Design:
     """The platform as it stands and as its file says, with all of ``names``."""
     require_built(store)
     spec, _ = store.settled(file)
     unchanged(store, spec, "replace machines")
-    design = designed(spec, store, lasting_secrets(store))
+    design = designed(spec, store, secrets(store))
     for name in names:
         known_machine(design.topology, name)
     return design

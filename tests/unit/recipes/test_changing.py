@@ -229,7 +229,7 @@ def test_another_size_is_brought_while_the_machine_runs(built: World) -> None:
     assert not built.did("apply", "stop")
 
 
-HAS = {
+HAS: dict[str, tuple[tuple[float, float], str]] = {
     "less memory": ((2, 2 << 30), "2048 MiB of memory, not 3072"),
     "no limits": ((inf, inf), "all processors, not 2; all memory, not 3072 MiB"),
     "half a processor": ((0.5, 3 << 30), "0.5 processors, not 2"),
@@ -240,7 +240,7 @@ HAS = {
 def test_a_size_that_somebody_changed_is_shown_and_given_anew(built: World, name: str) -> None:
     machine, (size, words) = built.ground.machines["worker1"], HAS[name]
     right, born = machine.size, machine.born
-    machine.size = size  # type: ignore[assignment]
+    machine.size = size
     plan = built.plan()
     assert (plan.sizes, plan.batches, plan.needs_material) == ((Resize("worker1", words),), (), False)
     built.apply()
@@ -460,6 +460,7 @@ def test_a_plan_beside_somebody_who_works_makes_none(built: World, monkeypatch: 
     monkeypatch.setattr("groundplane.topology.pki.LEAF_RESERVE", LEAF_LIFE - timedelta(days=1))
     with built.store.lock("apply"):
         assert built.plan().empty
+        assert recipes.started_for(built.options, ("worker1",)) == ()
     assert built.remembered()["secrets.json"] == old
     built.plan()
     assert built.remembered()["secrets.json"] != old
