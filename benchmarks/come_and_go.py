@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from up import GROUNDPLANE, table, timed
+from up import GROUNDPLANE, asked, table, timed
 
 REPLACED = ("gateway", "lb1", "cp1", "worker1")
 ASK = """
@@ -41,20 +41,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--replace", nargs="*", default=REPLACED)
     arguments = parser.parse_args()
-    found: dict[str, list[float]] = {}
-    failed: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="groundplane-bench-") as folder:
-        work = Work(arguments.file, Path(folder), found, failed)
+        work = Work(arguments.file, Path(folder))
         try:
-            found["up, s"] = [timed("up", *work.options)]
+            work.found["up, s"] = [timed("up", *work.options)]
             for number in range(arguments.runs):
                 print(f"run {number + 1} of {arguments.runs}", file=sys.stderr)
                 one_run(work, arguments.replace)
         finally:
             timed("down", "--yes", *work.options)
     print(f"{arguments.file}, runs: {arguments.runs}")
-    table(list(found.items()))
-    for words, values in failed.items():
+    table(list(work.found.items()))
+    for words, values in work.failed.items():
         print(
             f"requests that failed, {words}: {statistics.median(values):g} ({', '.join(f'{one:g}' for one in values)})"
         )
@@ -63,11 +61,11 @@ def main() -> None:
 class Work:
     """One platform, and what was measured on it by name."""
 
-    def __init__(
-        self, original: Path, folder: Path, found: dict[str, list[float]], failed: dict[str, list[float]]
-    ) -> None:
+    def __init__(self, original: Path, folder: Path) -> None:
         self.document: Any = YAML().load(original.read_text())
-        self.folder, self.found, self.failed = folder, found, failed
+        self.folder = folder
+        self.found: dict[str, list[float]] = {}
+        self.failed: dict[str, list[float]] = {}
         self.file = folder / "cluster.yaml"
         self.options = ["--file", str(self.file), "--state-dir", str(folder / "state")]
         self.write()
@@ -82,20 +80,21 @@ class Work:
         self.file.write_text(text.getvalue())
 
     def measure(self, words: str, *command: str) -> None:
-        with self.asked() as answers:
+        with self.client() as answers:
             self.found.setdefault(f"{words}, s", []).append(timed(*command, *self.options))
         assert len(answers) > 20, "it must have asked, or it proves nothing"
         self.failed.setdefault(words, []).append(sum(answer != "200" for answer in answers))
 
     @contextmanager
-    def asked(self) -> Iterator[list[str]]:
+    def client(self) -> Iterator[list[str]]:
         """A client's answers, known at the end."""
         argv = [*GROUNDPLANE, "kubeconfig", *self.options]
         config = YAML(typ="safe").load(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
         user = config["users"][0]["user"]
         pair = (b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key"))
         (self.folder / "client.pem").write_bytes(b"".join(pair))
-        url = f"https://{self.floating()}:6443/api/v1/namespaces/kube-system"
+        address = asked("status", *self.options)["floating_address"]
+        url = f"https://{address}:6443/api/v1/namespaces/kube-system"
         argv = ["nsenter", f"--net=/run/netns/gp-{self.document['name']}", "sh", "-c", ASK, "ask", url]
         answers: list[str] = []
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=self.folder) as asking:
@@ -104,11 +103,6 @@ class Work:
             finally:
                 asking.terminate()
                 answers += asking.communicate()[0].splitlines()
-
-    def floating(self) -> str:
-        argv = [*GROUNDPLANE, "status", "--json", *self.options]
-        document = YAML(typ="safe").load(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
-        return str(document["floating_address"])
 
 
 def one_run(work: Work, replaced: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ class FakeMachine:
     """One machine. ``born`` numbers all that were ever made, so that another one of the same name can be told."""
 
     identity: Identity
-    size: tuple[float, int]  # processors, bytes
+    size: tuple[float, float]  # processors, bytes; infinite where there is no limit
     born: int
     held: Held = field(default_factory=dict)
     power: Power = Power.OFF

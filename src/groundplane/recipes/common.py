@@ -132,14 +132,17 @@ def remember_ground(store: Store, design: Design, *, settled: bool = True) -> No
 
 def made_secrets(spec: ClusterSpec, store: Store) -> Secrets:
     """The platform's secrets, made where the platform isn't there yet; StoreError where they are lost."""
+    from groundplane.topology.pki import make_secrets
+
     if store.remembered_spec() is not None:
         return lasting_secrets(store)
-    secrets = passing_secrets(spec, store)
-    if store.known_secrets() is None:
-        # The file may be forgotten as well: then its machines tell that there is a platform.
-        provider = provider_for(designed(spec, store, secrets), store, silent)
-        if any(machine.identity for machine in provider.status()):
-            raise _lost(store)
+    if (known := store.known_secrets()) is not None:
+        return known
+    secrets = make_secrets(spec)
+    # The file may be forgotten as well: then its machines tell that there is a platform.
+    provider = provider_for(designed(spec, store, secrets), store, silent)
+    if any(machine.identity for machine in provider.status()):
+        raise _lost(store)
     return store.secrets(lambda: secrets)
 
 

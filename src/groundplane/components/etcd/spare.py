@@ -17,8 +17,7 @@ from groundplane.verify.condition import NotYet
 def spare(topology: Topology, machine: Machine) -> Check | None:
     """The check that a majority of etcd stands without ``machine``; None for machines that hold no vote in it, and
     for a lone control plane, whose absence nobody can make up for."""
-    others = tuple(other for other in topology.control_planes if other != machine)
-    if not machine.has(Role.CONTROL_PLANE) or not others:
+    if not (others := _others(topology, machine)):
         return None
     return Check(
         name=f"spare-etcd:{machine.name}",
@@ -27,6 +26,13 @@ def spare(topology: Topology, machine: Machine) -> Check | None:
         remedy="mend the control planes that don't answer first; `groundplane status` shows them",
         probe=lambda reach: _majority(reach, topology, others, len(topology.control_planes) // 2 + 1),
     )
+
+
+def _others(topology: Topology, machine: Machine) -> tuple[Machine, ...]:
+    """The control planes besides ``machine``; none where it is no control plane."""
+    if not machine.has(Role.CONTROL_PLANE):
+        return ()
+    return tuple(other for other in topology.control_planes if other.name != machine.name)
 
 
 async def _majority(reach: Reach, topology: Topology, others: tuple[Machine, ...], needed: int) -> str:
@@ -53,8 +59,7 @@ def without(topology: Topology, machine: Machine) -> Check | None:
     What is yet to join isn't counted, for that comes first; nor is it asked where the member that goes isn't well
     itself and takes nothing away.
     """
-    others = tuple(other for other in topology.control_planes if other.name != machine.name)
-    if not machine.has(Role.CONTROL_PLANE) or not others:
+    if not (others := _others(topology, machine)):
         return None
     return Check(
         name=f"without-etcd:{machine.name}",
