@@ -123,6 +123,24 @@ def test_without_the_third_vote_the_address_stays(platform: Platform) -> None:
     platform.run("verify", *AT_REST)
 
 
+def test_an_etcd_that_stands_still_for_a_moment_costs_nobody_a_connection(platform: Platform) -> None:
+    """Two failed checks are two looks at etcd, however many others ask the same API server meanwhile."""
+    begun = platform.ssh("lb1", "date", "+%s").strip()
+    member = next(member for member in platform.json("status")["etcd"] if not member["leader"])["machine"]
+    ask = 'while :; do curl --silent --insecure --output /dev/null --write-out "%{http_code} " --max-time 4 "$1"; done'
+    url = f"https://{member}:6443/readyz"
+    with platform.start("ssh", "worker1", "--", "timeout", "7", "bash", "-c", ask, "asking", url) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.read(4) == "200 "
+        # A look gives up after two seconds; all that are asked in the second after it are told the same again.
+        platform.ssh(member, "sh", "-c", "pkill -STOP -x etcd; sleep 2.8; pkill -CONT -x etcd")
+        answers, _ = asking.communicate(timeout=60)
+    assert "500" in answers, "the API server noticed"
+    for balancer in BALANCERS:
+        said = platform.ssh(balancer, "journalctl", "--unit=haproxy", f"--since=@{begun}", "--output=cat")
+        assert "is DOWN" not in said, said
+
+
 def test_machines_are_held_to_the_memory_of_the_file(platform: Platform) -> None:
     for machine, limit in (("gateway", 1 << 30), ("lb1", 512 << 20), ("worker1", 3 << 30)):
         [file] = [
