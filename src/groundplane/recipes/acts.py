@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
-from groundplane.recipes.looking import departure, partings, require
+from groundplane.recipes.looking import asked_later, departure, partings, require
 from groundplane.spec.roles import Role
 
 if TYPE_CHECKING:
@@ -39,18 +39,21 @@ def acts(
     software: Path | None = None,
     removed: Callable[[str], None] = lambda _: None,
 ) -> tuple[Act, ...]:
-    """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs.
+    """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs, and what is
+    asked before.
 
     ``told`` hears of each Change of a machine as it was carried out, ``removed`` of each machine that is gone.
     ``software`` is the bundle's tree of programs, where the plan needs material. Whoever carries these out verifies the
     platform afterwards: what comes last is judged by that, and only what others wait for is judged before.
     """
     from groundplane.rollout import Act
-    from groundplane.rollout.order import change_act, in_turn, machine_act, order, remove_act
+    from groundplane.rollout.order import change_act, in_turn, machine_act, order, remove_act, without_act
 
     departures = [(one, departure(design, one)) for one in leaving]
-    needs = order(design.topology, plan, design.steps, departures)
     parting = partings(design, leaving, plan)
+    later = asked_later(design, leaving, plan)
+    asking = [name for name, checks in parting.items() if checks and name in later]
+    needs = order(design.topology, plan, design.steps, departures, asking)
     standing = _standing(design, plan)
     judged = None if standing is design and not leaving else standing
     checks = design.checks_beside(judged) if standing else ()
@@ -88,6 +91,11 @@ def acts(
         name = one.machine.name
         return Act(remove_act(name), name, "remove", partial(_remove, provider, name, removed), needs[remove_act(name)])
 
+    def ask(name: str) -> Act:
+        async def nothing(_: Outcome) -> None: ...
+
+        return Act(without_act(name), name, "without", nothing, needs[without_act(name)], before=parting[name])
+
     def leave(one: Leaving, steps: Sequence[Step]) -> Iterator[Act]:
         before = parting.get(one.machine.name, ())
         for each in in_turn(steps):
@@ -123,6 +131,7 @@ def acts(
             boot(provider, blueprint, needs[machine_act(blueprint.state.machine)], blueprint.state.machine in fresh)
             for blueprint in blueprints
         ),
+        *map(ask, asking),
         *(change(machine) for machine in plan.machines),
         *(act for one, steps in departures for act in leave(one, steps)),
         *(removal(one) for one, _ in departures),

@@ -142,13 +142,20 @@ def partings(design: Design, going: Sequence[Leaving], plan: Plan) -> dict[str, 
     return {name: design.parting(standing, machine) for name, machine in living.items()}
 
 
-async def refuse_parting(design: Design, provider: Provider, going: Sequence[Leaving], plan: Plan, emit: Emit) -> None:
-    """ApplyError, before anything is touched, where the others can't do without one that lives and goes. While one of
-    its kind is off, that is seen only when it was switched on: then the first Step by which it leaves asks."""
+def asked_later(design: Design, going: Sequence[Leaving], plan: Plan) -> frozenset[str]:
+    """Those of ``going``, by name, of whose kind a machine that stays is off: whether the others can do without them is
+    seen only when that one was switched on. Of a gateway it is asked at once, for nobody is switched on without it."""
     off = [design.topology.machine(machine.machine) for machine in plan.machines if machine.off]
-    roles = {one.machine.name: one.machine.roles for one in going}
+    leavers = [one.machine for one in going if not one.machine.has(Role.GATEWAY)]
+    return frozenset(one.name for one in leavers if any(machine.has(*one.roles) for machine in off))
+
+
+async def refuse_parting(design: Design, provider: Provider, going: Sequence[Leaving], plan: Plan, emit: Emit) -> None:
+    """ApplyError, before anything is touched, where the others can't do without one that lives and goes. Of those
+    ``asked_later`` an act asks, before anything else is done than to switch machines on."""
+    later = asked_later(design, going, plan)
     for name, checks in partings(design, going, plan).items():
-        if not any(machine.has(*roles[name]) for machine in off):
+        if name not in later:
             await require(checks, provider, name, emit)
 
 

@@ -2,6 +2,7 @@
 
     the gateway, on which all others lean        machine:gateway → change:gateway
     machines that are off, and new ones          machine:NAME    (a new balancer after the standing ones know of it)
+    whether who leaves can be done without       without:NAME    (where a start shows it: nothing but starts is before)
     what leaves                                  Steps of its components, then remove:NAME
     what was taken from machines in use          Steps that mend, where what helps them was seen to hold
     what changes                                 change:NAME, one batch of the plan after the other
@@ -14,7 +15,7 @@ than it must. Balancers are told before a control plane goes: first nobody is se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from groundplane.rollout.plan import Leaving, Plan
@@ -38,6 +39,11 @@ def remove_act(machine: str) -> str:
     return f"remove:{machine}"
 
 
+def without_act(machine: str) -> str:
+    """The act that asks whether the others can do without a machine that goes."""
+    return f"without:{machine}"
+
+
 def in_turn(steps: Iterable[Step]) -> list[Step]:
     """The Steps by which one machine leaves, as they come one after the other."""
     return sorted(steps, key=lambda step: not step.early)
@@ -48,9 +54,11 @@ def order(
     plan: Plan,
     steps: Sequence[Step],
     leaving: Sequence[tuple[Leaving, Sequence[Step]]] = (),
+    asking: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
     """What each act needs, by the act's name: for every machine of ``topology``, the changes of ``plan``, ``steps``,
-    and what is ``leaving``, each with the Steps by which it leaves."""
+    and what is ``leaving``, each with the Steps by which it leaves. ``asking`` are the machines of these of which it is
+    asked first whether the others can do without them."""
     draft = _Draft(topology, plan, tuple(steps), tuple(leaving))
     for machine in topology.machines:
         draft.boot(machine)
@@ -60,6 +68,7 @@ def order(
         draft.leave(one, its_steps)
     for step in steps:
         draft.step(step)
+    draft.ask([without_act(name) for name in asking])
     return {name: tuple(dict.fromkeys(need for need in found if need != name)) for name, found in draft.needs.items()}
 
 
@@ -183,3 +192,15 @@ class _Draft:
         if step.tidies:
             needs += [remove_act(one.machine.name) for one, _ in self.leaving]
         self.needs[step.name] = needs
+
+    def ask(self, acts: Sequence[str]) -> None:
+        """Once all that stood is on, and before whatever that doesn't need."""
+        standing = [machine_act(machine.name) for machine in self.topology.machines if machine.name not in self.fresh]
+        before, todo = set(standing), [*standing]
+        while todo:
+            new = set(self.needs.get(todo.pop(), ())) - before
+            before |= new
+            todo += new
+        for name in self.needs.keys() - before:
+            self.needs[name] += acts
+        self.needs |= {act: [*standing] for act in acts}

@@ -421,6 +421,28 @@ def test_who_stays_and_is_off_is_switched_on_and_then_asked(world: World, mended
     assert not world.did("dismiss", "remove")
 
 
+def test_nothing_but_its_start_comes_before_it_is_asked(world: World) -> None:
+    """Neither is anybody told of machines that go or come, nor does one come."""
+    world.write(listed("gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1"))
+    world.up()
+    world.ground.machines["cp2"].power = Power.OFF
+    world.unwell = {"cp2"}
+    world.write(listed("gateway", "lb1", "lb2", "cp1", "cp2", "cp4", "worker1", "worker2"))
+    held = {name: dict(machine.held) for name, machine in world.ground.machines.items()}
+    with pytest.raises(ExceptionGroup) as failed:
+        world.apply()
+    assert failed.group_contains(ApplyError, match="must not be worked on now: others are well when cp3 goes")
+    assert world.standing("cp2")
+    assert {name: machine.held for name, machine in world.ground.machines.items()} == held
+    with pytest.raises(ApplyError, match="can't be spared now: others are well when cp3 goes"):
+        world.apply()
+    assert not world.ground.journal, "it is on now, and asked before anything else"
+    world.unwell.clear()
+    world.apply()
+    assert world.plan().empty
+    assert not world.wrong
+
+
 def test_what_is_not_there_yet_is_not_waited_for(world: World) -> None:
     """As of a machine that was lost: what the others still count of it goes when it is made once more."""
     world.write(file(control_planes=5))

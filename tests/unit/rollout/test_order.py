@@ -168,3 +168,22 @@ def test_a_gateway_that_is_a_balancer_too_waits_until_another_balancer_is_gone()
     both = replace(LAB, machines=(gateway, *LAB.machines[1:]))
     needs = order(both, Plan(changing("gateway", "lb1")), (), [(Leaving(LB9, True), leaves(LB9))])
     assert "remove:lb9" in before(needs, "change:gateway")
+
+
+def test_what_is_asked_of_who_goes_comes_before_all_but_what_switches_machines_on() -> None:
+    joins = (step("join:worker2", "worker2"), step("join:cp1", "cp1"), step("tidy", "gateway", tidies=True))
+    plan = Plan(changing("gateway", "lb1", "cp1"), births=born(LAB.machine("worker2")))
+    leaving = [(Leaving(CP9, True), leaves(CP9)), (Leaving(W9, False), leaves(W9))]
+    needs = order(LAB, plan, joins, leaving, asking=("cp9",))
+    starts = {f"machine:{machine.name}" for machine in LAB.machines if machine.name != "worker2"}
+    assert before(needs, "without:cp9") == starts
+    for act in needs.keys() - starts - {"without:cp9"}:
+        assert "without:cp9" in before(needs, act)
+
+
+def test_what_brings_the_gateway_back_waits_for_no_question() -> None:
+    gateway = LAB.gateway
+    leaving = [(Leaving(gateway, True, anew=True), (step("leave", "lb1"),)), (Leaving(CP9, True), leaves(CP9))]
+    needs = order(LAB, Plan(changing("lb1"), births=born(gateway)), (), leaving, asking=("cp9",))
+    assert {"leave", "remove:gateway", "machine:gateway", "machine:cp1"} <= before(needs, "without:cp9")
+    assert "without:cp9" in before(needs, "change:lb1")
