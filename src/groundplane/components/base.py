@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 from jinja2.bccache import Bucket
 
 from groundplane.state.model import Fragment
-from groundplane.state.step import Step
+from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.check import Check
 
@@ -32,6 +32,10 @@ def no_leaving(_: Topology, __: Machine) -> tuple[Step, ...]:
 
 def no_spare(_: Topology, __: Machine) -> Check | None:
     return None
+
+
+async def nothing_ails(_: Reach, __: Topology, ___: Machine) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Component:
 
     ``spare`` gives the check that the others can carry the service while this machine is worked on, None where nobody
     can or need; ``without``, that they can do without the machine for longer or for good, where that takes more.
+    ``ails`` asks whether what the others have of the machine is known not to work: one that leaves goes first then.
     ``interrupts`` says, by unit, what a restart of it interrupts. ``leaving`` are the Steps by which a machine that may
     be dead leaves a platform, the topology being the one without it: what it served others is served elsewhere, and
     nobody counts on it any more.
@@ -88,6 +93,7 @@ class Component:
     checks: Callable[[Topology], tuple[Check, ...]] = no_checks
     spare: Callable[[Topology, Machine], Check | None] = no_spare
     without: Callable[[Topology, Machine], Check | None] = no_spare
+    ails: Callable[[Reach, Topology, Machine], Awaitable[bool]] = nothing_ails
     interrupts: Mapping[str, str] = field(default_factory=dict)
     leaving: Callable[[Topology, Machine], tuple[Step, ...]] = no_leaving
     publishes: Publishing = nothing_published

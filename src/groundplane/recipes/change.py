@@ -24,7 +24,7 @@ from groundplane.recipes.common import (
     validate,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed, refuse_parting
+from groundplane.recipes.looking import leaving, proposed, refuse_parting, with_ailing
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -105,6 +105,7 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
             store.adopt(spec)
             remember_ground(store, design)
         return Brought(design, provider, proposal)
+    going = await with_ailing(design, provider, going, proposal)
     await refuse_parting(design, provider, going, proposal, emit)
     store.intend(spec)
     remember_ground(store, design, settled=False)

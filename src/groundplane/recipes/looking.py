@@ -129,17 +129,41 @@ def departure(design: Design, going: Leaving) -> tuple[Step, ...]:
     return design.leaving(going.machine) if going.known else ()
 
 
+async def with_ailing(design: Design, provider: Provider, going: Sequence[Leaving], plan: Plan) -> tuple[Leaving, ...]:
+    """``going``, with those marked that live and ail."""
+    there = _there(design, going, plan)
+
+    async def asked(one: Leaving) -> Leaving:
+        questions = [part.component.ails for part in design.parts] if one.alive and one.known else []
+        return replace(one, ails=any([await ails(provider.transport, there, one.machine) for ails in questions]))
+
+    return tuple(await asyncio.gather(*map(asked, going)))
+
+
 def partings(design: Design, going: Sequence[Leaving], plan: Plan) -> dict[str, tuple[Check, ...]]:
     """For each machine that lives and goes, by name, the checks that the others can do without it.
 
-    The others are those that are there and don't leave dead: a dead one leaves before it, and isn't waited for. What
-    ``plan`` makes isn't there yet.
+    The others are those that are there and don't leave before it, as who is dead or ails does: these aren't waited for.
     """
-    living = {one.machine.name: one.machine for one in going if one.alive and one.known}
+    there = _there(design, going, plan)
+    ailing = {one.machine.name for one in going if one.ails}
+    found: dict[str, tuple[Check, ...]] = {}
+    for name, machine in _living(going).items():
+        others = tuple(other for other in there.machines if other.name == name or other.name not in ailing)
+        found[name] = design.parting(replace(there, machines=others), machine)
+    return found
+
+
+def _there(design: Design, going: Sequence[Leaving], plan: Plan) -> Topology:
+    """The machines that are there, but for those that leave dead. What ``plan`` makes isn't there yet."""
+    living = _living(going)
     unborn = {birth.machine for birth in plan.births}
     stay = [one for one in design.topology.machines if one.name not in unborn | living.keys()]
-    standing = replace(design.topology, machines=(*stay, *living.values()))
-    return {name: design.parting(standing, machine) for name, machine in living.items()}
+    return replace(design.topology, machines=(*stay, *living.values()))
+
+
+def _living(going: Sequence[Leaving]) -> dict[str, Machine]:
+    return {one.machine.name: one.machine for one in going if one.alive and one.known}
 
 
 def asked_later(design: Design, going: Sequence[Leaving], plan: Plan) -> frozenset[str]:

@@ -9,8 +9,8 @@
     Steps                                        as they say themselves
 
 What leaves, leaves before the others change: their checks then judge the platform as the file has it. Who has died
-leaves before anybody joins, and who lives after everybody has joined, so that etcd never has fewer healthy members
-than it must. Balancers are told before a control plane goes: first nobody is sent there any more.
+or ails leaves before anybody joins, and who is well after everybody has joined, so that etcd never has fewer healthy
+members than it must. Balancers are told before a control plane goes: first nobody is sent there any more.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class _Draft:
     def changes(self, machines: Iterable[Machine]) -> list[str]:
         return [change_act(machine.name) for machine in machines if machine.name in self.changing]
 
-    def gone(self, *, alive: bool, role: Role | None = None) -> list[Leaving]:
-        return [one for one, _ in self.leaving if one.alive is alive and (role is None or one.machine.has(role))]
+    def gone(self, *, first: bool, role: Role | None = None) -> list[Leaving]:
+        return [one for one, _ in self.leaving if one.first is first and (role is None or one.machine.has(role))]
 
     def boot(self, machine: Machine) -> None:
         gateway = self.topology.gateway
@@ -145,7 +145,7 @@ class _Draft:
         for one, steps in self.leaving:
             if one.anew:
                 continue
-            joins = one.alive and bool(self._joins(Role.CONTROL_PLANE))
+            joins = not one.first and bool(self._joins(Role.CONTROL_PLANE))
             if (machine.has(Role.BALANCER) or joins) and one.machine.has(Role.CONTROL_PLANE):
                 needs += [step.name for step in steps if step.early]
             else:
@@ -160,7 +160,7 @@ class _Draft:
         told = list(standing)
         if machine.has(Role.CONTROL_PLANE):
             told += [*self.changes(self.topology.balancers), *self._turn(one)]
-            if one.alive and not one.anew:
+            if not one.first and not one.anew:
                 told += self._joins(Role.CONTROL_PLANE)
         last: list[str] = []
         for step in in_turn(steps):
@@ -169,8 +169,8 @@ class _Draft:
         self.needs[remove_act(machine.name)] = [*told, *last]
 
     def _turn(self, one: Leaving) -> list[str]:
-        """Control planes leave one by one, the dead first."""
-        members = [*self.gone(alive=False, role=Role.CONTROL_PLANE), *self.gone(alive=True, role=Role.CONTROL_PLANE)]
+        """Control planes leave one by one, those that died or ail first."""
+        members = [*self.gone(first=True, role=Role.CONTROL_PLANE), *self.gone(first=False, role=Role.CONTROL_PLANE)]
         earlier = members[: members.index(one)]
         return [remove_act(other.machine.name) for other in earlier[-1:]]
 
@@ -188,7 +188,7 @@ class _Draft:
             return
         needs = [*step.needs, *(machine_act(machine.name) for machine in machines), *self.changes(machines)]
         if step.machine in self.fresh:
-            needs += [remove_act(one.machine.name) for one in self.gone(alive=False)]
+            needs += [remove_act(one.machine.name) for one in self.gone(first=True)]
         if step.tidies:
             needs += [remove_act(one.machine.name) for one, _ in self.leaving]
         self.needs[step.name] = needs

@@ -146,12 +146,19 @@ class Leaving:
     """A machine that is there and should not be, or not as it is. ``anew``: one of its name comes in its place.
 
     ``known`` is False for one that its provider remembers nothing of: it never came so far that anybody counts on it.
+    ``ails``: it lives, but what the others have of it doesn't work.
     """
 
     machine: Machine
     alive: bool
     anew: bool = False
     known: bool = True
+    ails: bool = False
+
+    @property
+    def first(self) -> bool:
+        """Whether it leaves before those that are well, and before anybody joins."""
+        return self.ails or not self.alive
 
 
 @dataclass(frozen=True, slots=True)

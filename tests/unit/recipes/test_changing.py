@@ -396,6 +396,30 @@ def test_who_is_off_leaves_before_the_others_are_asked(world: World) -> None:
     assert world.did("dismiss", "remove") == ["dismiss cp4", "remove cp4", "dismiss cp5", "remove cp5"]
 
 
+@pytest.mark.parametrize("unwell", [("cp4",), ("cp5",), ("cp5", "cp4")])
+def test_who_ails_leaves_before_who_is_well(world: World, unwell: tuple[str, ...]) -> None:
+    world.write(file(control_planes=5))
+    world.up()
+    world.unwell = set(unwell)
+    world.write(file())
+    order = sorted(("cp4", "cp5"), key=lambda name: name not in unwell)
+    world.apply()
+    assert world.did("dismiss", "remove") == [f"{what} {name}" for name in order for what in ("dismiss", "remove")]
+    assert world.plan().empty
+    assert not world.wrong
+
+
+def test_and_before_anybody_joins(world: World) -> None:
+    """As etcd takes a member only while all others are well."""
+    before = ("gateway", "lb1", "lb2", "cp1", "cp2")
+    world.write(listed(*before, "cp3", "worker1"))
+    world.up()
+    world.unwell = {"cp3"}
+    world.write(listed(*before, "cp4", "worker1"))
+    world.apply()
+    assert world.did("dismiss", "remove", "add") == ["dismiss cp3", "remove cp3", "add cp4"]
+
+
 @pytest.mark.parametrize("mended", [True, False])
 def test_who_stays_and_is_off_is_switched_on_and_then_asked(world: World, mended: bool) -> None:
     world.write(file(control_planes=5))

@@ -267,6 +267,7 @@ class World:
                 checks=self._check("members"),
                 spare=partial(self._spare, Role.CONTROL_PLANE),
                 without=self._without,
+                ails=self._ails,
                 leaving=_leaves,
             ),
         )
@@ -311,6 +312,9 @@ class World:
             return "well"
 
         return Check("without-members", f"others are well when {machine.name} goes", PATIENCE, "mend them", probe)
+
+    async def _ails(self, _: Reach, __: Topology, machine: Machine) -> bool:
+        return machine.name in self.unwell and not any(self._down_now())
 
 
 class Client:

@@ -100,13 +100,16 @@ def test_who_has_died_leaves_before_others_join_and_who_lives_after() -> None:
     alive = order(LAB, plan, joins, [(Leaving(CP9, alive=True), leaves(CP9))])
     assert "join:cp3" in before(alive, "drain:cp9")
     assert "remove:cp9" not in before(alive, "join:cp3")
+    ailing = order(LAB, plan, joins, [(Leaving(CP9, alive=True, ails=True), leaves(CP9))])
+    assert "remove:cp9" in before(ailing, "join:cp3")
 
 
-def test_control_planes_leave_one_by_one_the_dead_first() -> None:
+def test_control_planes_leave_one_by_one_those_that_died_or_ail_first() -> None:
     other = replace(CP9, name="cp8")
-    needs = order(LAB, Plan(), (), [(Leaving(CP9, True), leaves(CP9)), (Leaving(other, False), leaves(other))])
-    assert "remove:cp8" in before(needs, "drain:cp9")
-    assert "remove:cp9" not in before(needs, "drain:cp8")
+    for first in (Leaving(other, False), Leaving(other, True, ails=True)):
+        needs = order(LAB, Plan(), (), [(Leaving(CP9, True), leaves(CP9)), (first, leaves(other))])
+        assert "remove:cp8" in before(needs, "drain:cp9")
+        assert "remove:cp9" not in before(needs, "drain:cp8")
 
 
 def test_a_balancer_is_gone_before_the_other_forgets_it() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from groundplane.components.cluster.api import api_server, kubectl
 from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD, etcd_members, member_of, unwell
-from groundplane.errors import TransportError
+from groundplane.errors import StepError, TransportError
 from groundplane.spec.roles import Role
 from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
@@ -65,7 +65,7 @@ def without(topology: Topology, machine: Machine) -> Check | None:
         name=f"without-etcd:{machine.name}",
         title=f"every other member of etcd is well when {machine.name}'s goes",
         deadline=RECOVERY,
-        remedy="mend that one first, or switch its machine off if it is to leave as well: who is dead leaves first",
+        remedy="mend that one first",
         probe=lambda reach: _all_well(reach, topology, machine, others),
     )
 
@@ -81,3 +81,15 @@ async def _all_well(reach: Reach, topology: Topology, machine: Machine, others: 
     if found:
         raise NotYet(f"not well: {', '.join(member.name for member in found)}")
     return f"well: {', '.join(member.name for member in voting)}"
+
+
+async def ails(reach: Reach, topology: Topology, machine: Machine) -> bool:
+    """Whether ``machine`` has a member of etcd that doesn't serve while a majority does; without it nobody can tell."""
+    if not _others(topology, machine):
+        return False
+    try:
+        witness, members = await etcd_members(reach, topology)
+    except StepError:
+        return False
+    member = member_of(members, machine)
+    return member is not None and bool(await unwell(reach, witness, [member]))

@@ -4,7 +4,7 @@ One Component for all of their rooms: whatever changes of one of them, the check
 """
 
 from groundplane.components.base import Component
-from groundplane.components.etcd.spare import spare, without
+from groundplane.components.etcd.spare import ails, spare, without
 from groundplane.components.kubeadm.checks import checks
 from groundplane.components.kubeadm.fragment import fragment
 from groundplane.components.kubeadm.leaving import leaving
@@ -19,6 +19,7 @@ COMPONENT = Component(
     checks=checks,
     spare=spare,
     without=without,
+    ails=ails,
     interrupts=INTERRUPTS,
     leaving=leaving,
     publishes=publishes,

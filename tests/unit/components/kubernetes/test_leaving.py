@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from groundplane.components.cluster import draining
-from groundplane.components.etcd.spare import without
+from groundplane.components.etcd.spare import ails, without
 from groundplane.components.kubeadm.leaving import leaving
 from groundplane.errors import ConditionTimeout, StepError, Unreachable
 from groundplane.state.step import Completed, Step
@@ -243,6 +243,31 @@ def test_who_holds_no_vote_or_is_alone_is_not_asked_about(topology: Topology) ->
     assert without(topology, topology.machine("worker1")) is None
     alone = replace(topology, machines=(topology.machine("cp1"),))
     assert without(alone, topology.machine("cp1")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "down", "is_so"),
+    [("cp3", ("cp3",), True), ("cp3", (), False), ("cp3", ("cp2",), False), ("worker1", ("cp3",), False)],
+)
+def test_who_has_a_member_that_does_not_serve_ails(
+    topology: Topology, name: str, down: tuple[str, ...], is_so: bool
+) -> None:
+    fake = etcd(topology, *(member(one, number) for number, one in enumerate(topology.control_planes, 1)), down=down)
+    assert asked(topology, name, fake) is is_so
+
+
+def test_nobody_ails_who_has_no_member_or_while_no_majority_answers(topology: Topology) -> None:
+    fake = etcd(topology, member(topology.machine("cp1"), 1), down=("cp3",))
+    assert not asked(topology, "cp3", fake)
+    fake.on("*", "etcdctl", raises=Unreachable("no leader"))
+    assert not asked(topology, "cp3", fake)
+
+
+def asked(topology: Topology, name: str, fake: FakeTransport) -> bool:
+    async def main() -> bool:
+        return await ails(fake, topology, topology.machine(name))
+
+    return asyncio.run(main())
 
 
 def etcd(topology: Topology, *members: dict[str, Any], down: tuple[str, ...] = ()) -> FakeTransport:
