@@ -87,12 +87,21 @@ def named(options: Options) -> Named:
 @contextmanager
 def working(options: Options, spec: ClusterSpec, command: str) -> Iterator[tuple[Store, Emit, Recorder]]:
     """Hold the platform's lock and keep a journal of what happens in the block."""
-    from groundplane.store import Store, recorded
+    from groundplane.store import Store
 
     store = Store(options.home, spec.name)
+    with store.lock(command), journaled(options, store, command) as (emit, journal):
+        yield store, emit, journal
+
+
+@contextmanager
+def journaled(options: Options, store: Store, command: str) -> Iterator[tuple[Emit, Recorder]]:
+    """Keep a journal of what happens in the block. Ask only under the platform's lock."""
+    from groundplane.store import recorded
+
     digest = sha256(options.file.read_bytes()).hexdigest()
-    with store.lock(command), recorded(options.home, spec.name, command, digest) as journal:
-        yield store, tee(options.emit, journal), journal
+    with recorded(options.home, store.name, command, digest) as journal:
+        yield tee(options.emit, journal), journal
 
 
 def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
@@ -313,9 +322,24 @@ def existing(options: Options) -> tuple[Design, Provider]:
     """The platform the file names, as it was built or is being changed to; MachineError where there is none."""
     from groundplane.store import Store
 
+    return _existing(Store(options.home, named(options).name), options.emit)
+
+
+@contextmanager
+def held(options: Options, command: str) -> Iterator[tuple[Store, Design, Provider]]:
+    """As ``existing``, with the platform's lock held in the block: whoever worked on it until now may have made another
+    one of it. What is refused here is in no journal."""
+    from groundplane.store import Store
+
     store = Store(options.home, named(options).name)
+    require_built(store)  # where there is none, no lock is made either
+    with store.lock(command):
+        yield store, *_existing(store, options.emit)
+
+
+def _existing(store: Store, emit: Emit) -> tuple[Design, Provider]:
     design = designed(require_built(store), store, kept_secrets(store))
-    return design, provider_for(design, store, options.emit)
+    return design, provider_for(design, store, emit)
 
 
 def known_machine(topology: Topology, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from groundplane.errors import UsageError
 from groundplane.events import reported
-from groundplane.recipes.common import Options, existing, known_machine, working
+from groundplane.recipes.common import Options, held, journaled, known_machine
 
 if TYPE_CHECKING:
     from groundplane.topology.model import Machine, Topology
@@ -18,27 +18,29 @@ async def drain(options: Options, names: Sequence[str], deadline: float) -> None
     until ``undrain``. Raises StepError, or ConditionTimeout, that names what is in the way."""
     from groundplane.components.cluster import draining
 
-    design, provider = existing(options)
-    topology = design.topology
-    nodes = [_node(topology, name) for name in names]
-    with working(options, topology.spec, f"drain {' '.join(names)}") as (_, emit, _journal):
-        for machine in nodes:
-            with reported(emit, machine.name, "drain"):
-                await draining.keep_empty(provider.transport, topology, machine, kept=True)
-                await draining.drain(provider.transport, topology, machine, deadline=deadline)
+    command = f"drain {' '.join(names)}"
+    with held(options, command) as (store, design, provider):
+        topology = design.topology
+        nodes = [_node(topology, name) for name in names]
+        with journaled(options, store, command) as (emit, _):
+            for machine in nodes:
+                with reported(emit, machine.name, "drain"):
+                    await draining.keep_empty(provider.transport, topology, machine, kept=True)
+                    await draining.drain(provider.transport, topology, machine, deadline=deadline)
 
 
 async def undrain(options: Options, names: Sequence[str]) -> None:
     """Let pods come to the nodes of ``names`` again."""
     from groundplane.components.cluster import draining
 
-    design, provider = existing(options)
-    topology = design.topology
-    nodes = [_node(topology, name) for name in names]
-    with working(options, topology.spec, f"undrain {' '.join(names)}") as (_, emit, _journal):
-        for machine in nodes:
-            with reported(emit, machine.name, "undrain"):
-                await draining.undrain(provider.transport, topology, machine)
+    command = f"undrain {' '.join(names)}"
+    with held(options, command) as (store, design, provider):
+        topology = design.topology
+        nodes = [_node(topology, name) for name in names]
+        with journaled(options, store, command) as (emit, _):
+            for machine in nodes:
+                with reported(emit, machine.name, "undrain"):
+                    await draining.undrain(provider.transport, topology, machine)
 
 
 def _node(topology: Topology, name: str) -> Machine:

@@ -11,12 +11,12 @@ from groundplane.recipes.change import bring
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
-    existing,
     gathered,
+    held,
+    journaled,
     provider_for,
     unchanged,
     validate,
-    working,
 )
 from groundplane.recipes.looking import proposed
 from groundplane.recipes.replace import make_anew
@@ -36,19 +36,21 @@ async def drill(options: Options, name: str) -> Suite:
     """Break what drill ``name`` breaks (``all``: each that can be done here, one after the other), and measure."""
     from groundplane.drill import chosen, ground_of, run_drills
 
-    design, _ = existing(options)
-    drills, refused = chosen(name, design.topology)
-    with working(options, design.topology.spec, f"drill {name}") as (store, emit, journal):
-        provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
-        await provider.prepare()
-        spec, _ = store.settled(validate(options.file))
-        operator = ByRecipes(design, provider, spec, store, options, emit)
-        ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, operator)
-        store.set_verified(False)  # until all drills have left a whole platform behind
-        suite = await run_drills(drills, refused, ground, emit)
-        store.set_verified(not suite.stopped and suite.reports[-1].checks.ok)
-        journal.fault = suite.stopped or ", ".join(f"{report.name} failed" for report in suite.reports if not report.ok)
-        return suite
+    command = f"drill {name}"
+    with held(options, command) as (store, design, _):
+        drills, refused = chosen(name, design.topology)
+        with journaled(options, store, command) as (emit, journal):
+            provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+            await provider.prepare()
+            spec, _ = store.settled(validate(options.file))
+            operator = ByRecipes(design, provider, spec, store, options, emit)
+            ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, operator)
+            store.set_verified(False)  # until all drills have left a whole platform behind
+            suite = await run_drills(drills, refused, ground, emit)
+            store.set_verified(not suite.stopped and suite.reports[-1].checks.ok)
+            failed = (f"{report.name} failed" for report in suite.reports if not report.ok)
+            journal.fault = suite.stopped or ", ".join(failed)
+            return suite
 
 
 @dataclass(slots=True)

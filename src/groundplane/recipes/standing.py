@@ -16,13 +16,16 @@ from groundplane.recipes.common import (
     blueprints_of,
     existing,
     gathered,
+    held,
+    journaled,
     known_machine,
+    named,
     provider_for,
-    working,
 )
 from groundplane.recipes.looking import LOOK
 
 if TYPE_CHECKING:
+    from groundplane.design import Design
     from groundplane.events import Emit
     from groundplane.recipes.way_in import Kubectl
     from groundplane.status import PlatformStatus
@@ -39,6 +42,8 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
     from groundplane.store import Store
     from groundplane.verify import run_checks
 
+    store = Store(options.home, named(options).name)
+    begun = store.verdict()
     design, provider = existing(options)
     if unknown := sorted(set(only) - {check.name for check in design.checks}):
         names = ", ".join(check.name for check in design.checks)
@@ -46,18 +51,19 @@ async def verify(options: Options, only: Sequence[str] = ()) -> Report:
     chosen = [check for check in design.checks if not only or check.name in only]
     report = await run_checks(chosen, provider.transport, options.emit)
     if not (only and report.ok):  # a part that holds says nothing of the rest
-        await _remember(Store(options.home, design.topology.name), report.ok, options.emit)
+        await _remember(store, begun, report.ok, options.emit)
     return report
 
 
-async def _remember(store: Store, ok: bool, emit: Emit) -> None:
-    """Remember how a verify ended, or tell that it can't be, for somebody works on the platform.
+async def _remember(store: Store, begun: object, ok: bool, emit: Emit) -> None:
+    """Remember how a verify ended, or tell that it can't be, for somebody works on the platform. ``begun`` was the
+    verdict when it began.
 
     Not everybody who does verifies it afterwards, so where it ended badly they are waited for; what they find well
-    meanwhile is newer. That it was well says nothing of it as they leave it.
+    meanwhile is newer. That it was well says nothing of it as they leave it, nor as they left it since it began.
     """
     clock = asyncio.get_running_loop().time
-    seen, end = store.verdict(), clock() + (0 if ok else PATIENCE)
+    seen, end = begun if ok else store.verdict(), clock() + (0 if ok else PATIENCE)
     while True:
         try:
             with store.lock("verify"):
@@ -78,23 +84,29 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
     """
     from groundplane.machines.base import switch_of
 
-    design, provider = existing(options)
-    ours = [machine.name for machine in design.topology.machines]
-    strangers = [] if on else [one.name for one in provider.status() if one.exists and one.name not in ours]
-    chosen = [one if one in strangers else known_machine(design.topology, one) for one in names] or [*ours, *strangers]
-    with working(options, design.topology.spec, "start" if on else "stop") as (store, emit, _):
-        if not on:
+    command = "start" if on else "stop"
+    with held(options, command) as (store, design, provider):
+        ours = [machine.name for machine in design.topology.machines]
+        strangers = [] if on else [one.name for one in provider.status() if one.exists and one.name not in ours]
+        known = [one if one in strangers else known_machine(design.topology, one) for one in names]
+        chosen = known or [*ours, *strangers]
+        with journaled(options, store, command) as (emit, _):
+            if on:
+                await _start(design, store, options, emit, chosen)
+                return
             switch = switch_of(provider, design.topology.name)
             async with asyncio.TaskGroup() as group:
                 for name in chosen:
                     group.create_task(switch.stop(name, force=force))
-            return
-        from groundplane.rollout import carry_out
 
-        provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
-        await provider.prepare()
-        blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(design)}
-        await carry_out([boot(provider, blueprints[name]) for name in chosen], provider.transport, emit)
+
+async def _start(design: Design, store: Store, options: Options, emit: Emit, names: Sequence[str]) -> None:
+    from groundplane.rollout import carry_out
+
+    provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+    await provider.prepare()
+    blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(design)}
+    await carry_out([boot(provider, blueprints[name]) for name in names], provider.transport, emit)
 
 
 async def status(options: Options) -> PlatformStatus:

@@ -206,6 +206,12 @@ def test_all_machines_lose_their_power_and_get_it_back(drilled: World) -> None:
     assert drilled.truth() == before
 
 
+def test_what_is_drilled_is_the_platform_as_it_is_by_then(drilled: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    drilled.overtake(monkeypatch, SMALL.replace("worker: 1", "worker: 2"))
+    assert drilled.drill("everything-off").ok
+    assert len(drilled.did("stop worker")) == 2
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_a_machine_that_is_lost_is_there_again_in_the_end(drilled: World, name: str) -> None:
     lost, remembered, spec = LOST[name], drilled.remembered(), drilled.store.remembered_spec()

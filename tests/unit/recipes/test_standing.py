@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.unit.recipes.world import PATIENCE as LOOKS
-from tests.unit.recipes.world import World
+from tests.unit.recipes.world import SMALL, World
 
 from groundplane import recipes
 from groundplane.components.cluster.api import DRAINED
 from groundplane.errors import ConditionTimeout, LockHeld, UsageError
 from groundplane.events import Event, Noticed
+from groundplane.machines.base import Power
 from groundplane.recipes.standing import PATIENCE
 from groundplane.state.step import Completed
 from groundplane.transport.fake import Call
@@ -96,6 +97,24 @@ def test_that_it_was_well_says_nothing_of_what_somebody_is_doing_to_it(built: Wo
     (told,) = beside(built, 3)
     assert told.startswith("not remembered")
     assert built.plan().unverified
+
+
+def test_nor_of_what_somebody_did_to_it_meanwhile(built: World) -> None:
+    built.red.add("proxy")
+
+    def end_badly() -> None:
+        built.red.clear()
+        built.store.set_verified(False)
+
+    beside(built, LOOKS - 3, end_badly)
+    assert built.plan().unverified
+
+
+def test_who_starts_machines_starts_those_that_are_there_by_then(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    built.overtake(monkeypatch, SMALL.replace("worker: 1", "worker: 2"))
+    built.ground.machines["worker2"].power = Power.OFF
+    built.run(recipes.power(built.options, True))
+    assert built.standing("worker2")
 
 
 # -- nodes that are meant to be empty ------------------------------------------------------------------------------
@@ -190,3 +209,17 @@ def test_nobody_is_drained_beside_somebody_who_works_on_the_platform(built: Worl
         with built.store.lock("apply"), pytest.raises(LockHeld):
             built.run(recipe)
     assert not cluster.asked
+
+
+def test_a_node_that_has_come_by_then_is_drained_and_undrained(
+    built: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.pods["worker2"] = []
+    built.overtake(monkeypatch, SMALL.replace("worker: 1", "worker: 2"))
+    old = built.remembered()
+    built.run(recipes.drain(built.options, ["worker2"], 60))
+    for name, content in old.items():
+        (built.store.folder / name).write_bytes(content)
+    built.run(recipes.undrain(built.options, ["worker2"]))
+    assert "cordon worker2" in cluster.asked
+    assert "uncordon worker2" in cluster.asked

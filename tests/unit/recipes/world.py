@@ -12,7 +12,7 @@ import copy
 import json
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import count
@@ -115,6 +115,25 @@ class World:
 
     def drill(self, name: str) -> Suite:
         return self.run(recipes.drill(self.options, name))
+
+    def overtake(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        """Have an `apply` of ``text`` end at the last moment before the next who works on the platform has its lock."""
+        before, real = self.remembered(), Store.lock
+        self.write(text)
+        self.apply()
+        after = self.remembered()
+        assert before.keys() == after.keys()
+
+        def put(files: dict[str, bytes]) -> None:
+            for name, content in files.items():
+                (self.store.folder / name).write_bytes(content)
+
+        def lock(store: Store, command: str) -> AbstractContextManager[None]:
+            put(after)
+            return real(store, command)
+
+        put(before)
+        monkeypatch.setattr(Store, "lock", lock)
 
     def did(self, *words: str) -> list[str]:
         """What of the journal begins with one of ``words``."""
