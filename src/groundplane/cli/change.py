@@ -15,12 +15,13 @@ from groundplane.cli.platform import PANEL, agree
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
-from groundplane.cli.standing import standing
+from groundplane.cli.standing import standing, wanted
 
 if TYPE_CHECKING:
     from groundplane.cli.output import Channel
     from groundplane.rollout.apply import Applied
     from groundplane.rollout.plan import Birth, Plan, Removal
+    from groundplane.spec.model import ClusterSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def plan(session: Session) -> None:
 
     Exit status 2 where something differs, 1 where that can't be told, for a mistake in the file too.
     """
-    found = _planned(session)
+    found = _planned(session, wanted(session))
     if session.json:
         session.out.document("plan", plan_document(found))
     else:
@@ -54,10 +55,10 @@ def apply(
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    spec = recipes.validate(session.file)
+    spec = wanted(session)
     agreed = None
     if not yes:
-        agreed = _planned(session)
+        agreed = _planned(session, spec)
         if not agreed.empty:
             for line in plan_lines(agreed, session.out.note):
                 session.out.tell(line)
@@ -168,11 +169,10 @@ def drift_lines(plan: Plan, channel: Channel) -> dict[str, str]:
     return found
 
 
-def _planned(session: Session) -> Plan:
+def _planned(session: Session, spec: ClusterSpec) -> Plan:
     from groundplane import recipes
     from groundplane.cli.running import run
 
-    spec = recipes.validate(session.file)
     need_root(session, spec.provider, "look at the platform's machines")
     with session.progress() as emit:
         return run(recipes.plan(session.options(emit)), tell=session.out.tell)

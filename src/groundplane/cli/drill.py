@@ -12,6 +12,7 @@ from groundplane.cli.complete import drill_names
 from groundplane.cli.platform import agree
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
+from groundplane.cli.standing import wanted
 
 if TYPE_CHECKING:
     from groundplane.drill import Suite
@@ -54,7 +55,7 @@ def drill(
 
     if html is not None:
         outfile.check_new(html)
-    spec = recipes.validate(session.file)
+    spec = wanted(session)
     need_root(session, spec.provider, "break machines")
     if not (yes or kind_of(spec.provider).expendable):
         question = f"Do drill {name} on platform {spec.name}? `groundplane drill list` says what it risks"

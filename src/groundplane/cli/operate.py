@@ -14,7 +14,7 @@ from groundplane.cli.platform import agree
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
-from groundplane.cli.standing import standing
+from groundplane.cli.standing import standing, wanted
 
 PANEL = "Machines"
 
@@ -44,7 +44,7 @@ def replace(
     from groundplane.cli.running import run
     from groundplane.events import silent
 
-    need_root(session, recipes.validate(session.file).provider, "replace machines")
+    need_root(session, wanted(session).provider, "replace machines")
     if off := recipes.started_for(session.options(silent), machine):
         session.out.tell(f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off, and will be started as well")
     if not yes:

@@ -16,7 +16,7 @@ from groundplane.cli.output import duration
 from groundplane.cli.report_view import report_document, report_lines
 from groundplane.cli.root import need_root
 from groundplane.cli.session import Session, command
-from groundplane.cli.standing import standing
+from groundplane.cli.standing import standing, wanted
 from groundplane.errors import GroundplaneError
 
 PANEL = "Platform"
@@ -72,7 +72,7 @@ def up(
 
     source = source_named(bundle_source, "--bundle-source", bundle_file, "--bundle-file")
     instead = mirrors(bundle_mirror, "--bundle-mirror") if bundle_mirror else None
-    spec = recipes.validate(session.file)
+    spec = wanted(session)
     need_root(session, spec.provider, "build machines")
     begin = monotonic()
     with session.progress() as emit:

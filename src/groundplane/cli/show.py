@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform as python_platform
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +15,11 @@ from groundplane.cli.complete import PROGRAMS, SHELLS, paths, shells
 from groundplane.cli.init import init
 from groundplane.cli.output import columns, counted
 from groundplane.cli.session import Session, command, read_spec
-from groundplane.errors import SpecError
+from groundplane.cli.standing import wanted
+from groundplane.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
-    from groundplane.spec.model import ProviderName
+    from groundplane.spec.model import ClusterSpec, ProviderName
 
 PANEL = "The cluster file"
 ABOUT = "About groundplane and this computer"
@@ -41,7 +43,7 @@ def validate(
 ) -> None:
     """Check the cluster file: every problem at once, each with its line and what to write instead."""
     try:
-        spec = read_spec(session.file)
+        spec = _spec(session)
     except SpecError as error:
         if annotate and not session.json:
             _annotated(session, error)
@@ -129,6 +131,7 @@ def render(
     from groundplane.events import silent
 
     outfile.check_folder(out)
+    wanted(session)
     written = recipes.render(session.options(silent), out, show_secrets)
     if session.common.verbose:
         for path in written:
@@ -205,11 +208,26 @@ def _provider(session: Session) -> ProviderName:
     if not session.named and not session.file.exists():
         return DEFAULT
     try:
-        return read_spec(session.file).provider
+        return _spec(session).provider
     except SpecError as error:
         session.out.tell(f"{session.out.note.style('warning:', 'warn')} {error}; this looks for what {DEFAULT} needs")
         session.out.tell("  next: groundplane validate")
         return DEFAULT
+
+
+def _spec(session: Session) -> ClusterSpec:
+    """The cluster file. Only where there is a fault in it, it is looked whether its platform stands and bears it."""
+    from groundplane.spec.problem import InvalidCluster
+
+    try:
+        return read_spec(session.file)
+    except InvalidCluster as error:
+        from groundplane.store import Store
+
+        with suppress(StoreError):  # what is wrong with our own state is not the file's fault
+            if error.platform and Store(session.home, error.platform).exists:
+                return wanted(session)
+        raise
 
 
 def _annotated(session: Session, error: SpecError) -> None:

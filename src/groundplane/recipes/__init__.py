@@ -1,7 +1,7 @@
 """The recipes: what each command does, one file each. They alone see components, machines and rollout together."""
 
 from groundplane.recipes.change import apply, drift, plan, watch_drift
-from groundplane.recipes.common import Options, existing, named, validate
+from groundplane.recipes.common import Options, existing, named, validate, wanted
 from groundplane.recipes.down import down
 from groundplane.recipes.drain import drain, undrain
 from groundplane.recipes.drill import drill
@@ -33,5 +33,6 @@ __all__ = [
     "up",
     "validate",
     "verify",
+    "wanted",
     "watch_drift",
 ]

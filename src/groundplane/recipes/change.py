@@ -21,7 +21,7 @@ from groundplane.recipes.common import (
     remember_ground,
     require_built,
     shown_secrets,
-    validate,
+    wanted,
     working,
 )
 from groundplane.recipes.looking import leaving, proposed, refuse_parting, with_ailing
@@ -42,7 +42,7 @@ async def plan(options: Options) -> Plan:
     """What `apply` would do to make the platform as its file says. Pure reading."""
     from groundplane.store import Store
 
-    file = validate(options.file)
+    file = wanted(options).spec
     store = Store(options.home, file.name)
     require_built(store)
     spec, newer = store.settled(file)
@@ -73,7 +73,7 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
     from groundplane.rollout.apply import Applied
     from groundplane.verify import run_checks
 
-    file = validate(options.file)
+    file = wanted(options).spec
     with working(options, file, "apply") as (store, emit, journal):
         require_built(store)
         spec, _ = store.settled(file)

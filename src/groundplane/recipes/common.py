@@ -6,7 +6,7 @@ Rooms that are heavy to load are imported where they are used: `validate` answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,19 +51,48 @@ class Options:
         return Home.find(self.state_dir, self.cache_dir)
 
 
-def validate(file: Path) -> ClusterSpec:
-    """Read the cluster file; SpecError with every problem at once."""
-    return load(file, name=str(file), versions=known_versions())
+def validate(file: Path, built: Sequence[ClusterSpec] = ()) -> ClusterSpec:
+    """Read the cluster file; SpecError with every problem at once. ``built``: see ``spec.load``."""
+    return load(file, name=str(file), versions=known_versions(), built=built)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a file asks for. ``borne``: what would be wrong with it, had its platform not been built with just that."""
+
+    spec: ClusterSpec
+    borne: InvalidCluster | None = None
+
+
+def wanted(options: Options) -> Wanted:
+    """The cluster file, to be brought about; SpecError with every problem at once.
+
+    A platform that an older groundplane built may have names that are refused today, and can't get others: with them it
+    is kept.
+    """
+    from groundplane.store import Store
+
+    try:
+        return Wanted(validate(options.file))
+    except InvalidCluster as error:
+        if not error.platform:
+            raise
+        store = Store(options.home, error.platform)
+        built = tuple(filter(None, (store.remembered_spec(), store.intended_spec())))
+        if not built:
+            raise
+        return Wanted(validate(options.file, built), error)
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """The platform a file names, and where its machines come from. ``fault``: what has become wrong with the file since
-    the platform was built."""
+    the platform was built; ``borne``: see ``Wanted``."""
 
     name: str
     provider: ProviderName
     fault: InvalidCluster | None = None
+    borne: InvalidCluster | None = None
 
 
 def named(options: Options) -> Named:
@@ -75,13 +104,13 @@ def named(options: Options) -> Named:
     from groundplane.store import Store
 
     try:
-        spec = validate(options.file)
+        found = wanted(options)
     except InvalidCluster as error:
         if not error.platform or not (store := Store(options.home, error.platform)).exists:
             raise
         built = store.remembered_spec()
         return Named(error.platform, built.provider if built else DEFAULT, error)
-    return Named(spec.name, spec.provider)
+    return Named(found.spec.name, found.spec.provider, borne=found.borne)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from groundplane.recipes.common import (
     journaled,
     provider_for,
     unchanged,
-    validate,
+    wanted,
 )
 from groundplane.recipes.looking import proposed
 from groundplane.recipes.replace import make_anew
@@ -42,7 +42,7 @@ async def drill(options: Options, name: str) -> Suite:
         with journaled(options, store, command) as (emit, journal):
             provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
             await provider.prepare()
-            spec, _ = store.settled(validate(options.file))
+            spec, _ = store.settled(wanted(options).spec)
             operator = ByRecipes(design, provider, spec, store, options, emit)
             ground = ground_of(design.topology, provider, blueprints_of(design), design.checks, operator)
             store.set_verified(False)  # until all drills have left a whole platform behind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from groundplane.recipes.common import Options, designed, passing_secrets, validate
+from groundplane.recipes.common import Options, designed, passing_secrets, wanted
 
 
 def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Path, ...]:
@@ -12,7 +12,7 @@ def render(options: Options, out: Path, show_secrets: bool = False) -> tuple[Pat
     from groundplane.cloudinit import render_tree
     from groundplane.store import Store, put_tree
 
-    spec = validate(options.file)
+    spec = wanted(options).spec
     store = Store(options.home, spec.name)
     design = designed(spec, store, passing_secrets(spec, store))
     states = {state.machine: state for state in design.states}

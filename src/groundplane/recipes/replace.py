@@ -19,7 +19,7 @@ from groundplane.recipes.common import (
     require_built,
     shown_secrets,
     unchanged,
-    validate,
+    wanted,
     working,
 )
 from groundplane.recipes.looking import leaving, proposed, require
@@ -44,7 +44,7 @@ async def replace(options: Options, names: Sequence[str]) -> Report:
     """
     from groundplane.verify import run_checks
 
-    file = validate(options.file)
+    file = wanted(options).spec
     with working(options, file, f"replace {' '.join(names)}") as (store, emit, journal):
         design = _with_them(file, store, names, lasting_secrets)
         provider = provider_for(design, store, emit)
@@ -65,7 +65,7 @@ def started_for(options: Options, names: Sequence[str]) -> tuple[str, ...]:
     from groundplane.machines.base import Power
     from groundplane.store import Store
 
-    file = validate(options.file)
+    file = wanted(options).spec
     store = Store(options.home, file.name)
     design = _with_them(file, store, names, shown_secrets)
     off = {one.name for one in provider_for(design, store, options.emit).status() if one.power is Power.OFF}

@@ -18,7 +18,7 @@ from groundplane.recipes.common import (
     own_images,
     provider_for,
     remember_ground,
-    validate,
+    wanted,
     working,
 )
 from groundplane.recipes.looking import leaving, proposed
@@ -38,7 +38,7 @@ async def up(options: Options) -> Report:
     from groundplane.rollout.apply import refuse
     from groundplane.verify import Report, run_checks
 
-    file = validate(options.file)
+    file = wanted(options).spec
     with working(options, file, "up") as (store, emit, journal):
         spec, _ = store.settled(file)
         secrets = made_secrets(spec, store)

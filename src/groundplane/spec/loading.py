@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,28 +21,30 @@ from groundplane.spec.source import read
 _EFFORT = 12_000
 
 
-def load(source: Path | bytes, *, name: str, versions: Sequence[str]) -> ClusterSpec:
+def load(source: Path | bytes, *, name: str, versions: Sequence[str], built: Sequence[ClusterSpec] = ()) -> ClusterSpec:
     """Read a cluster file. ``name`` is what messages call it; ``versions`` are the Kubernetes versions there is
-    software for, newest first.
+    software for, newest first. ``built`` is what the platform that it names was built from: what that bears, and can't
+    get otherwise, is no problem.
 
     Raises ``InvalidCluster`` with every problem, each at its line. Nothing outside the file is looked at.
     """
+    check = partial(_checked, versions=versions, built=built)
     text = read(source, name)
-    accepts = partial(_is_whole, versions=versions)
+    accepts = partial(_is_whole, check=check)
     foreign.refuse_text(text, name, accepts)
     document = parse(text, name)
     if peers := foreign.problems(document, accepts):
         raise InvalidCluster(name, peers, text)
-    checked = _checked(document, versions)
+    checked = check(document)
     faults, more = list(checked.faults), checked.more
     for other in document.others:
         inside = tuple(dotted(path) for path in other.repeated)
-        faults += [fault for fault in _checked(other, versions).faults if _is_at_or_below(fault.problem.path, inside)]
+        faults += [fault for fault in check(other).faults if _is_at_or_below(fault.problem.path, inside)]
     # What is wrong with a value's form may well make it an unfit value too: one fault, told once.
     told = {(problem.line, problem.column, problem.path) for problem in document.problems}
     faults = [each for each in faults if (each.problem.line, each.problem.column, each.problem.path) not in told]
     if checked.draft is None or faults or document.problems:
-        found = [*document.problems, *_with_remedies(faults, document, checked.draft, versions)]
+        found = [*document.problems, *_with_remedies(faults, document, checked.draft, check)]
         unsure = document.following or any(problem.path == "name" for problem in found)
         platform = checked.draft.spec.name if checked.draft and not unsure else ""
         raise InvalidCluster(name, found, text, platform=platform, more=more)
@@ -58,19 +60,20 @@ class _Checked:
     more: int = 0
 
 
-def _is_whole(data: dict[str, Value], versions: Sequence[str]) -> bool:
+_Check = Callable[[Document], _Checked]
+
+
+def _is_whole(data: dict[str, Value], check: _Check) -> bool:
     """Whether a cluster file with this content has no fault."""
-    return not _checked(Document(data, {(): Mark((1, 1), (1, 1))}, ()), versions).faults
+    return not check(Document(data, {(): Mark((1, 1), (1, 1))}, ())).faults
 
 
-def _checked(document: Document, versions: Sequence[str]) -> _Checked:
+def _checked(document: Document, versions: Sequence[str], built: Sequence[ClusterSpec]) -> _Checked:
     draft, faults, more = understood(document)
-    return _Checked(draft, (*faults, *(broken(draft, versions) if draft is not None else ())), more)
+    return _Checked(draft, (*faults, *(broken(draft, versions, built) if draft is not None else ())), more)
 
 
-def _with_remedies(
-    faults: Iterable[Fault], document: Document, draft: Draft | None, versions: Sequence[str]
-) -> list[Problem]:
+def _with_remedies(faults: Iterable[Fault], document: Document, draft: Draft | None, check: _Check) -> list[Problem]:
     """The problems, each with the first of its remedies that holds. What is too far down to be shown isn't tried."""
     faults = sorted(faults, key=lambda fault: fault.problem)
     known = {(fault.problem.path, fault.problem.message) for fault in faults}
@@ -84,7 +87,7 @@ def _with_remedies(
         changed = edited(document, edits) if effort > 0 else None
         if changed is None:
             return False
-        left = {(other.problem.path, other.problem.message) for other in _checked(changed, versions).faults}
+        left = {(other.problem.path, other.problem.message) for other in check(changed).faults}
         return left <= known - {(fault.problem.path, fault.problem.message)}
 
     found: list[Problem] = []

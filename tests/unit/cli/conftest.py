@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import groundplane
 from groundplane.events import Emit, reported, silent
-from groundplane.recipes.common import Named
+from groundplane.recipes.common import Named, Wanted
 from groundplane.recipes.way_in import Kubectl
 from groundplane.rollout.apply import Applied
 from groundplane.rollout.plan import Plan
@@ -108,6 +108,7 @@ class Recipes:
     suite: Suite | None = None
     found: PlatformStatus | None = None
     fault: InvalidCluster | None = None
+    borne: InvalidCluster | None = None
     there: bool = True
     off: tuple[str, ...] = ()
     log: Path = Path("console.log")
@@ -132,7 +133,10 @@ class Recipes:
 
     def named(self, options: Options) -> Named:
         spec = self.validate(options.file)
-        return Named(spec.name, spec.provider, self.fault)
+        return Named(spec.name, spec.provider, self.fault, self.borne)
+
+    def wanted(self, options: Options) -> Wanted:
+        return Wanted(self.validate(options.file), self.borne)
 
     async def down(self, options: Options) -> bool:
         self.note("down", options)
@@ -221,6 +225,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Recipes:
     for name in (
         "validate",
         "named",
+        "wanted",
         "up",
         "down",
         "plan",

@@ -189,6 +189,13 @@ def test_down_with_yes_removes(gp: Any, recipes: Any) -> None:
     assert (answer.code, answer.out, recipes.asked) == (0, "lab is removed\n", [("down",)])
 
 
+BORNE = InvalidCluster("lab.yaml", [Problem(2, 11, "network.domain", "test is set aside", "write another")], "", "lab")
+TOLD = (
+    "warning: lab was built with names that a new platform is refused, and keeps them:\n"
+    "    lab.yaml:2:11: network.domain: test is set aside\n"
+)
+
+
 def test_down_says_so_where_there_was_nothing(gp: Any, recipes: Any) -> None:
     recipes.there = False
     answer = gp("down", "--yes", "-f", "lab.yaml")
@@ -217,6 +224,50 @@ def test_a_platform_whose_file_became_invalid_is_worked_on(gp: Any, recipes: Any
         "warning: lab.yaml: the cluster file has one problem; this goes on with what lab was built from" in answer.err
     )
     assert "next: groundplane validate" in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("up",),
+        ("render", "--out", "rendered"),
+        ("plan",),
+        ("apply",),
+        ("apply", "--yes"),
+        ("replace", "worker1", "--yes"),
+        ("drill", "balancer-crash"),
+        ("drift",),
+        ("status",),
+        ("verify",),
+        ("down", "--yes"),
+    ],
+)
+def test_names_that_a_platform_was_built_with_are_told_of_once(gp: Any, recipes: Any, words: tuple[str, ...]) -> None:
+    recipes.borne = BORNE
+    answer = gp("-f", "lab.yaml", *words)
+    assert answer.code == 0
+    assert answer.err.startswith(TOLD)
+    assert answer.err.count("warning:") == 1
+
+
+def test_validate_looks_whether_the_platform_was_built_with_them(gp: Any, recipes: Any, tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("name: lab\nnetwork: {domain: test}\n")
+    recipes.borne = BORNE
+    answer = gp("validate", "-f", "lab.yaml")
+    assert (answer.code, answer.out) == (2, "")
+    assert "write a domain of your own" in answer.err
+    (tmp_path / "state/groundplane/platforms/lab").mkdir(parents=True)
+    answer = gp("validate", "-f", "lab.yaml")
+    assert (answer.code, answer.err) == (0, TOLD)
+    assert answer.out.startswith("lab.yaml: valid: platform lab")
+
+
+def test_and_tells_what_is_wrong_with_the_file_whatever_is_wrong_with_our_state(gp: Any, tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("name: lab\nnetwork: {domain: test}\n")
+    remembered = tmp_path / "state/groundplane/platforms/lab/spec.json"
+    remembered.parent.mkdir(parents=True)
+    remembered.write_text("{")
+    assert "write a domain of your own" in gp("validate", "-f", "lab.yaml").err
 
 
 @pytest.mark.parametrize(("typed", "code", "asked"), [("y\n", 0, [("down",)]), ("n\n", 1, []), ("\n", 1, [])])

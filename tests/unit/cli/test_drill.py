@@ -13,6 +13,7 @@ from tests.unit.machines.scripted import Scripted
 
 from groundplane.drill import DRILLS, Suite
 from groundplane.machines import catalog
+from groundplane.recipes.common import Wanted
 from groundplane.spec.model import ClusterSpec
 
 
@@ -128,7 +129,7 @@ def test_machines_that_somebody_may_miss_are_not_broken_unasked(
     from groundplane import recipes as module
 
     elsewhere = ClusterSpec.model_construct(**{**ClusterSpec(name="x").__dict__, "provider": "hosts"})
-    monkeypatch.setattr(module, "validate", lambda _: elsewhere)
+    monkeypatch.setattr(module, "wanted", lambda _: Wanted(elsewhere))
     monkeypatch.setattr(catalog, "KINDS", {"hosts": Scripted()})
     answer = gp("drill", "balancer-crash")
     assert answer.code == 2

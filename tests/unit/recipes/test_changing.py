@@ -512,6 +512,68 @@ def test_a_plan_beside_somebody_who_works_makes_none(built: World, monkeypatch: 
     assert built.remembered()["secrets.json"] != old
 
 
+# -- names that are refused today ------------------------------------------------------------------------------------
+
+BORNE = listed("gateway", "lb1", "lb2", "cp1", "worker1") + "network: {domain: test}\n"
+
+
+@pytest.fixture
+def older(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """One that was built by a groundplane that knew less of names."""
+    text = BORNE.replace("name: worker1", "name: wpad")
+    with monkeypatch.context() as then:
+        then.setattr("groundplane.spec.rules.machines.NAMES_WITH_A_MEANING", ())
+        then.setattr("groundplane.spec.rules.network.why_fixed", lambda _: None)
+        world.write(text)
+        world.up()
+    world.write(f"# as ever\n{text}")
+    return world
+
+
+def test_a_platform_goes_on_with_names_it_was_built_with(older: World) -> None:
+    with pytest.raises(InvalidCluster):
+        recipes.validate(older.options.file)
+    borne = recipes.wanted(older.options).borne
+    assert borne
+    assert [problem.path for problem in borne.problems] == ["machines[4].name", "network.domain"]
+    named = recipes.named(older.options)
+    assert (named.name, named.fault, named.borne and named.borne.problems) == ("lab", None, borne.problems)
+    assert older.plan().empty
+    lb1 = older.ground.machines["lb1"]
+    lb1.held = {at: had for at, had in lb1.held.items() if at[1] != "/etc/proxy"}
+    older.apply()
+    assert older.did(*DOES[1:]) == ["apply lb1"]
+    older.replace("wpad")
+    assert older.did("remove", "add") == ["remove wpad", "add wpad"]
+    assert recipes.render(older.options, older.folder / "rendered")
+    assert older.run(recipes.verify(older.options)).ok
+    report = older.up()
+    assert isinstance(report, Report)
+    assert not report.changed
+
+
+def test_but_takes_no_more_of_them(older: World) -> None:
+    text = older.options.file.read_text()
+    older.write(text.replace("machines: [", "machines: [{name: isatap, role: worker}, "))
+    for act in (older.plan, older.apply, older.up):
+        with pytest.raises(InvalidCluster) as caught:
+            act()
+        assert [problem.path for problem in caught.value.problems] == ["machines[0].name"]
+    older.write(text.replace("name: wpad", "name: worker1, address: 10.80.0.99, mac: 02:00:00:00:00:99"))
+    older.apply()
+    older.write(text)  # it is a name of none any more
+    with pytest.raises(InvalidCluster):
+        older.plan()
+
+
+def test_nor_does_another_platform(older: World) -> None:
+    older.write(older.options.file.read_text().replace("name: lab", "name: other"))
+    for act in (older.plan, older.up):
+        with pytest.raises(InvalidCluster) as caught:
+            act()
+        assert len(caught.value.problems) == 2
+
+
 # -- Steps that interrupt what their machine serves ----------------------------------------------------------------
 
 

@@ -485,9 +485,9 @@ def built(world: World) -> World:
 
 
 @cache
-def _read(text: bytes, *, name: str, versions: tuple[str, ...]) -> ClusterSpec:
+def _read(text: bytes, *, name: str, versions: tuple[str, ...], built: tuple[ClusterSpec, ...]) -> ClusterSpec:
     """A file is read thousands of times here, and is one of five."""
-    return load(text, name=name, versions=versions)
+    return load(text, name=name, versions=versions, built=built)
 
 
 def _outlast_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from groundplane.spec import InvalidCluster, Problem, document, load
+from groundplane.spec import ClusterSpec, InvalidCluster, Problem, document, load
 from groundplane.spec.names import NAMES_WITH_A_MEANING
 
 VERSIONS = ("1.37.2", "1.36.3")
@@ -690,3 +690,45 @@ def test_nothing_is_told_of_what_was_not_read(text: str, monkeypatch: pytest.Mon
 )
 def test_no_remedy_is_shown_that_would_be_refused(text: str, refused: str) -> None:
     assert not [problem for problem in problems_of(text) if refused in problem.instead]
+
+
+BORNE = """{
+  "name": "lab",
+  "network": {"domain": "test"},
+  "balancers": {"accept-single-point-of-failure": true},
+  "machines": [
+    {"name": "gateway", "role": "gateway"},
+    {"name": "lb1", "role": "balancer"},
+    {"name": "cp1", "role": "control-plane"},
+    {"name": "wpad", "role": "worker"}
+  ]
+}
+"""
+
+
+def test_what_a_platform_was_built_with_is_no_problem_of_its_file() -> None:
+    assert [problem.path for problem in problems_of(BORNE)] == ["network.domain", "machines[3].name"]
+    built = ClusterSpec.model_validate_json(BORNE)
+    assert load(BORNE.encode(), name="cluster.yaml", versions=VERSIONS, built=[built]) == built
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "path", "instead"),
+    [
+        ("wpad", "isatap", "machines[3].name", "such as worker1"),
+        ('"lb1"', '"localhost"', "machines[1].name", "such as lb1"),
+        ('"test"', '"example"', "network.domain", "groundplane.internal"),
+        ('"test"', '"test", "ipv6": "fd00::/48"', "network.ipv6", "fd00::/64"),
+    ],
+)
+def test_what_else_is_wrong_with_it_is_one(was: str, now: str, path: str, instead: str) -> None:
+    with pytest.raises(InvalidCluster) as caught:
+        load(
+            BORNE.replace(was, now).encode(),
+            name="cluster.yaml",
+            versions=VERSIONS,
+            built=[ClusterSpec.model_validate_json(BORNE)],
+        )
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert instead in problem.instead, "remedies are tried beside what it was built with"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import pytest
 
@@ -142,10 +143,10 @@ def test_a_crowd_is_looked_at_a_few_times(raw: bytes, monkeypatch: pytest.Monkey
     """Time is what looking costs; it is counted here in values and machines, for clocks differ."""
     looked = 0
 
-    def counting(draft: Draft, versions: Sequence[str]) -> Iterator[Fault]:
+    def counting(draft: Draft, *others: Any) -> Iterator[Fault]:
         nonlocal looked
         looked += len(draft.document.marks) + len(draft.machines)
-        return broken(draft, versions)
+        return broken(draft, *others)
 
     monkeypatch.setattr(loading, "broken", counting)
     refused(raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from groundplane.spec.draft import Draft
+from groundplane.spec.model import ClusterSpec
 from groundplane.spec.problem import Problem, dotted
 from groundplane.spec.remedy import Fault
 from groundplane.spec.rules import machines, network, software
@@ -39,13 +40,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def broken(draft: Draft, versions: Sequence[str]) -> Iterator[Fault]:
-    """Every rule the draft breaks, each at its place in the file."""
+def broken(draft: Draft, versions: Sequence[str], built: Sequence[ClusterSpec] = ()) -> Iterator[Fault]:
+    """Every rule the draft breaks, each at its place in the file, but for what one of ``built`` bears."""
     findings = [finding for rule in RANGE_RULES for finding in rule(draft)]
     draft = network.with_usable_lan(draft)
     findings.extend(finding for rule in RULES for finding in rule(draft))
     findings.extend(software.version_is_supported(draft, versions))
     for finding in findings:
+        if any(map(finding.borne, built)):
+            continue
         at = draft.document.place(finding.path, key=finding.at_key)
         problem = Problem(*at, dotted(finding.path), finding.message, finding.instead)
         yield Fault(problem, finding.remedies)

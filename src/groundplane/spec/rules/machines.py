@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator
+from functools import partial
 from ipaddress import IPv4Address
 from itertools import count, islice
 
 from groundplane.errors import SpecError
-from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, spare_address
+from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, roster, spare_address
 from groundplane.spec.draft import ALL_MACHINES, Draft
-from groundplane.spec.model import Counts, MachineEntry
+from groundplane.spec.model import ClusterSpec, Counts, MachineEntry
 from groundplane.spec.names import NAMES_WITH_A_MEANING
 from groundplane.spec.problem import Path
 from groundplane.spec.providers import OPERATOR_ON_LAN
@@ -44,17 +45,28 @@ def names_are_host_names(draft: Draft) -> Iterator[Violation]:
                 f"`{name}` is all digits: it would be taken for an address",
                 "write a name with a letter in it",
                 remedies=(write(path, example, f"write a name with a letter in it, such as {example}"),),
+                borne=partial(_has_machine, name),
             )
-        elif name in RESERVED and path != ("name",):
-            message = f"`{name}` is a name the platform itself uses"
-            yield Violation(path, message, "write another", remedies=_another(path, example))
-        elif name in NAMES_WITH_A_MEANING and path != ("name",):
-            message = f"`{name}` has a meaning of its own to resolvers or to programs that look it up"
-            yield Violation(path, message, "write another", remedies=_another(path, example))
-        elif _LEASE_TIME.fullmatch(name) and path != ("name",):
-            # dnsmasq(8), dhcp-host: words like these are how long a lease lasts, or that none is given.
-            message = f"`{name}` is no name to dnsmasq, which gives machines theirs: it has a meaning of its own there"
-            yield Violation(path, message, "write another", remedies=_another(path, example))
+        elif path != ("name",) and (reason := _why_taken(name)) is not None:
+            remedies = (write(path, example, f"write another, such as {example}"),)
+            message = f"`{name}` {reason}"
+            yield Violation(path, message, "write another", remedies=remedies, borne=partial(_has_machine, name))
+
+
+def _why_taken(name: str) -> str | None:
+    """What follows ``name`` in a sentence that says why it can't be a machine's, or None."""
+    if name in RESERVED:
+        return "is a name the platform itself uses"
+    if name in NAMES_WITH_A_MEANING:
+        return "has a meaning of its own to resolvers or to programs that look it up"
+    if _LEASE_TIME.fullmatch(name):
+        # dnsmasq(8), dhcp-host: words like these are how long a lease lasts, or that none is given.
+        return "is no name to dnsmasq, which gives machines theirs: it has a meaning of its own there"
+    return None
+
+
+def _has_machine(name: str, built: ClusterSpec) -> bool:
+    return any(entry.name == name for entry in roster(built))
 
 
 def _repeated(values: Iterable[tuple[Path, Hashable]]) -> Iterator[tuple[Path, Hashable, Path]]:
@@ -301,10 +313,6 @@ def _unused(draft: Draft, role: Role) -> str:
     if role is Role.GATEWAY and ROLES[role].prefix not in taken:
         return ROLES[role].prefix
     return next(name for number in count(1) if (name := f"{ROLES[role].prefix}{number}") not in taken)
-
-
-def _another(path: Path, example: str) -> tuple[Remedy, ...]:
-    return (write(path, example, f"write another, such as {example}"),)
 
 
 def _entry(draft: Draft, role: Role, more: int = 0) -> tuple[Edit, str]:

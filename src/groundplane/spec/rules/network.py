@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from groundplane.errors import SpecError
 from groundplane.spec.addressing import gateway_address, lay_out_addresses, pool_of, roster
 from groundplane.spec.draft import ALL_MACHINES, Draft
-from groundplane.spec.model import Network, Uplink
+from groundplane.spec.model import ClusterSpec, Network, Uplink
 from groundplane.spec.names import why_fixed
 from groundplane.spec.problem import Path
 from groundplane.spec.remedy import Remedy, write
@@ -259,15 +260,19 @@ def domain_is_ours(draft: Draft) -> Iterator[Violation]:
     domain = draft.spec.network.domain
     if not draft.knows(path):
         return
-    instead = "write a domain of your own"
-    remedies = (_such(path, "groundplane.internal", f"{instead}, or"),)
+    reason = why_fixed(domain)
     if domain == "cluster.local" or domain.endswith(".cluster.local"):
-        message = f"{domain} belongs to the Services inside the cluster"
-        yield Violation(path, message, instead, remedies=remedies)
-    elif (reason := why_fixed(domain)) is not None:
-        yield Violation(path, f"{domain} {reason}", instead, remedies=remedies)
+        reason = "belongs to the Services inside the cluster"
     elif domain.rpartition(".")[2].isdecimal():
-        yield Violation(path, f"{domain} ends in a number, as addresses do", instead, remedies=remedies)
+        reason = "ends in a number, as addresses do"
+    if reason is not None:
+        instead = "write a domain of your own"
+        remedies = (_such(path, "groundplane.internal", f"{instead}, or"),)
+        yield Violation(path, f"{domain} {reason}", instead, remedies=remedies, borne=partial(_has_domain, domain))
+
+
+def _has_domain(domain: str, built: ClusterSpec) -> bool:
+    return built.network.domain == domain
 
 
 def names_fit_the_domain(draft: Draft) -> Iterator[Violation]:
