@@ -31,12 +31,21 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image as the registry has it: its full reference, and the digest of what that names. Of what a bundle has, the
+    digest is the bundle's affair and empty here."""
+
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Software:
     """One Kubernetes version as the platform's configuration must name it, so that it finds exactly these images.
 
     kubeadm has its own idea of the etcd and CoreDNS tags of a release; the tags here go into its
     ``etcd.local.imageTag`` and ``dns.imageTag``, the rest into containerd's and flannel's configuration.
-    ``programs`` is empty where nobody knows yet what they hold: nothing was built.
+    ``programs`` is empty where nobody knows yet what they hold: nothing was built. ``own_images`` are the user's.
     """
 
     kubernetes: str
@@ -48,6 +57,7 @@ class Software:
     flannel_image: str
     probe_image: str
     programs: tuple[Program, ...] = ()
+    own_images: tuple[Image, ...] = ()
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class FakeMachine:
     born: int
     held: Held = field(default_factory=dict)
     power: Power = Power.OFF
+    material: Material | None = None  # what it stands on since it was last started
     booted: bool = False  # its first boot is done
     unfinished: bool = True  # it is being made or removed
     mute: bool = False  # it runs but doesn't answer
@@ -154,7 +155,7 @@ class FakeProvider:
         if found is None or found.unfinished:
             found = await self._made(wanted, blueprint)
         found.size = (wanted.cpus, wanted.memory)
-        found.power = Power.RUNNING
+        found.power, found.material = Power.RUNNING, self.given
         await self.ground.at(f"started {machine}")
         return True
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from groundplane.events import Emit, Failed, Finished, Outcome, Planned
-from groundplane.recipes.looking import asked_later, departure, partings, require
+from groundplane.recipes.looking import asked_later, departure, partings
 from groundplane.spec.roles import Role
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ def acts(
     told: Callable[[str, Done], None] = lambda *_: None,
     software: Path | None = None,
     removed: Callable[[str], None] = lambda _: None,
+    spared: Mapping[str, Sequence[Check]] = MappingProxyType({}),
 ) -> tuple[Act, ...]:
     """Every machine's boot, every change of ``plan``, every departure and every Step, with what each needs, and what is
     asked before.
 
     ``told`` hears of each Change of a machine as it was carried out, ``removed`` of each machine that is gone.
+    ``spared`` are, by each machine that is switched off and on, the checks that the others can do without it.
     ``software`` is the bundle's tree of programs, where the plan needs material. Whoever carries these out verifies the
     platform afterwards: what comes last is judged by that, and only what others wait for is judged before.
     """
@@ -61,6 +64,15 @@ def acts(
     before = () if any(machine.off for machine in plan.machines) else checks
     states = {state.machine: state for state in design.states}
     last = plan.batches[-1] if plan.batches and not (plan.births or plan.removals or plan.steps) else ()
+
+    def start(blueprint: Blueprint) -> Act:
+        name = blueprint.state.machine
+        act = boot(provider, blueprint, needs[machine_act(name)], name in fresh)
+        if name not in plan.restarted:
+            return act
+        # What its changes are there to mend is judged after these.
+        judge = before if name not in {machine.machine for machine in plan.machines} else ()
+        return _restart(provider, act, [step for step in design.steps if step.restarts], spared[name], judge)
 
     def spares(machine: MachinePlan) -> tuple[Check, ...]:
         checks = standing.spares(machine.machine) if standing and (machine.interruptions or machine.off) else ()
@@ -127,29 +139,13 @@ def acts(
     fresh = {birth.machine for birth in plan.births}
     missing = {step.name for step in plan.steps}
     return (
-        *(
-            boot(provider, blueprint, needs[machine_act(blueprint.state.machine)], blueprint.state.machine in fresh)
-            for blueprint in blueprints
-        ),
+        *map(start, blueprints),
         *map(ask, asking),
         *(change(machine) for machine in plan.machines),
         *(act for one, steps in departures for act in leave(one, steps)),
         *(removal(one) for one, _ in departures),
         *map(step, design.steps),
     )
-
-
-async def switch_off(design: Design, provider: Provider, machine: str, emit: Emit) -> None:
-    """Stop ``machine``, which its act then starts with today's material, where it runs and can be stopped. ApplyError
-    where the others can't do without it now; while there is no cluster yet, nobody has to."""
-    from groundplane.machines.base import Power, PowerSwitch
-
-    running = {one.name for one in provider.status() if one.power is Power.RUNNING}
-    if machine not in running or not isinstance(provider, PowerSwitch):
-        return
-    if all([await step.probe(provider.transport) for step in design.steps if step.founds]):
-        await require(design.without(machine), provider, machine, emit)
-    await provider.stop(machine)
 
 
 def foreseen(design: Design) -> Planned:
@@ -208,6 +204,25 @@ def boot(provider: Provider, blueprint: Blueprint, needs: Sequence[str] = (), fr
         await provider.wait_ready(name, deadline=FIRST_BOOT, strict=fresh)
 
     return Act(machine_act(name), name, BOOT, run, tuple(needs))
+
+
+def _restart(
+    provider: Provider, boot: Act, steps: Sequence[Step], spared: Sequence[Check], judge: tuple[Check, ...]
+) -> Act:
+    """``boot``, before which the machine is switched off where one of ``steps`` about it doesn't hold: it starts with
+    today's material then. ``spared``, that the others can do without it, must hold before, and ``judge`` after."""
+    from groundplane.machines.base import switch_of
+
+    async def hold(reach: Reach) -> bool:
+        return all([await step.probe(reach) for step in steps if step.machine == boot.machine])
+
+    async def run(outcome: Outcome) -> None:
+        if not await hold(provider.transport):
+            await switch_of(provider, boot.machine).stop(boot.machine)
+        await boot.carry_out(outcome)
+
+    before = tuple(_unless(hold, check) for check in spared)
+    return replace(boot, carry_out=run, before=before, after=lambda: judge, judged=judge)
 
 
 async def _bring(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from groundplane.recipes.acts import acts, switch_off
+from groundplane.recipes.acts import acts
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -24,7 +24,7 @@ from groundplane.recipes.common import (
     wanted,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed, refuse_parting, with_ailing
+from groundplane.recipes.looking import leaving, proposed, refuse_parting, spared, with_ailing
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -107,6 +107,7 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
         return Brought(design, provider, proposal)
     going = await with_ailing(design, provider, going, proposal)
     await refuse_parting(design, provider, going, proposal, emit)
+    sparing = await spared(design, provider, proposal, emit, former)
     store.intend(spec)
     remember_ground(store, design, settled=False)
     store.set_verified(False)
@@ -115,11 +116,17 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
         material = await material_for(design, store, options, emit, store.images())
         provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
     await provider.prepare()
-    for machine in proposal.restarted:
-        await switch_off(design, provider, machine, emit)
     made: list[Done] = []
     work = acts(
-        design, provider, proposal, going, blueprints_of(design), emit, lambda _, done: made.append(done), software
+        design,
+        provider,
+        proposal,
+        going,
+        blueprints_of(design),
+        emit,
+        lambda _, done: made.append(done),
+        software,
+        spared=sparing,
     )
     await carry_out(work, provider.transport, emit)
     store.adopt(spec)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from groundplane.errors import FileChanged, GroundplaneError, LockHeld, MachineError, StoreError, UsageError
 from groundplane.events import Emit, silent, tee
-from groundplane.software import Program, known_versions, software_of
+from groundplane.software import Image, Program, known_versions, software_of
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
@@ -133,14 +133,19 @@ def journaled(options: Options, store: Store, command: str) -> Iterator[tuple[Em
         yield tee(options.emit, journal), journal
 
 
-def designed(spec: ClusterSpec, store: Store, secrets: Secrets) -> Design:
-    """Lay the platform out on its ground, as it is remembered, and ask every component."""
+def designed(spec: ClusterSpec, store: Store, secrets: Secrets, images: bytes | None = None) -> Design:
+    """Lay the platform out on its ground, as it is remembered, and ask every component. ``images`` is the index of the
+    user's own images; None: that is remembered too."""
+    from groundplane.bundle.images import images_of
     from groundplane.design import design
     from groundplane.machines.catalog import kind_of
+    from groundplane.oci.layout import REFERENCE
     from groundplane.topology import lay_out
 
     traits = store.traits(kind_of(spec.provider).traits)
-    software = replace(software_of(spec.kubernetes.version), programs=store.programs())
+    index = store.images() if images is None else images
+    own = tuple(Image(image.annotation(REFERENCE), image.digest) for image in images_of(index))
+    software = replace(software_of(spec.kubernetes.version), programs=store.programs(), own_images=own)
     topology = lay_out(spec, secrets, traits, software)
     return design(replace(topology, balancer_numbers=store.balancer_numbers()))
 

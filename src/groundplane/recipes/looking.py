@@ -183,6 +183,31 @@ async def refuse_parting(design: Design, provider: Provider, going: Sequence[Lea
             await require(checks, provider, name, emit)
 
 
+async def spared(
+    design: Design, provider: Provider, plan: Plan, emit: Emit, former: Collection[str] = ()
+) -> dict[str, tuple[Check, ...]]:
+    """For each machine that ``plan`` has switched off and on, by name, the checks that the others can do without it.
+
+    ApplyError, before anything is touched, where they can't now, and MachineError where nobody can switch it off. While
+    there is no cluster yet, nobody has to. ``former`` are the machines of a platform that is being changed: what is
+    made beside them isn't there yet, and not waited for. One of them that is made once more is missed until it is.
+    """
+    from groundplane.machines.base import switch_of
+
+    if not plan.restarted:
+        return {}
+    switch_of(provider, design.topology.name)
+    if not all([await step.probe(provider.transport) for step in design.steps if step.founds]):
+        return dict.fromkeys(plan.restarted, ())
+    new = {birth.machine for birth in plan.births if former and birth.machine not in former}
+    there = tuple(machine for machine in design.topology.machines if machine.name not in new)
+    standing = replace(design, topology=replace(design.topology, machines=there))
+    found = {name: standing.without(name) for name in plan.restarted}
+    for name, checks in found.items():
+        await require(checks, provider, name, emit)
+    return found
+
+
 async def require(checks: Sequence[Check], provider: Provider, machine: str, emit: Emit) -> None:
     """ApplyError where any of ``checks``, that others can do without ``machine``, doesn't hold."""
     from groundplane.verify import run_checks

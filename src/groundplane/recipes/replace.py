@@ -22,7 +22,7 @@ from groundplane.recipes.common import (
     wanted,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed, require
+from groundplane.recipes.looking import leaving, proposed, require, spared
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -105,12 +105,13 @@ async def make_anew(
     refuse(proposal)
     if proposal.births:
         await _spare(design, provider, name, emit)
+    sparing = await spared(design, provider, proposal, emit)
     store.set_verified(False)
     if not proposal.removals:
         gone(name)
     provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
     going = [one for one in leaving(design, provider, anew) if one.machine.name == name]
-    work = acts(design, provider, proposal, going, blueprints_of(design), emit, removed=gone)
+    work = acts(design, provider, proposal, going, blueprints_of(design), emit, removed=gone, spared=sparing)
     try:
         await carry_out(work, provider.transport, emit)
     except Exception:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from groundplane.errors import FileChanged
 from groundplane.events import Emit, reported
-from groundplane.recipes.acts import BOOT, FIRST_BOOT, acts, foreseen, switch_off
+from groundplane.recipes.acts import BOOT, FIRST_BOOT, acts, foreseen
 from groundplane.recipes.common import (
     Options,
     blueprints_of,
@@ -21,7 +21,7 @@ from groundplane.recipes.common import (
     wanted,
     working,
 )
-from groundplane.recipes.looking import leaving, proposed
+from groundplane.recipes.looking import leaving, proposed, spared
 
 if TYPE_CHECKING:
     from groundplane.design import Design
@@ -43,20 +43,18 @@ async def up(options: Options) -> Report:
         spec, _ = store.settled(file)
         secrets = made_secrets(spec, store)
         store.claim(spec)
-        design = designed(spec, store, secrets)
-        remember_ground(store, design, settled=not store.intended_spec())
         images = await own_images(store, options, emit)
+        design = designed(spec, store, secrets, images)
+        remember_ground(store, design, settled=not store.intended_spec())
         provider = provider_for(design, store, emit)
         await provider.prepare()
-        if images != store.images():
-            # Its registry's storage is mounted when it starts: a running gateway would go on serving what it had.
-            await switch_off(design, provider, design.topology.gateway.name, emit)
-            store.remember_images(images)
         await _settled(provider, emit)
         proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
         refuse(proposal)
         _keep(proposal, store.name)
-        if proposal.empty:
+        sparing = await spared(design, provider, proposal, emit)
+        given = images != store.images()
+        if proposal.empty and not given:
             _reached(store, design)
             return Report((), changed=False)
         emit(foreseen(design))
@@ -64,11 +62,18 @@ async def up(options: Options) -> Report:
         if proposal.needs_material:
             material = await material_for(design, store, options, emit, images)
             provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
+        if given:  # and not before: what the platform has another one of is refused with the material
+            store.remember_images(images)
         store.set_verified(False)  # from here on, until the checks have passed, however this run ends
-        for machine in proposal.restarted:
-            await switch_off(design, provider, machine, emit)
         work = acts(
-            design, provider, proposal, leaving(design, provider), blueprints_of(design), emit, software=software
+            design,
+            provider,
+            proposal,
+            leaving(design, provider),
+            blueprints_of(design),
+            emit,
+            software=software,
+            spared=sparing,
         )
         changed = await carry_out(work, provider.transport, emit)
         _reached(store, design)

@@ -1,6 +1,7 @@
 """In which order a plan is carried out, as data: what each act needs to be done before it. Pure.
 
     the gateway, on which all others lean        machine:gateway → change:gateway
+    what is switched off and on for a Step       machine:NAME    (one after the other, before all that follows)
     machines that are off, and new ones          machine:NAME    (a new balancer after the standing ones know of it)
     whether who leaves can be done without       without:NAME    (where a start shows it: nothing but starts is before)
     what leaves                                  Steps of its components, then remove:NAME
@@ -25,7 +26,7 @@ from groundplane.topology.model import Machine, Topology
 
 
 def machine_act(machine: str) -> str:
-    """The act that brings a machine up: made, started, first boot done."""
+    """The act that brings a machine up: made, started (again, where a Step asks for that), first boot done."""
     return f"machine:{machine}"
 
 
@@ -109,8 +110,11 @@ class _Draft:
         return [one for one, _ in self.leaving if one.first is first and (role is None or one.machine.has(role))]
 
     def boot(self, machine: Machine) -> None:
+        """After the gateway, and after those that are switched off and on: whoever else is worked on needs them."""
         gateway = self.topology.gateway
-        needs = [] if machine == gateway else [machine_act(gateway.name)]
+        first = [machine_act(name) for name in dict.fromkeys((gateway.name, *self.plan.restarted))]
+        own = machine_act(machine.name)
+        needs = first[: first.index(own)] if own in first else first
         if machine.name in self.fresh:
             needs += self.changes([gateway] if machine != gateway else [])
             if machine.has(Role.BALANCER):

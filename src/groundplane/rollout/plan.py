@@ -127,8 +127,9 @@ class Plan:
 
     @property
     def restarted(self) -> tuple[str, ...]:
-        """The machines that are switched off and on for a Step, by name."""
-        return tuple(dict.fromkeys(step.machine for step in self.steps if step.restarts))
+        """The machines that are switched off and on for a Step, by name. One that is made anew has today's already."""
+        born = {birth.machine for birth in self.births}
+        return tuple(dict.fromkeys(step.machine for step in self.steps if step.restarts and step.machine not in born))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Step:
     ``disturbs``: it interrupts what its machine serves. The others must be able to carry on before, and the checks of
     the platform hold after it.
     ``restarts``: what it stands for comes with what its machine is made of. While it doesn't hold, the machine is
-    switched off, and on again with today's.
+    switched off, and on again with today's, where the others can do without it.
     ``early``: of the Steps by which a machine leaves, it comes before the machines that stay are told.
     """
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 
 import pytest
 from tests.unit.recipes.world import World
 
 from groundplane import recipes
-from groundplane.errors import ApplyError, StoreError
+from groundplane.errors import StoreError
 from groundplane.machines.base import Power
-from groundplane.state.step import Step
-from groundplane.topology.model import Topology
 from groundplane.verify import Report
 
 ALL = ["gateway", "lb1", "lb2", "cp1", "cp2", "cp3", "worker1"]
@@ -52,56 +48,6 @@ def test_up_switches_on_what_is_off_and_mends_what_differs(built: World) -> None
     built.up()
     assert built.did("apply") == ["apply worker1", "apply lb1"]
     assert built.truth() == before
-
-
-THREE = "".join(
-    f"  - {{name: cp{n}, roles: [{'gateway, ' if n == 1 else ''}balancer, control-plane, worker]}}\n" for n in (1, 2, 3)
-)
-
-
-@pytest.mark.parametrize("down", ["", "cp2"])
-def test_a_gateway_that_is_more_is_restarted_for_images_where_it_can_be_spared(
-    world: World, monkeypatch: pytest.MonkeyPatch, down: str
-) -> None:
-    world.write(f"name: lab\nmachines:\n{THREE}")
-    world.up()
-    monkeypatch.setattr(sys.modules["groundplane.recipes.up"], "own_images", images_of_ones_own)
-    if not down:
-        world.up()
-        assert world.did("stop", "ensure cp1") == ["stop cp1", "ensure cp1"]
-        assert not world.wrong
-        return
-    world.ground.machines[down].power = Power.OFF
-    with pytest.raises(ApplyError, match="it can't be spared now: others do what cp1 does"):
-        world.up()
-    assert not world.did(*DOES)
-    assert world.standing("cp1")
-    assert "images.json" not in world.remembered()
-
-
-def test_nobody_misses_the_gateway_of_a_platform_that_is_being_built(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    *others, members = world.components()
-
-    def steps(topology: Topology) -> tuple[Step, ...]:
-        return tuple(replace(step, founds=step.name == "found") for step in members.steps(topology))
-
-    monkeypatch.setattr("groundplane.design.COMPONENTS", (*others, replace(members, steps=steps)))
-    world.write(f"name: lab\nmachines:\n{THREE}")
-    world.ground.reach.on("cp1", "member", "found", status=1)
-    with pytest.raises(ExceptionGroup):
-        world.up()
-    assert world.standing("cp1")
-    world.ground.reach.on("cp1", "member", "found", then=world.member)
-    monkeypatch.setattr(sys.modules["groundplane.recipes.up"], "own_images", images_of_ones_own)
-    world.up()
-    assert world.did("stop") == ["stop cp1"]
-    assert world.plan().empty
-
-
-async def images_of_ones_own(*_: object) -> bytes:
-    return b"an index"
 
 
 def test_machines_are_switched_off_and_on_by_name(built: World) -> None:

@@ -629,30 +629,6 @@ def test_a_step_that_disturbs_is_shown_as_a_diff_and_brought_about(settings: dic
     assert built.plan().empty
 
 
-@pytest.mark.parametrize("by", ["apply", "up"])
-def test_what_comes_with_what_a_machine_is_made_of_has_it_switched_off_and_on(
-    world: World, monkeypatch: pytest.MonkeyPatch, by: str
-) -> None:
-    """As a registry whose images are an older bundle's."""
-
-    async def served(_: Reach) -> bool:
-        return "stop gateway" in world.ground.journal
-
-    async def act(_: Reach) -> None: ...
-
-    step = Step("images", "gateway", "serve them", served, act, needs_machines=("gateway",), restarts=True)
-    world.up()
-    images = Component("images", lambda *_: None, steps=lambda _: (step,))
-    monkeypatch.setattr("groundplane.design.COMPONENTS", (*world.components(), images))
-    found = world.plan()
-    assert ([one.name for one in found.steps], found.restarted) == (["images"], ("gateway",))
-    assert found.needs_material
-    world.run(recipes.apply(world.options) if by == "apply" else recipes.up(world.options))
-    assert world.did("stop") == ["stop gateway"]
-    assert world.standing("gateway")
-    assert not world.wrong
-
-
 def test_it_is_not_carried_out_while_the_others_cannot_carry_on(settings: dict[str, str], built: World) -> None:
     settings["cp1"] = "old"
     settings["unwell"] = "cp2"

@@ -24,11 +24,14 @@ from tests.conftest import VirtualLoop
 from tests.golden.laid_out import SECRETS as TEST_KEYS
 
 from groundplane import recipes
+from groundplane.bundle.images import images_of
 from groundplane.components.base import Component
 from groundplane.drill import Suite
 from groundplane.errors import CommandFailed, TransportError
+from groundplane.machines.base import Tree
 from groundplane.machines.fake import FakeGround, FakeMachine
 from groundplane.rollout.plan import Plan
+from groundplane.software import Program
 from groundplane.spec import ClusterSpec, load
 from groundplane.spec.addressing import roster
 from groundplane.spec.model import ProviderName
@@ -73,6 +76,7 @@ class World:
     cancels: bool = False
     wrong: list[str] = field(default_factory=list)
     spares: int = 1  # control planes that may be down
+    bundle: str = "one"  # which one is today's
     unwell: set[str] = field(default_factory=set)  # members that don't serve, though their machines answer
     objects: set[int] | None = None  # that a drill's clients have written; None: there is no place for them
     task: asyncio.Task[object] | None = None
@@ -291,6 +295,33 @@ class World:
             ),
         )
 
+    async def bundled(self, *given: object) -> tuple[dict[Tree, Path], tuple[Program, ...]]:
+        """What a registry would serve now, as the name of a folder: the bundle's images and the user's own."""
+        *_, images, _ = given
+        assert isinstance(images, bytes)
+        return {Tree.REGISTRY: Path(self.bundle, *(image.digest for image in images_of(images)))}, ()
+
+    def served(self, gateway: str) -> tuple[str, ...]:
+        """What a gateway's registry serves."""
+        material = self.ground.machines[gateway].material
+        return material.trees[Tree.REGISTRY].parts if material else ()
+
+    def registry(self) -> Component:
+        """One that serves what its gateway was given when it started."""
+
+        def steps(topology: Topology) -> tuple[Step, ...]:
+            own = [image.digest for image in topology.software.own_images]
+            name, machines = topology.gateway.name, (topology.gateway.name,)
+
+            async def serves(_: Reach) -> bool:
+                return self.served(name) == (self.bundle, *own)
+
+            async def wait(_: Reach) -> None: ...
+
+            return (Step("images", name, "serve them", serves, wait, needs_machines=machines, restarts=True),)
+
+        return Component("registry", lambda *_: None, steps=steps)
+
     def _check(self, name: str) -> Callable[[Topology], tuple[Check, ...]]:
         def checks(topology: Topology) -> tuple[Check, ...]:
             async def probe(reach: Reach) -> str:
@@ -474,6 +505,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setattr(platform, name, told(getattr(platform, name), name))
     monkeypatch.setattr(Store, "_remove", told(Store._remove, "remove"))
     return found
+
+
+@pytest.fixture
+def registry(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """One with a component more: its gateway serves images."""
+    monkeypatch.setattr("groundplane.design.COMPONENTS", (*world.components(), world.registry()))
+    monkeypatch.setattr("groundplane.recipes.common._bundled", world.bundled)
+    world.ground.material = frozenset({Tree.REGISTRY})
+    return world
 
 
 @pytest.fixture

@@ -64,6 +64,18 @@ def test_a_machine_is_born_after_the_gateway_knows_it() -> None:
     assert before(needs, "machine:worker1") == {"machine:gateway"}
 
 
+def test_who_is_switched_off_and_on_comes_before_all_others_one_after_the_other() -> None:
+    lacking = tuple(StepPlan(f"has:{name}", name, "why", restarts=True) for name in ("lb1", "cp1", "gateway"))
+    steps = (step("join:worker2", "worker2"), step("has:cp1", "cp1"))
+    going = [(Leaving(W9, alive=True), leaves(W9))]
+    needs = order(LAB, Plan(changing("gateway"), lacking, births=born(LAB.machine("worker2"))), steps, going)
+    assert before(needs, "machine:gateway") == set()
+    assert before(needs, "machine:lb1") == {"machine:gateway"}
+    assert before(needs, "machine:cp1") == {"machine:gateway", "machine:lb1"}
+    for act in ("machine:worker1", "machine:worker2", "join:worker2", "remove:w9"):
+        assert {"machine:gateway", "machine:lb1", "machine:cp1"} <= before(needs, act)
+
+
 def test_a_new_balancer_is_born_after_the_standing_one_knows_of_it() -> None:
     needs = order(LAB, Plan(changing("gateway", "lb1"), births=born(LAB.machine("lb2"))), ())
     assert "change:lb1" in before(needs, "machine:lb2")

@@ -117,3 +117,11 @@ def test_workers_come_a_tenth_at_a_time() -> None:
     big = lay_out(load(text, name="x", versions=("1.37.2",)), LAB.secrets, Traits())
     found = plan(big, Seen({machine.name: Found(Findings((EDIT,))) for machine in big.workers}), interrupts={})
     assert [len(batch) for batch in found.batches] == [4] * 11 + [1]
+
+
+def test_what_is_made_anew_is_not_switched_off_and_on_for_a_step() -> None:
+    lacking = StepPlan("registry-images", "gateway", "serve them", restarts=True)
+    nothing = {machine.name: Found() for machine in LAB.machines}
+    assert plan(LAB, Seen(nothing, (lacking,)), interrupts={}).restarted == ("gateway",)
+    anew = Leaving(LAB.gateway, alive=True, anew=True)
+    assert plan(LAB, Seen(nothing, (lacking,), (anew,)), interrupts={}).restarted == ()
