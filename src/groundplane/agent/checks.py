@@ -51,7 +51,7 @@ def _not_ours_to_mend(state: MachineState, change: Change, seen: Observed) -> Re
         found = seen.entries.get(change.key)
         if found is None or found.form is not Form.FILE:
             problem = f"{change.key}, a program of the software bundle, did not come with the machine ({change.why})"
-            hint = "the bundle is laid below a machine's root tree when it starts: power it off and on with groundplane"
+            hint = "`groundplane stop` the machine: an apply starts it with today's bundle below its root tree"
             return Refused(change, problem, hint=hint)
     if change.kind is Kind.VOLUME and change.key in seen.volumes:
         volume = next(volume for volume in state.volumes if f"{volume.group}/{volume.name}" == change.key)

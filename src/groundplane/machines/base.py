@@ -61,6 +61,7 @@ class MachineStatus:
     identity: Identity | None = None  # None where nothing that can be read is remembered
     unfinished: bool = False  # something of it is there, but its making or its removal was cut short
     size: Size = Size()  # while it runs
+    startable: bool = False  # what it stood on when it was last started is at hand: it takes no other material
 
     @property
     def exists(self) -> bool:
@@ -115,7 +116,8 @@ class Provider(Protocol):
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create the machine if it isn't there and start it if it isn't running; return whether anything changed.
 
-        MachineError where it would have to be started and that can't be done from here.
+        It starts with the material that the provider was given; where that was none, with what it stood on when it was
+        last started. MachineError where it would have to be started and that can't be done from here.
         """
 
     async def wait_ready(self, machine: str, *, deadline: float = 180, strict: bool = True) -> str:
@@ -219,7 +221,7 @@ class ProviderKind(Protocol):
         """What this computer has and lacks for it, nothing changed. ``state`` is where platforms are kept."""
 
     def provider(self, topology: Topology, material: Material | None, folder: Path, emit: Emit) -> Provider:
-        """Its provider for one platform; ``material`` only where machines may have to be made or started.
+        """Its provider for one platform; ``material`` only where machines may have to be made, or started with it.
 
         ``folder`` is the platform's own on this computer. HostError where this computer lacks what that takes.
         """

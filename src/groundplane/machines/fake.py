@@ -125,8 +125,8 @@ class FakeGround:
 
 @dataclass(frozen=True, slots=True)
 class FakeProvider:
-    """The Provider of one run, with a power switch, faults, and a LAN that no program reaches. It makes and starts
-    machines only where it was given material."""
+    """The Provider of one run, with a power switch, faults, and a LAN that no program reaches. It makes machines only
+    where it was given material, and starts them with that or with what they stood on."""
 
     ground: FakeGround
     topology: Topology
@@ -150,12 +150,13 @@ class FakeProvider:
             found.size = (wanted.cpus, wanted.memory)
             await self.ground.at(f"sized {machine}")
             return False
-        if self.given is None or not self.ground.prepared:
+        material = self.given or (found.material if found and not found.unfinished else None)
+        if material is None or not self.ground.prepared:
             raise MachineError("it can't be started from here: nothing is prepared for it", where=machine)
         if found is None or found.unfinished:
             found = await self._made(wanted, blueprint)
         found.size = (wanted.cpus, wanted.memory)
-        found.power, found.material = Power.RUNNING, self.given
+        found.power, found.material = Power.RUNNING, material
         await self.ground.at(f"started {machine}")
         return True
 
@@ -251,7 +252,14 @@ class FakeProvider:
             return MachineStatus(name, Power.ABSENT)
         power = Power.ABSENT if found.unfinished and found.power is Power.OFF else found.power
         size = Size(*found.size) if power is Power.RUNNING else Size()
-        return MachineStatus(name, power, identity=found.identity, unfinished=found.unfinished, size=size)
+        return MachineStatus(
+            name,
+            power,
+            identity=found.identity,
+            unfinished=found.unfinished,
+            size=size,
+            startable=found.material is not None,
+        )
 
     def api_endpoint(self) -> tuple[str, int]:
         return "127.0.0.1", 6443

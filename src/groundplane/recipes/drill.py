@@ -40,7 +40,11 @@ async def drill(options: Options, name: str) -> Suite:
     with held(options, command) as (store, design, _):
         drills, refused = chosen(name, design.topology)
         with journaled(options, store, command) as (emit, journal):
-            provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+            # Got while nothing is broken yet, for who is made anew. Who only loses its power has what it stood on.
+            material = await gathered(design, options, emit, store.images())
+            provider = provider_for(design, store, emit)
+            if not all(one.startable for one in provider.status() if one.exists):
+                provider = provider_for(design, store, emit, material)
             await provider.prepare()
             spec, _ = store.settled(wanted(options).spec)
             operator = ByRecipes(design, provider, spec, store, options, emit)

@@ -80,7 +80,9 @@ async def _remember(store: Store, begun: object, ok: bool, emit: Emit) -> None:
 async def power(options: Options, on: bool, names: Sequence[str] = (), *, force: bool = False) -> None:
     """Start or stop machines that exist, at once: those of ``names``, or all of them.
 
-    Those that are there and not in the file can be stopped, but not started: nothing says any more what they are.
+    Who starts stands on what it stood on before, as after a power cut: today's bundle and base image are got only where
+    something of that is gone from the cache. Those that are there and not in the file can be stopped, but not started:
+    nothing says any more what they are.
     """
     from groundplane.machines.base import switch_of
 
@@ -101,12 +103,17 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
 
 
 async def _start(design: Design, store: Store, options: Options, emit: Emit, names: Sequence[str]) -> None:
+    from groundplane.machines.base import Power
     from groundplane.rollout import carry_out
 
-    provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+    provider = today = provider_for(design, store, emit)
+    lacking = {one.name for one in provider.status() if one.power is not Power.RUNNING and not one.startable}
+    if lacking.intersection(names):
+        today = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
     await provider.prepare()
     blueprints = {blueprint.state.machine: blueprint for blueprint in blueprints_of(design)}
-    await carry_out([boot(provider, blueprints[name]) for name in names], provider.transport, emit)
+    starts = [boot(today if name in lacking else provider, blueprints[name]) for name in names]
+    await carry_out(starts, provider.transport, emit)
 
 
 async def status(options: Options) -> PlatformStatus:

@@ -14,12 +14,13 @@ from groundplane.cloudinit.seed import Seed
 from groundplane.errors import MachineError
 from groundplane.events import silent
 from groundplane.machines.base import Blueprint, Identity, MachineStatus, Power
-from groundplane.machines.lab import kernel, provider, rootfs
+from groundplane.machines.lab import guest, kernel, provider, rootfs
 from groundplane.machines.lab.cgroups import detect
 from groundplane.machines.lab.containers import Containers
 from groundplane.machines.lab.identity import write_identity
 from groundplane.machines.lab.names import Folders
 from groundplane.machines.lab.network import LabNetwork
+from groundplane.machines.lab.nspawn import Container
 from groundplane.machines.lab.provider import LabProvider
 from groundplane.spec.roles import Role
 from groundplane.state.model import MachineState
@@ -190,6 +191,43 @@ def test_a_damaged_identity_hides_no_machine_and_is_written_anew(
         Folders(tmp_path / "b"), "demo", machine, Blueprint(MachineState("cp1"), Seed(b"", b"", b""))
     )
     assert alone.status()[1].identity == Identity("cp1", (Role.CONTROL_PLANE,), machine.mac, machine.address)
+
+
+def test_who_has_stood_before_starts_on_that_without_other_material(
+    alone: LabProvider, tmp_path: Path, make_topology: Callable[..., Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Container] = []
+
+    async def start(_: object, container: Container, *__: object) -> None:
+        started.append(container)
+
+    async def cabled(*_: object) -> bool:
+        return False
+
+    for where, name, instead in (
+        (Containers, "start", start),
+        (LabNetwork, "plug", cabled),
+        (LabNetwork, "unplug", cabled),
+        (guest, "write_layer", lambda folder: folder),
+        (os, "chown", lambda *_: None),
+    ):
+        monkeypatch.setattr(where, name, instead)
+    (tmp_path / "b").mkdir(mode=0o700)
+    gateway, folders = make_topology().gateway, Folders(tmp_path / "b")
+    blueprint = Blueprint(MachineState("gateway"), Seed(b"", b"", b""))
+    rootfs.make(folders, "demo", gateway, blueprint)
+    assert not alone.status()[0].startable
+    with pytest.raises(MachineError, match="can't be started without the image and the bundle"):
+        asyncio.run(alone.ensure("gateway", blueprint))
+    trees = rootfs.Trees(*(tmp_path / name for name in ("root", "programs", "images")))
+    for tree in (trees.root, trees.software, trees.registry):
+        tree.mkdir()
+    rootfs.stand_on(folders, "gateway", trees, tmp_path)
+    assert alone.status()[0].startable
+    assert asyncio.run(alone.ensure("gateway", blueprint))
+    (container,) = started
+    assert [bind.source for bind in container.binds] == [trees.registry]
+    assert (container.folder / "software").readlink() == trees.software
 
 
 def test_a_full_disk_is_told_as_the_machines_error() -> None:

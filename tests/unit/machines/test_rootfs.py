@@ -88,6 +88,24 @@ def test_it_stands_on_the_root_tree_of_its_birth_and_on_the_software_of_its_next
     assert stands_on(folders, two) == (two, two / "software")
 
 
+def test_what_it_stood_on_is_known_as_long_as_all_of_it_is_there(
+    folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
+) -> None:
+    make(folders, make_topology())
+    assert rootfs.stood_on(folders, "cp1") is None
+    root = tree(tmp_path, "one")
+    trees = rootfs.Trees(root, tmp_path / "software", tmp_path / "registry")
+    trees.software.mkdir()
+    rootfs.stand_on(folders, "cp1", trees, tmp_path)
+    assert rootfs.stood_on(folders, "cp1") is None
+    trees.registry.mkdir()
+    assert rootfs.stood_on(folders, "cp1") == trees
+    rootfs.stand_on(folders, "cp1", trees, tmp_path)
+    assert rootfs.stood_on(folders, "cp1") == trees
+    root.rmdir()
+    assert rootfs.stood_on(folders, "cp1") is None
+
+
 def test_its_root_tree_is_found_where_the_cache_has_moved_to(
     folders: Folders, make_topology: Callable[..., Topology], tmp_path: Path
 ) -> None:

@@ -60,6 +60,26 @@ def test_machines_are_switched_off_and_on_by_name(built: World) -> None:
     assert built.truth() == before
 
 
+def test_who_is_switched_on_stands_on_what_it_stood_on(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: machine.material for name, machine in built.ground.machines.items()}
+    built.run(recipes.power(built.options, False))
+    monkeypatch.setattr("groundplane.recipes.standing.gathered", None)  # it must not even be asked for
+    built.run(recipes.power(built.options, True))
+    assert all(map(built.standing, ALL))
+    assert all(machine.material is before[name] for name, machine in built.ground.machines.items())
+    built.run(recipes.power(built.options, True))  # nor for who runs
+
+
+def test_who_has_lost_that_is_started_with_todays(built: World) -> None:
+    before = {name: machine.material for name, machine in built.ground.machines.items()}
+    built.run(recipes.power(built.options, False))
+    built.ground.machines["worker1"].material = None
+    built.run(recipes.power(built.options, True))
+    assert all(map(built.standing, ALL))
+    changed = {name for name, machine in built.ground.machines.items() if machine.material is not before[name]}
+    assert changed == {"worker1"}
+
+
 def test_down_leaves_nothing(built: World) -> None:
     assert built.run(recipes.down(built.options))
     assert built.ground.journal == ["destroy"]

@@ -212,6 +212,17 @@ def test_what_is_drilled_is_the_platform_as_it_is_by_then(drilled: World, monkey
     assert len(drilled.did("stop worker")) == 2
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_who_loses_its_power_comes_back_on_what_it_stood_on(drilled: World, gone: bool) -> None:
+    worker = drilled.ground.machines["worker1"]
+    had = worker.material
+    if gone:
+        worker.material = None
+    assert drilled.drill("worker-crash").ok
+    assert worker.material is not None
+    assert (worker.material is had) is not gone
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_a_machine_that_is_lost_is_there_again_in_the_end(drilled: World, name: str) -> None:
     lost, remembered, spec = LOST[name], drilled.remembered(), drilled.store.remembered_spec()

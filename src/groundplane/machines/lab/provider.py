@@ -18,6 +18,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -101,8 +102,8 @@ class LabProvider:
     async def ensure(self, machine: str, blueprint: Blueprint) -> bool:
         """Create and start it as needed; returns when its systemd has begun (see ``wait_ready``).
 
-        One that runs gets its size's limits anew. It has the current software and the data folders of ``blueprint``
-        from its next start on; the root tree stays the one it was born on.
+        One that runs gets its size's limits anew. It has the software it is started with and the data folders of
+        ``blueprint`` from its next start on; the root tree stays the one it was born on.
         """
         wanted = self._topology.machine(machine)
         async with self._turns[machine]:
@@ -250,12 +251,13 @@ class LabProvider:
         return self._containers.leader(machine)
 
     async def _start(self, machine: Machine, blueprint: Blueprint) -> None:
-        if self._trees is None:
+        trees = self._trees or rootfs.stood_on(self._folders, machine.name)
+        if trees is None:
             raise MachineError("it can't be started without the image and the bundle", where=machine.name)
         layer = guest.write_layer(self._folders.layer)
-        rootfs.stand_on(self._folders, machine.name, self._trees, layer)
+        rootfs.stand_on(self._folders, machine.name, trees, layer)
         data = blueprint.state.data_folders
-        binds = await rootfs.binds(self._folders, machine, data, self._trees)
+        binds = await rootfs.binds(self._folders, machine, data, trees)
         container = Container(
             name=self._names.container(machine.name),
             hostname=machine.name,
@@ -271,10 +273,14 @@ class LabProvider:
         """``ours``: what runs under our name is this lab's and no other's."""
         made = self._folders.made(machine).is_file()
         identity, unfinished = read_identity(self._folders.identity(machine)), machine in known and not made
+        startable = made and rootfs.stood_on(self._folders, machine) is not None
+        found = MachineStatus(
+            machine, Power.OFF if made else Power.ABSENT, identity=identity, unfinished=unfinished, startable=startable
+        )
         if not ours or self._containers.manager(machine) is None:
-            return MachineStatus(machine, Power.OFF if made else Power.ABSENT, identity=identity, unfinished=unfinished)
+            return found
         usage, size = self._containers.usage(machine), self._containers.size(machine)
-        return MachineStatus(machine, Power.RUNNING, usage.memory, usage.cpu_seconds, identity, unfinished, size)
+        return replace(found, power=Power.RUNNING, memory_used=usage.memory, cpu_seconds=usage.cpu_seconds, size=size)
 
     def _known(self) -> tuple[str, ...]:
         """Every machine of ours there is anything left of."""

@@ -22,6 +22,8 @@ from groundplane.topology.model import Machine
 
 SEED: Final = "var/lib/cloud/seed/nocloud"
 REGISTRY: Final = "/srv/registry"
+_TREES: Final = ("base", "software", "registry")
+"""A machine's links to what it stands on, in the order of ``Trees``."""
 LOOP_CONTROL: Final = Path("/dev/loop-control")
 """The kernel's door to loop devices. Some containers have none: data folders are the host's alone there."""
 
@@ -66,17 +68,23 @@ def make(folders: Folders, lab: str, machine: Machine, blueprint: Blueprint) -> 
 
 
 def stand_on(folders: Folders, machine: str, trees: Trees, layer: Path) -> None:
-    """Point the machine at what it stands on, to be followed at its next start: the root tree of its first one, today's
-    software and layer. Short names: mount(8) reads them as options, where a colon or a comma in a longer path would end
+    """Point the machine at what it stands on, to be followed at its next start: the root tree of its first one, and of
+    ``trees`` all else. Short names: mount(8) reads them as options, where a colon or a comma in a longer path would end
     one."""
     folder = folders.machine(machine)
     root = _born_on(folder / "base", trees.root.resolve(), machine)
-    for name, target in (("base", root), ("software", trees.software), ("layer", layer)):
+    for name, target in zip((*_TREES, "layer"), (root, trees.software, trees.registry, layer), strict=True):
         link = folder / name
         fresh = folder / f".{name}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target.resolve())
         fresh.replace(link)
+
+
+def stood_on(folders: Folders, machine: str) -> Trees | None:
+    """What the machine stood on when it was last started; None where it never was, or some of it is gone."""
+    links = [folders.machine(machine) / name for name in _TREES]
+    return Trees(*(link.resolve() for link in links)) if all(link.is_dir() for link in links) else None
 
 
 def _born_on(link: Path, current: Path, machine: str) -> Path:
