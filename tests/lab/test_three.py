@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab import host
 from tests.lab.conftest import ROOT, Platform
+from tests.lab.test_come_and_go import members
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(7200)]
 
@@ -37,7 +38,7 @@ def test_each_is_made_anew(three: Platform) -> None:
     for name in SERVERS:
         three.run("replace", "--yes", name)
         three.nothing_differs()
-    assert sorted(member["machine"] for member in three.json("status")["etcd"]) == list(SERVERS)
+    assert members(three, SERVERS[0]) == list(SERVERS)
 
 
 def test_every_drill_that_can_be_done_here_mends_what_it_broke_and_loses_nothing(three: Platform) -> None:
