@@ -27,6 +27,7 @@ from groundplane.recipes.looking import LOOK
 if TYPE_CHECKING:
     from groundplane.design import Design
     from groundplane.events import Emit
+    from groundplane.machines.base import Provider
     from groundplane.recipes.way_in import Kubectl
     from groundplane.status import PlatformStatus
     from groundplane.store import Store
@@ -89,7 +90,7 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
     command = "start" if on else "stop"
     with held(options, command) as (store, design, provider):
         ours = [machine.name for machine in design.topology.machines]
-        strangers = [] if on else [one.name for one in provider.status() if one.exists and one.name not in ours]
+        strangers = [] if on else _strangers(design, provider)
         known = [one if one in strangers else known_machine(design.topology, one) for one in names]
         chosen = known or [*ours, *strangers]
         with journaled(options, store, command) as (emit, _):
@@ -100,6 +101,17 @@ async def power(options: Options, on: bool, names: Sequence[str] = (), *, force:
             async with asyncio.TaskGroup() as group:
                 for name in chosen:
                     group.create_task(switch.stop(name, force=force))
+
+
+def _strangers(design: Design, provider: Provider) -> list[str]:
+    """The machines that are there and that the file doesn't have, or doesn't have any more."""
+    ours = {machine.name for machine in design.topology.machines}
+    return [one.name for one in provider.status() if one.exists and one.name not in ours]
+
+
+def _there(design: Design, provider: Provider, name: str) -> str:
+    """``name``, if a machine bears it, though it be one that the file doesn't have any more; UsageError otherwise."""
+    return name if name in _strangers(design, provider) else known_machine(design.topology, name)
 
 
 async def _start(design: Design, store: Store, options: Options, emit: Emit, names: Sequence[str]) -> None:
@@ -144,7 +156,7 @@ async def kubectl(options: Options) -> Kubectl:
 def ssh(options: Options, machine: str, argv: Sequence[str]) -> int:
     """Run a command (none: a shell) on a machine, at this terminal; return its exit status."""
     design, provider = existing(options)
-    return provider.transport.interactive(known_machine(design.topology, machine), argv)
+    return provider.transport.interactive(_there(design, provider, machine), argv)
 
 
 def console(options: Options, machine: str) -> Path:
@@ -152,4 +164,4 @@ def console(options: Options, machine: str) -> Path:
     from groundplane.machines.base import console_of
 
     design, provider = existing(options)
-    return console_of(provider, design.topology.name).console(known_machine(design.topology, machine))
+    return console_of(provider, design.topology.name).console(_there(design, provider, machine))

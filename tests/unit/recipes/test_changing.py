@@ -206,7 +206,7 @@ def test_balancers_beside_a_gateway_that_is_one_stay(world: World, name: str) ->
             world.plan()
 
 
-def test_a_machine_that_is_about_to_leave_is_switched_off_as_well(world: World) -> None:
+def test_a_machine_that_is_about_to_leave_is_switched_off_and_entered_as_well(world: World) -> None:
     world.write(file(workers=2))
     world.up()
     world.write(file())
@@ -214,6 +214,9 @@ def test_a_machine_that_is_about_to_leave_is_switched_off_as_well(world: World) 
     world.ground.journal.clear()
     world.run(recipes.power(world.options, False, ["worker2"]))
     assert world.did(*DOES) == ["stop worker2"]
+    assert recipes.ssh(world.options, "worker2", ["member", "me"]) == 0
+    with pytest.raises(UsageError, match="there is no machine worker3"):
+        recipes.ssh(world.options, "worker3", ["hostname"])
     world.run(recipes.power(world.options, False))
     assert sorted(world.did(*DOES)) == [f"stop {name}" for name in sorted(world.ground.machines)]
     with pytest.raises(UsageError, match="there is no machine worker2"):
