@@ -164,12 +164,13 @@ class _Kept:
         return place
 
     def without_role(self) -> Iterator[tuple[Path, ErrorDetails]]:
-        """The machines of the list that have neither `role` nor `roles`: each has to, and the model can't say so."""
+        """The machines of the list that have neither `role` nor `roles`, or nothing there: each has to, and the model
+        can't say so."""
         machines = self.data.get("machines")
         for number, entry in enumerate(machines if isinstance(machines, list) else ()):
-            if isinstance(entry, dict) and not entry.keys() & {"role", "roles"}:
+            if isinstance(entry, dict) and entry.get("role") is None and entry.get("roles") is None:
                 place: Path = ("machines", number, "role")
-                yield place, {"type": "missing", "loc": place, "msg": "", "input": entry}
+                yield place, {"type": "missing", "loc": place, "msg": "", "input": None}
 
     def leave_out(self, path: Path, detail: ErrorDetails) -> None:
         """Take away what ``detail`` complains of; where a value is missing, what can't be without it."""
@@ -229,5 +230,5 @@ class _Kept:
         if path[-1] == "name":
             parent["name"] = "unnamed-" + "-".join(str(part) for part in path[:-1] if isinstance(part, int)) + "0"
         else:
-            parent.setdefault("role", Role.WORKER.value)
+            parent["role"] = parent.get("role") or Role.WORKER.value
             self.left_out.add(ALL_MACHINES)

@@ -42,12 +42,12 @@ def worded(path: Path, detail: ErrorDetails, raw: str | None, document: Document
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path, document)
     kind = keys.kind_at(path)
-    if detail["type"] == "missing":
+    if detail["type"] == "missing" and raw is None:
         name = dotted(path[-1:])
         return Said(f"`{name}` is missing", f"add `{name}`: {kind.words}", _added(path, name, kind))
     value = detail["input"]
     if value is None:
-        begin = "" if keys.is_required(path) else "remove the key, or "
+        begin = "" if keys.is_required(path) or detail["type"] == "missing" else "remove the key, or "
         return _example(path, "the value is empty", kind, begin)
     if detail["type"] == "too_short":
         return _example(path, "the list is empty", kind)

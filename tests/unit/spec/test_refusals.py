@@ -408,6 +408,8 @@ MACHINES = [
         "three",
     ),
     Case("no role at all", single("  - {name: w}\n"), 7, ("`role` is missing",), "role: worker"),
+    Case("an empty role", single("  - {name: w, role: }\n"), 7, ("the value is empty",), "write gateway or"),
+    Case("empty roles", single("  - {name: w, roles: }\n"), 7, ("`role` is missing",), "role: worker"),
     Case("an empty list of roles", single("  - {name: w, roles: []}\n"), 7, ("empty",), "list of roles"),
     Case("an unknown one of roles", single("  - {name: w, roles: [worker, router]}\n"), 7, ("router",), "gateway or"),
     Case("role and roles", single("  - {name: w, role: worker, roles: [worker]}\n"), 7, ("both",), "keep one"),
