@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain, count
 from typing import Final
@@ -39,16 +40,20 @@ def roster(spec: ClusterSpec) -> tuple[MachineEntry, ...]:
     """Every machine of the file, counts written out: first roles in the order of ``Role``, each in the file's
     order."""
     if isinstance(spec.machines, Counts):
-        return tuple(
-            # Nothing here needs to be validated, and a thousand are made for every remedy that is tried.
-            MachineEntry.model_construct(
-                name=ROLES[role].prefix + (str(number) if ROLES[role].place else ""), role=role
-            )
-            for role in Role
-            for number in range(1, spec.machines.of(role) + 1)
-        )
+        return _counted(spec.machines)
     order = {role: place for place, role in enumerate(Role)}
     return tuple(sorted(spec.machines, key=lambda entry: order[entry.first]))
+
+
+@lru_cache(maxsize=16)
+def _counted(counts: Counts) -> tuple[MachineEntry, ...]:
+    """The machines that are counted: several rules ask for them, again for every remedy that is tried."""
+    return tuple(
+        # Nothing here needs to be validated.
+        MachineEntry.model_construct(name=ROLES[role].prefix + (str(number) if ROLES[role].place else ""), role=role)
+        for role in Role
+        for number in range(1, counts.of(role) + 1)
+    )
 
 
 def grown(spec: ClusterSpec, roles: Iterable[Role]) -> ClusterSpec:

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from groundplane.spec import syntax
 from groundplane.spec.problem import InvalidCluster, Path, Problem, dotted, shown
-from groundplane.spec.tabs import scanner
+from groundplane.spec.scanner import scanner
 
 if TYPE_CHECKING:
     from ruamel.yaml.events import Event
 
 MAX_DEPTH = 32
-# A thousand machines with every key stated are about 20,000; aliases count as often as they are used.
+# A thousand machines with every key stated are about 20,000; aliases count as often as they are used, and the more
+# the longer the texts are that they stand for.
 MAX_NODES = 24_000
+# So many characters cost as much as a value.
+CHARACTERS = 200
 # So many faults of a file's form are looked for: who has them has another kind of file.
 MAX_FAULTS = 1_000
 # So many documents are looked at behind the first, for telling what kind of file this is.
@@ -87,12 +90,15 @@ class _Scalar:
     at: tuple[int, int]
     text: str
     plain: bool
-    size: int = 1
+
+    @property
+    def size(self) -> int:
+        return 1 + len(self.text) // CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """A list. ``size`` counts it and all below it, aliases followed."""
+    """A list. ``size`` counts it and all below it, aliases followed, long texts by their length."""
 
     at: tuple[int, int]
     items: tuple[_Node, ...]
@@ -221,7 +227,7 @@ class _Builder:
             else:
                 given = entries.setdefault(text, [])
                 given.append((value, place))
-                size += 1 + value.size
+                size += key.size + value.size
                 if len(given) > 1:
                     self.times = max(self.times, len(given))
                     message = f"`{shown(text)}` is given twice, first in line {given[0][1][0]}"

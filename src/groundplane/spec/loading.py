@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from groundplane.spec import foreign
-from groundplane.spec.document import Document, Mark, Value, parse
+from groundplane.spec.document import CHARACTERS, Document, Mark, Value, parse
 from groundplane.spec.draft import Draft, understood
 from groundplane.spec.model import ClusterSpec
 from groundplane.spec.problem import MOST, InvalidCluster, Problem, dotted
@@ -38,7 +39,7 @@ def load(source: Path | bytes, *, name: str, versions: Sequence[str], built: Seq
     checked = check(document)
     faults, more = list(checked.faults), checked.more
     for other in document.others:
-        inside = tuple(dotted(path) for path in other.repeated)
+        inside = frozenset(map(dotted, other.repeated))
         faults += [fault for fault in check(other).faults if _is_at_or_below(fault.problem.path, inside)]
     # What is wrong with a value's form may well make it an unfit value too: one fault, told once.
     told = {(problem.line, problem.column, problem.path) for problem in document.problems}
@@ -78,8 +79,9 @@ def _with_remedies(faults: Iterable[Fault], document: Document, draft: Draft | N
     faults = sorted(faults, key=lambda fault: fault.problem)
     known = {(fault.problem.path, fault.problem.message) for fault in faults}
     effort = _EFFORT
-    # A count is one value of the file, and as many machines for the rules.
-    each = len(document.marks) + (len(draft.machines) if draft is not None else 0) + 20
+    # A count is one value of the file, and as many machines for the rules; a text of a million characters is one too.
+    characters = sum(len(mark.raw or "") for mark in document.marks.values())
+    each = len(document.marks) + characters // CHARACTERS + (len(draft.machines) if draft is not None else 0) + 20
 
     def holds(fault: Fault, edits: Edits) -> bool:
         nonlocal effort
@@ -98,5 +100,5 @@ def _with_remedies(faults: Iterable[Fault], document: Document, draft: Draft | N
     return found + [fault.problem for fault in faults[MOST:]]
 
 
-def _is_at_or_below(path: str, places: tuple[str, ...]) -> bool:
-    return any(path == place or path.startswith((f"{place}.", f"{place}[")) for place in places)
+def _is_at_or_below(path: str, places: frozenset[str]) -> bool:
+    return path in places or any(path[: end.start()] in places for end in re.finditer(r"[.\[]", path))

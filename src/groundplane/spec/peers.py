@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from groundplane.spec.document import Value
-from groundplane.spec.problem import shown
+from groundplane.spec.problem import MOST, shown
 
 Translate = Callable[[Value], Value]
 """From a peer's value to ours; None where nothing can be made of it."""
@@ -103,8 +103,8 @@ def _name(value: Value) -> Value:
 
 def _range(value: Value) -> Value:
     """The first IPv4 range of one, of several with commas between, or of a list."""
-    texts = value if isinstance(value, list) else str(value).split(",")
-    for text in texts:
+    texts = value if isinstance(value, list) else str(value).split(",", MOST)
+    for text in texts[:MOST]:  # there are two of them at most, one for each family
         try:
             if (network := ip_network(str(text).strip())).version == 4:
                 return str(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from unicodedata import name as name_of
@@ -9,6 +10,8 @@ from unicodedata import name as name_of
 from groundplane.errors import SpecError
 
 Path = tuple[str | int, ...]
+
+_ODD = re.compile("[^ -~]")
 
 # So many problems are told; of the others only their number, for nobody reads on before these are mended.
 MOST = 100
@@ -94,7 +97,5 @@ def unexpected(text: str) -> str:
 
     A look-alike letter or a blank that is none can't be told from the right one by eye.
     """
-    odd = next((character for character in text if not " " <= character <= "~"), None)
-    if odd is None:
-        return ""
-    return f"U+{ord(odd):04X} {name_of(odd, '')}".rstrip()
+    odd = _ODD.search(text)
+    return f"U+{ord(odd[0]):04X} {name_of(odd[0], '')}".rstrip() if odd else ""

@@ -32,6 +32,7 @@ _KNOWN = (
     ("expected the node content", "a value is missing or begins with a character it can't", "put the value in quotes"),
     ("found duplicate anchor", "an anchor (&name) is defined twice", "rename one of the two"),
     ("expected '<document start>'", "something stands before the first key", "begin with `name: my-platform`"),
+    ("incompatible YAML", "directives (%) are not used here", "remove the line; YAML 1.2 is understood"),
     ("escape", "an escape in double quotes that YAML does not know", "use single quotes"),
 )
 

@@ -68,6 +68,7 @@ FORM = [
     Case("a blank that is none", "name:\u00a0lab\n", 1, ("U+00A0 NO-BREAK SPACE",)),
     Case("a tab that indents", "name: lab\nimage:\n-\ta: b\n  c: d\n", 3, ("tab",)),
     Case("a directive", "%YAML 1.1\n---\nname: lab\n", 1, ("directives",)),
+    Case("another version", "%YAML 1.3\n---\nname: lab\n", 1, ("directives",), "remove the line"),
     Case("a merge key", "name: lab\nimage:\n  <<: {release: trixie}\n", 3, ("merge keys",)),
     Case("a key of keys", "name: lab\n{a: b}: c\n", 2, ("key must be a word",)),
     Case("an unknown alias", "name: lab\nimage: *none\n", 2, ("no anchor",)),

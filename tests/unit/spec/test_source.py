@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from groundplane.errors import SpecError
-from groundplane.spec import ClusterSpec, InvalidCluster, Problem, annotate, document, load, loading
-from groundplane.spec.addressing import Addressing, lay_out_addresses
+from groundplane.spec import ClusterSpec, InvalidCluster, Problem, annotate, document, load, loading, peers
+from groundplane.spec.addressing import Addressing, lay_out_addresses, roster
 from groundplane.spec.draft import Draft
+from groundplane.spec.problem import MOST
 from groundplane.spec.remedy import Fault
 from groundplane.spec.rules import broken, machines
+from groundplane.spec.scanner import LONGEST_TAG, scanner
 
 
 def refused(source: Path | bytes) -> Problem:
@@ -100,6 +104,10 @@ def bomb() -> bytes:
         pytest.param(b"? " * 300_000, id="questions"),
         pytest.param(b"name: lab\na: &a [*a, *a]\n", id="recursion"),
         pytest.param(b"&a " * 300_000, id="anchors"),
+        pytest.param(
+            b"name: lab\nx: &a '" + b"a" * 30_000 + b"'\ny: [" + b"*a, " * 20_000 + b"1]\n", id="a text's aliases"
+        ),
+        pytest.param(b"x: &a {? " + b"a" * 30_000 + b" : 1}\ny: [" + b"*a, " * 20_000 + b"1]\n", id="a key's aliases"),
     ],
 )
 def test_bombs_are_refused_quickly_and_cheaply(raw: bytes) -> None:
@@ -134,18 +142,23 @@ CROWDS = {
     "gateways": crowd(4700, "{{name: a{}, role: gateway}}"),
     "roles": crowd(2600, "{{name: {}h, roles: [worker, control-plane, worker]}}"),
     "narrow": crowd(4700, "{{name: worker{}, role: worker}}") + b"network: {lan: 10.80.0.0/29}\n",
+    "long": crowd(30, "{{name: w{}, role: Worker, mac: 5254.0000.0000, size: {{memory: 4gb}}}}")
+    + b"provider: "
+    + b"a" * 1_000_000
+    + b"\n",
     "repeated": crowd(4700, "{{name: a{}, role: worker}}") + b"name: a\nname: b\nname: c\n",
 }
 
 
 @pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in CROWDS.items()])
 def test_a_crowd_is_looked_at_a_few_times(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time is what looking costs; it is counted here in values and machines, for clocks differ."""
+    """Time is what looking costs; it is counted here in values, machines and characters, for clocks differ."""
     looked = 0
 
     def counting(draft: Draft, *others: Any) -> Iterator[Fault]:
         nonlocal looked
         looked += len(draft.document.marks) + len(draft.machines)
+        looked += sum(len(mark.raw or "") for mark in draft.document.marks.values()) // document.CHARACTERS
         return broken(draft, *others)
 
     monkeypatch.setattr(loading, "broken", counting)
@@ -164,6 +177,49 @@ def test_a_narrow_range_is_widened_without_trying_all(monkeypatch: pytest.Monkey
     monkeypatch.setattr(machines, "lay_out_addresses", counting)
     refused(CROWDS["narrow"])
     assert 0 < laid_out <= 4
+
+
+def test_counted_machines_are_made_once_for_all_that_is_tried() -> None:
+    spec = load(b"name: lab\nmachines: {worker: 4}\n", name="cluster.yaml", versions=("1.37.2",))
+    assert roster(spec.model_copy(update={"name": "other"})) is roster(spec)
+
+
+def test_the_first_ranges_of_a_peers_file_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+
+    def counting(text: str) -> IPv4Network | IPv6Network:
+        nonlocal looked
+        looked += 1
+        return ip_network(text)
+
+    monkeypatch.setattr(peers, "ip_network", counting)
+    head = b"kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnetworking: {podSubnet: "
+    for ranges in (b"'" + b"x," * 10_000 + b"10.0.0.0/8'}", b"[" + b"x," * 10_000 + b"10.0.0.0/8]}"):
+        looked = 0
+        assert "kind" in refused(head + ranges).message
+        assert 0 < looked <= MOST
+
+
+def test_faults_are_looked_up_among_repeated_keys() -> None:
+    """There may be thousands of either: comparing each with each would take seconds."""
+
+    class Asked(frozenset[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all of them are looked at")
+
+    places = Asked({"machines[1]", "network"})
+    inside = [loading._is_at_or_below(path, places) for path in ("network", "network.lan", "machines[1].size.cpus")]
+    outside = [loading._is_at_or_below(path, places) for path in ("networks", "name", "machines[11].name", "machines")]
+    assert all(inside)
+    assert not any(outside)
+
+
+def test_no_more_of_a_tag_is_read_than_is_told() -> None:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = scanner()
+    (tag,) = [event.tag for event in yaml.parse("!" + "a" * 5000 + " lab") if getattr(event, "tag", None)]
+    assert len(tag) == len("!") + LONGEST_TAG
+    assert "aaaaa…" in refused(b"name: !" + b"a" * 5000 + b" lab\n").message
 
 
 @pytest.mark.parametrize(
