@@ -25,8 +25,9 @@ PATIENCE = 20.0  # seconds for one request
 ATTEMPTS = 2
 PAUSE = 1.0  # seconds between them
 HEDGE = 3.0
-"""Seconds after which a question goes to the next control plane as well. All of them ask through the floating address:
-what hangs hangs for each, and one after the other would take minutes to say so."""
+"""Seconds after which a question goes to the next control plane as well. One that hangs is not waited for alone; where
+all ask through the floating address, what hangs there hangs for each, and one after the other would take minutes to say
+so."""
 DRAINED = "groundplane.internal/drained"
 """The annotation of a node that somebody wants to stay empty: no drift, though no pod may go there."""
 CORDON_TAINT = "node.kubernetes.io/unschedulable"
@@ -97,7 +98,7 @@ async def ask(
     took longer than an address ever moves: see ``read``.
     Raises StepError holding every control plane's last words when it succeeds on none then either.
     """
-    answer: Completed | None = None
+    answer: tuple[str, Completed] | None = None
     seen: list[str] = []
     tried = 0
     names = [machine.name for machine in topology.control_planes]
@@ -109,7 +110,7 @@ async def ask(
         nonlocal answer, tried
         tried += 1
         seen.clear()
-        answer = await _first(names, run, hedge, seen)
+        answer = await first_answer(names, run, hedge, seen)
         soon = hedge is None or clock() - begun < PATIENCE
         if answer is None and tried < attempts and soon:
             raise NotYet("no control plane answers")
@@ -118,7 +119,7 @@ async def ask(
     bound = attempts * (len(topology.control_planes) * (timeout + 30) + PAUSE)
     await wait_until("a control plane answers", once, deadline=bound, every=PAUSE, where="platform")
     if answer is not None:
-        return answer
+        return answer[1]
     raise StepError(
         "no control plane answers for the cluster",
         where="platform",
@@ -134,11 +135,11 @@ async def read(
     return await ask(reach, topology, argv, stdin=stdin, attempts=attempts, hedge=HEDGE)
 
 
-async def _first(
+async def first_answer(
     names: Sequence[str], run: Callable[[str], Awaitable[Completed]], hedge: float | None, seen: list[str]
-) -> Completed | None:
-    """The first success of the machines called ``names``; the next is asked when one failed, or after ``hedge``
-    seconds. What those that failed said is added to ``seen``; None when all have."""
+) -> tuple[str, Completed] | None:
+    """The first of the machines called ``names`` that succeeded, and its answer; the next is asked when one failed, or
+    after ``hedge`` seconds. What those that failed said is added to ``seen``; None when all have."""
     left = list(names)
     running: dict[asyncio.Future[Completed], str] = {}
     try:
@@ -150,7 +151,7 @@ async def _first(
             for task in done:
                 name = running.pop(task)
                 try:
-                    return await task
+                    return name, await task
                 except TransportError as error:
                     seen.append(f"{name}: {error.what} {error.detail}".strip())
     finally:
@@ -161,14 +162,11 @@ async def _first(
 
 
 async def any_control_plane(reach: Reach, topology: Topology) -> str | None:
-    """The first control plane through which the API answers; None when there is none."""
-    for machine in topology.control_planes:
-        try:
-            await reach.run(machine.name, kubectl("get", "--raw=/readyz"), timeout=PATIENCE)
-        except TransportError:
-            continue
-        return machine.name
-    return None
+    """A control plane through which the API answers; None when there is none."""
+    names = [machine.name for machine in topology.control_planes]
+    run = partial(reach.run, argv=kubectl("get", "--raw=/readyz"), timeout=PATIENCE)
+    answer = await first_answer(names, run, HEDGE, [])
+    return answer[0] if answer is not None else None
 
 
 async def nodes(reach: Reach, topology: Topology) -> dict[str, Node]:

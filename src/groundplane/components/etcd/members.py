@@ -9,9 +9,10 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from groundplane.components.cluster.api import PATIENCE, loads
+from groundplane.components.cluster.api import HEDGE, PATIENCE, first_answer, loads
 from groundplane.components.cluster.paths import PKI
 from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach
@@ -57,16 +58,11 @@ async def etcd_members(reach: Reach, topology: Topology, *, but: str = "") -> tu
     Raises StepError when no etcd answers so.
     """
     seen: list[str] = []
+    names = [machine.name for machine in topology.control_planes if machine.name != but]
     argv = (*ETCDCTL, LOCAL_ETCD, "member", "list", "--write-out=json")
-    for machine in topology.control_planes:
-        if machine.name == but:
-            continue
-        try:
-            answer = await reach.run(machine.name, argv, timeout=PATIENCE)
-        except TransportError as error:
-            seen.append(f"{machine.name}: {error.what} {error.detail}".strip())
-            continue
-        return machine.name, parse_members(answer.text)
+    answer = await first_answer(names, partial(reach.run, argv=argv, timeout=PATIENCE), HEDGE, seen)
+    if answer is not None:
+        return answer[0], parse_members(answer[1].text)
     raise StepError(
         "no etcd member answers with a majority behind it",
         where="platform",

@@ -386,24 +386,57 @@ def test_a_moment_without_an_answer_is_bridged(topology: Topology, run: Run) -> 
         run(api.ask(reach, topology, ("kubectl", "get"), attempts=1))
 
 
+class Slow(FakeTransport):
+    """cp1 hangs. ``ended`` names it once nobody waits for it any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[str] = []
+
+    async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
+        if machine == "cp1":
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.ended.append(machine)
+        return await super().run(machine, argv, **more)
+
+
 def test_a_control_plane_that_lets_wait_is_not_waited_for_alone(topology: Topology, run: Run) -> None:
-    ended: list[str] = []
-
-    class Slow(FakeTransport):
-        async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
-            if machine == "cp1":
-                try:
-                    await asyncio.sleep(3600)
-                finally:
-                    ended.append(machine)
-            return await super().run(machine, argv, **more)
-
     reach = Slow()
     reach.on("cp2", "kubectl", raises=Unreachable("no answer", where="cp2"))
     reach.on("cp3", "kubectl", answers="yes")
     assert run(api.ask(reach, topology, ("kubectl", "get"), hedge=0.01)).text == "yes"
-    assert ended == ["cp1"], "what nobody waits for any more is ended"
+    assert reach.ended == ["cp1"], "what nobody waits for any more is ended"
     assert [call.machine for call in reach.calls] == ["cp2", "cp3"]
+
+
+@pytest.mark.parametrize("ask", [api.any_control_plane, etcd.etcd_members])
+def test_who_serves_is_found_beside_a_control_plane_that_hangs(topology: Topology, run: Run, ask: Any) -> None:
+    reach = Slow()
+    reach.on("*", "kubectl", answers="ok")
+    reach.on("*", "etcdctl", answers=MEMBERS)
+
+    async def found() -> tuple[Any, float]:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        return await ask(reach, topology), clock() - begun
+
+    answer, took = run(found())
+    assert "cp2" in (answer, answer[0])
+    assert took == pytest.approx(api.HEDGE)
+    assert reach.ended == ["cp1"]
+    assert [call.machine for call in reach.calls] == ["cp2"], "nobody else is asked"
+
+
+def test_the_first_control_plane_alone_is_asked_where_it_answers(topology: Topology, run: Run) -> None:
+    reach = FakeTransport()
+    reach.on("*", "kubectl", answers="ok")
+    reach.on("*", "etcdctl", answers=MEMBERS)
+    assert run(api.any_control_plane(reach, topology)) == "cp1"
+    assert run(etcd.etcd_members(reach, topology))[0] == "cp1"
+    assert run(etcd.etcd_members(reach, topology, but="cp1"))[0] == "cp2"
+    assert [call.machine for call in reach.calls] == ["cp1", "cp1", "cp2"]
 
 
 def test_what_a_machine_said_is_not_in_a_traceback() -> None:
