@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,13 @@ from groundplane.recipes.common import (
     existing,
     former_machines,
     lasting_secrets,
+    made_of,
     material_for,
     named,
+    programs_at_hand,
     provider_for,
     remember_ground,
+    remember_material,
     require_built,
     shown_secrets,
     wanted,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from groundplane.state.change import Done
     from groundplane.store import Store
     from groundplane.topology.model import Machine
+    from groundplane.verify.check import Check
 
 
 async def plan(options: Options) -> Plan:
@@ -51,6 +55,8 @@ async def plan(options: Options) -> Plan:
     provider = provider_for(design, store, options.emit)
     former = former_machines(design, store)
     found = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
+    if found.needs_material and (today := made_of(design, programs_at_hand(design, options))) is not design:
+        found = await proposed(today, provider, edits, options.emit, former=former, verified=store.verified())
     _refuse_comings_and_goings(design, provider, found, former)
     return replace(found, newer_defaults=tuple(map(str, newer)))
 
@@ -88,7 +94,10 @@ async def apply(options: Options, agreed: Plan | None = None) -> Applied:
 
 async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, agreed: Plan | None = None) -> Brought:
     """Make a platform that stands as ``spec`` says, and remember it as that. Raises before anything is touched where it
-    can't follow; from then on it counts as not verified."""
+    can't follow, or can't do just what was ``agreed``; from then on it counts as not verified.
+
+    What is done is decided with the programs that are at hand by then, which may be others than are remembered.
+    """
     from groundplane.machines.base import Tree
     from groundplane.rollout import carry_out
     from groundplane.rollout.apply import refuse
@@ -97,23 +106,38 @@ async def bring(spec: ClusterSpec, store: Store, options: Options, emit: Emit, a
     design = designed(spec, store, lasting_secrets(store))
     provider = provider_for(design, store, emit)
     former = former_machines(design, store)
-    proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
-    refuse(proposal, agreed)
-    going = _refuse_comings_and_goings(design, provider, proposal, former)
+
+    async def decide(design: Design) -> tuple[Plan, tuple[Leaving, ...], Mapping[str, Sequence[Check]]]:
+        proposal = await proposed(design, provider, edits, options.emit, former=former, verified=store.verified())
+        # What needs material is compared when that is at hand: whoever agreed may have been shown its programs.
+        refuse(proposal, None if proposal.needs_material else agreed)
+        going = _refuse_comings_and_goings(design, provider, proposal, former)
+        if proposal.empty:
+            return proposal, going, {}
+        going = await with_ailing(design, provider, going, proposal)
+        await refuse_parting(design, provider, going, proposal, emit)
+        return proposal, going, await spared(design, provider, proposal, emit, former)
+
+    proposal, going, sparing = await decide(design)
+    material = None
+    if proposal.needs_material:
+        material, today = await material_for(design, options, emit, store.images())
+        remembered = proposal
+        if today is not design:
+            design = today
+            proposal, going, sparing = await decide(design)
+        refuse(proposal, agreed, remembered)
+        remember_material(store, material)
     if proposal.empty:
         if store.intended_spec():  # somebody took back what was begun
             store.adopt(spec)
             remember_ground(store, design)
         return Brought(design, provider, proposal)
-    going = await with_ailing(design, provider, going, proposal)
-    await refuse_parting(design, provider, going, proposal, emit)
-    sparing = await spared(design, provider, proposal, emit, former)
     store.intend(spec)
     remember_ground(store, design, settled=False)
     store.set_verified(False)
     software = None
-    if proposal.needs_material:
-        material = await material_for(design, store, options, emit, store.images())
+    if material:
         provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
     await provider.prepare()
     made: list[Done] = []

@@ -21,6 +21,7 @@ from groundplane.software import Image, Program, known_versions, software_of
 from groundplane.spec import ClusterSpec, InvalidCluster, load
 
 if TYPE_CHECKING:
+    from groundplane.bundle.bundle import Bundle
     from groundplane.bundle.sources import Mirrors, SourceName
     from groundplane.design import Design
     from groundplane.machines.base import Blueprint, Material, Provider, Tree
@@ -272,12 +273,41 @@ async def gathered(design: Design, options: Options, emit: Emit, images: bytes) 
     return Material({**imaging.result(), **trees}, programs)
 
 
-async def material_for(design: Design, store: Store, options: Options, emit: Emit, images: bytes) -> Material:
-    """As ``gathered``; from then on it is remembered what the programs hold that machines are made of."""
+async def material_for(design: Design, options: Options, emit: Emit, images: bytes) -> tuple[Material, Design]:
+    """As ``gathered``, and ``design`` made of its programs: see ``made_of``."""
     material = await gathered(design, options, emit, images)
+    return material, made_of(design, material.programs)
+
+
+def made_of(design: Design, programs: Sequence[Program]) -> Design:
+    """``design`` with programs that hold just this; itself where they do already, or nobody knows (none)."""
+    from groundplane.design import design as designed_anew
+
+    topology = design.topology
+    if not programs or set(programs) == set(topology.software.programs):
+        return design
+    return designed_anew(replace(topology, software=replace(topology.software, programs=tuple(programs))))
+
+
+def programs_at_hand(design: Design, options: Options) -> tuple[Program, ...]:
+    """What the programs hold that machines would be made of today, where the cache has today's bundle; else nobody
+    knows before it was got."""
+    from groundplane.bundle.obtain import cached_bundle
+    from groundplane.bundle.versions import load_versions
+    from groundplane.machines.base import Tree
+    from groundplane.machines.catalog import kind_of
+
+    spec = design.topology.spec
+    if Tree.SOFTWARE not in kind_of(spec.provider).material:
+        return ()
+    bundle = cached_bundle(load_versions(spec.kubernetes.version), options.home.cache / "bundle")
+    return _programs(bundle) if bundle else ()
+
+
+def remember_material(store: Store, material: Material) -> None:
+    """Keep what the programs hold that machines are about to be made of."""
     if material.programs:
         store.remember_programs(material.programs)
-    return material
 
 
 async def _bundled(
@@ -309,9 +339,12 @@ async def _bundled(
         Tree.SOFTWARE: partial(software_tree, bundle),
         Tree.REGISTRY: partial(registry_tree, bundle, own=images_of(images)),
     }
-    binaries = bundle.binaries if Tree.SOFTWARE in wanted else ()
-    programs = tuple(Program(binary.path, binary.digest, binary.size) for binary in binaries)
+    programs = _programs(bundle) if Tree.SOFTWARE in wanted else ()
     return {tree: await cancellable(make) for tree, make in made.items() if tree in wanted}, programs
+
+
+def _programs(bundle: Bundle) -> tuple[Program, ...]:
+    return tuple(Program(binary.path, binary.digest, binary.size) for binary in bundle.binaries)
 
 
 async def cancellable(work: Callable[..., T]) -> T:

@@ -12,10 +12,11 @@ from groundplane.recipes.common import (
     Options,
     blueprints_of,
     designed,
-    gathered,
     known_machine,
     lasting_secrets,
+    material_for,
     provider_for,
+    remember_material,
     require_built,
     shown_secrets,
     unchanged,
@@ -106,10 +107,13 @@ async def make_anew(
     if proposal.births:
         await _spare(design, provider, name, emit)
     sparing = await spared(design, provider, proposal, emit)
+    # The others get today's programs by an apply, which shows them.
+    material, design = await material_for(design, options, emit, store.images())
+    remember_material(store, material)
     store.set_verified(False)
     if not proposal.removals:
         gone(name)
-    provider = provider_for(design, store, emit, await gathered(design, options, emit, store.images()))
+    provider = provider_for(design, store, emit, material)
     going = [one for one in leaving(design, provider, anew) if one.machine.name == name]
     work = acts(design, provider, proposal, going, blueprints_of(design), emit, removed=gone, spared=sparing)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from groundplane.recipes.common import (
     own_images,
     provider_for,
     remember_ground,
+    remember_material,
     wanted,
     working,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from groundplane.rollout.plan import Plan
     from groundplane.store import Store
     from groundplane.verify import Report
+    from groundplane.verify.check import Check
 
 
 async def up(options: Options) -> Report:
@@ -49,10 +52,14 @@ async def up(options: Options) -> Report:
         provider = provider_for(design, store, emit)
         await provider.prepare()
         await _settled(provider, emit)
-        proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
-        refuse(proposal)
-        _keep(proposal, store.name)
-        sparing = await spared(design, provider, proposal, emit)
+
+        async def decide(design: Design) -> tuple[Plan, Mapping[str, Sequence[Check]]]:
+            proposal = await proposed(design, provider, emit=options.emit, verified=store.verified())
+            refuse(proposal)
+            _keep(proposal, store.name)
+            return proposal, await spared(design, provider, proposal, emit)
+
+        proposal, sparing = await decide(design)
         given = images != store.images()
         if proposal.empty and not given:
             _reached(store, design)
@@ -60,7 +67,11 @@ async def up(options: Options) -> Report:
         emit(foreseen(design))
         software = None
         if proposal.needs_material:
-            material = await material_for(design, store, options, emit, images)
+            material, today = await material_for(design, options, emit, images)
+            if today is not design:
+                design = today
+                proposal, sparing = await decide(design)
+            remember_material(store, material)
             provider, software = provider_for(design, store, emit, material), material.trees.get(Tree.SOFTWARE)
         if given:  # and not before: what the platform has another one of is refused with the material
             store.remember_images(images)

@@ -23,9 +23,10 @@ class Applied:
     report: Report | None = None
 
 
-def refuse(plan: Plan, agreed: Plan | None = None) -> None:
+def refuse(plan: Plan, agreed: Plan | None = None, remembered: Plan | None = None) -> None:
     """Raise ApplyError, before anything is touched, where ``plan`` can't be carried out: a machine can't be asked,
-    a machine would refuse what it is given, or the plan isn't any more the one that was ``agreed`` to."""
+    a machine would refuse what it is given, or the plan isn't any more the one that was ``agreed`` to. ``remembered``
+    is the plan with the programs that the platform remembers, where those at hand may be others."""
     for machine in plan.machines:
         if machine.problem:
             raise ApplyError(
@@ -41,8 +42,15 @@ def refuse(plan: Plan, agreed: Plan | None = None) -> None:
                 hint="; ".join(filter(None, (refused.hint, "nothing was touched, on this machine or any other"))),
                 detail=refused.detail,
             )
-    if agreed is not None and _essence(agreed) != _essence(plan):
-        raise ApplyError("the platform has changed since this plan was shown", hint="nothing was touched; look again")
+    if agreed is None or _essence(agreed) == _essence(plan):
+        return
+    if remembered is not None and _essence(agreed) == _essence(remembered):
+        raise ApplyError(
+            "today's bundle has other programs than the platform remembers, and this plan was shown without them",
+            hint="nothing was touched; `groundplane plan` shows what they change, `groundplane apply` again brings it "
+            "about",
+        )
+    raise ApplyError("the platform has changed since this plan was shown", hint="nothing was touched; look again")
 
 
 def refuse_leaving_nobody(steps: Sequence[Step], plan: Plan) -> None:
@@ -94,6 +102,8 @@ def refuse_two_of_one_address(topology: Topology, plan: Plan, going: Sequence[Le
 
 def _essence(plan: Plan) -> object:
     """What somebody agrees to: not when a difference began or what a Step sees meanwhile."""
-    machines = [(m.machine, m.off, [(c.kind, c.key, c.action, c.diff) for c in m.changes]) for m in plan.machines]
+    machines = [
+        (m.machine, m.off, [(c.kind, c.key, c.action, c.diff, c.content) for c in m.changes]) for m in plan.machines
+    ]
     steps = [(step.name, step.diff) for step in plan.steps]
     return machines, steps, plan.edits, plan.births, plan.removals, plan.sizes

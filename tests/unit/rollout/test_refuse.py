@@ -43,6 +43,18 @@ def test_only_what_was_agreed_to_is_carried_out() -> None:
             refuse(other, agreed)
 
 
+def test_a_program_that_would_hold_something_else_was_not_agreed_to() -> None:
+    one, other = (
+        Plan(((MachinePlan("a", (Change(Kind.ARTIFACT, "/bin/x", Action.UPDATE, "differs", content=digest),)),),))
+        for digest in ("sha256:1", "sha256:2")
+    )
+    refuse(one, one)
+    with pytest.raises(ApplyError, match="has changed since"):
+        refuse(other, one)
+    with pytest.raises(ApplyError, match="other programs than the platform remembers"):
+        refuse(other, one, one)
+
+
 def comes(name: str, role: str = "balancer") -> Birth:
     return Birth(name, (role,), "10.80.0.12", "it isn't there")
 
