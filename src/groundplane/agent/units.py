@@ -68,8 +68,11 @@ def _reload_units(run: Run) -> None:
 def _together(run: Run, action: Action, changes: Sequence[Change], *options: str) -> None:
     chosen = [change for change in changes if change.action is action]
     if chosen:
+        names = [change.key for change in chosen]
         with run.carrying_out(*chosen):
-            systemd.demand(run.machine, action.value, *options, *(change.key for change in chosen))
+            systemd.demand(run.machine, action.value, *options, *names)
+        if action is Action.STOP:
+            systemd.act(run.machine, "reset-failed", *names)  # how it ended is nobody's concern: it isn't to run
 
 
 def _cleared(run: Run, changes: Sequence[Change]) -> None:

@@ -54,6 +54,7 @@ class Systemd:
     active: dict[str, int] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    ends_badly: set[str] = field(default_factory=set)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     answers: dict[str, Ran] = field(default_factory=dict)
     killed_at: str = ""
@@ -83,6 +84,8 @@ class Systemd:
             (self.enabled.add if verb == "enable" else self.enabled.discard)(name)
         elif verb == "stop" or (verb == "restart" and not self.runs(name)):
             self.active.pop(name, None)
+            if name in self.ends_badly:
+                self.failed.add(name)
         elif verb == "reset-failed":
             self.failed.discard(name)
         elif verb == "restart":
@@ -376,6 +379,7 @@ def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
 def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(ground: Ground) -> None:
     ground.apply(replace(STATE, links=(Symlink("/etc/l", "/etc/x.conf"),)))
     ground.write("/etc/foreign.conf", b"mine")
+    ground.systemd.ends_badly.add("x.service")
     ground.apply(MachineState("m", files=(KEY,)))
     assert [ground.exists(path) for path in (CONF.path, "/etc/l", KEY.path, "/etc/foreign.conf")] == [
         False,
@@ -383,7 +387,7 @@ def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(ground: Ground
         True,
         True,
     ]
-    assert "x.service" not in ground.systemd.active
+    assert "x.service" not in {*ground.systemd.active, *ground.systemd.failed}
     assert ground.look(MachineState("m", files=(KEY,))) == [Ended(0)]
 
 

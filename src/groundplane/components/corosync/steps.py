@@ -37,6 +37,8 @@ def _released(machine: Machine) -> Step:
                 hint="it has not taken up its configuration: see `journalctl -u corosync` there",
             )
         await reach.run(machine.name, ["systemctl", "stop", QDEVICE_UNIT], timeout=60)
+        # Stopped between two starts, or while it lost its Corosync, it would count as failed.
+        await reach.run(machine.name, ["systemctl", "reset-failed", QDEVICE_UNIT], timeout=15, check=False)
 
     return Step(
         name=f"{VOTE_RELEASED}:{machine.name}",

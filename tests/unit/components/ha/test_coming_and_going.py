@@ -69,6 +69,8 @@ class World:
         if argv[:2] == ["systemctl", "is-active"]:
             return Completed(0 if self.vote_client == "active" else 3, self.vote_client.encode(), b"")
         if argv[:2] == ["systemctl", "stop"]:
+            self.vote_client = "inactive" if self.vote_client == "active" else "failed"
+        if argv[:2] == ["systemctl", "reset-failed"]:
             self.vote_client = "inactive"
         if argv[0] == "corosync-cmapctl":
             return Completed(0 if self.device else 1, b"", b"")
