@@ -22,8 +22,8 @@ _STEADY = 8
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
 # openssl takes most of a look's time, so what it found good is remembered by its content until it ends; a change of the
 # certificate, its key or the authority is another content. Strangers may ask an API server whether it is ready.
-# The first argument is the URL of the machine's own API server. It is asked up to three times: on a starved computer
-# one says now and then that it isn't ready, and is a moment later.
+# The first argument is the URL of the machine's own API server. One that says that it isn't ready, or nothing, is asked
+# up to three times: on a starved computer it is a moment later. Where nobody listens, nobody is waited for.
 _SCRIPT = f"""
 install -d -m 0700 {paths.RUN}
 authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
@@ -72,7 +72,7 @@ systemctl show --property=$properties kubelet {paths.UNIT} {paths.PREPARING} |
     !NF {{ told() }}
     END {{ told() }}'
 [ -e {paths.ADMIN} ] &&
-  curl --silent --fail --max-time 5 --retry 2 --retry-delay 1 --retry-all-errors \\
+  curl --silent --fail --max-time 5 --retry 2 --retry-delay 1 \\
     --cacert "$authority" --output /dev/null "$1/readyz" && echo api
 exit 0
 """
