@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -123,14 +123,25 @@ async def _serves(reach: Reach, witness: str, member: Member) -> bool:
 
 
 async def settled(reach: Reach, topology: Topology) -> None:
-    """Wait until every etcd member has started, votes and is healthy: the next may only come then."""
+    """Wait until every etcd member has started, votes and is healthy."""
+    await _none_waits(reach, topology, lambda member: member.learner or not member.started)
 
+
+async def none_joins(reach: Reach, topology: Topology) -> None:
+    """Wait until no etcd member is on its way to its vote, and all that serve clients are healthy: the next may only
+    come then. Who has just got its vote may serve clients some seconds later (see ``kubeadm.joining``). Whether it is
+    there is seen by etcd itself, which adds nobody before all voters have been connected for five seconds
+    (``--strict-reconfig-check``)."""
+    await _none_waits(reach, topology, lambda member: member.learner)
+
+
+async def _none_waits(reach: Reach, topology: Topology, waits: Callable[[Member], bool]) -> None:
     async def probe() -> None:
         try:
             witness, members = await etcd_members(reach, topology)
         except StepError as error:
             raise NotYet(f"{error.what}: {error.detail}") from error
-        waiting = [member.name or member.peer for member in members if member.learner or not member.started]
+        waiting = [member.name or member.peer for member in members if waits(member)]
         if waiting:
             odd = stranger(members, topology)
             remedy = dismissal(odd, witness) if odd else ""

@@ -21,9 +21,7 @@ _STEADY = 8
 # An authority without its key came with a join; those we bring have theirs.
 _EMBEDDED = f"grep -q 'client-certificate-data: .' {paths.KUBELET} 2>/dev/null"
 # openssl takes most of a look's time, so what it found good is remembered by its content until it ends; a change of the
-# certificate, its key or the authority is another content. Strangers may ask an API server whether it is ready.
-# The first argument is the URL of the machine's own API server. One that says that it isn't ready, or nothing, is asked
-# up to three times: on a starved computer it is a moment later. Where nobody listens, nobody is waited for.
+# certificate, its key or the authority is another content.
 _SCRIPT = f"""
 install -d -m 0700 {paths.RUN}
 authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
@@ -71,10 +69,14 @@ systemctl show --property=$properties kubelet {paths.UNIT} {paths.PREPARING} |
     NF {{ v[$1] = $2 }}
     !NF {{ told() }}
     END {{ told() }}'
-[ -e {paths.ADMIN} ] &&
-  curl --silent --fail --max-time 5 --retry 2 --retry-delay 1 \\
-    --cacert "$authority" --output /dev/null "$1/readyz" && echo api
 exit 0
+"""
+
+# Strangers may ask an API server whether it is ready. One that says that it isn't, or nothing, is asked up to three
+# times: on a starved computer it is a moment later. Where nobody listens, nobody is waited for.
+_READY = """
+authority=$(mktemp) && trap 'rm -f "$authority"' EXIT && cat >"$authority"
+curl --silent --fail --max-time 5 --retry 2 --retry-delay 1 --cacert "$authority" --output /dev/null "$1/readyz"
 """
 
 
@@ -87,7 +89,7 @@ class Facts:
     it has an administrator's; ``manifests``: static pods are laid out; ``etcd``: etcd has data; ``serving``: the
     kubelet has a good serving certificate; ``kubelet``: it runs, and not only between two restarts; ``kubeadm``: one of
     our kubeadm runs goes on; ``preparing``: one that makes what a join needs; ``prepared``: one has come to its end;
-    ``api``: the machine's own API server is ready; ``faults``: what is wrong with each certificate that is there and
+    ``faults``: what is wrong with each certificate that is there and
     isn't good.
     """
 
@@ -103,7 +105,6 @@ class Facts:
     kubeadm: bool = False
     preparing: bool = False
     prepared: bool = False
-    api: bool = False
     faults: tuple[str, ...] = ()
 
     @property
@@ -121,8 +122,14 @@ class Facts:
 async def look(reach: Reach, topology: Topology, machine: Machine) -> Facts:
     """Look at ``machine``; a TransportError when it can't be reached."""
     authority = topology.secrets.kubernetes_ca.certificate
-    argv = ("sh", "-c", _SCRIPT, "look", api_server(topology, machine))
-    return parse(await reach.run(machine.name, argv, stdin=authority, timeout=30))
+    return parse(await reach.run(machine.name, ("sh", "-c", _SCRIPT), stdin=authority, timeout=30))
+
+
+async def serves(reach: Reach, topology: Topology, machine: Machine) -> bool:
+    """Whether ``machine``'s own API server is ready; a TransportError when the machine can't be reached."""
+    authority = topology.secrets.kubernetes_ca.certificate
+    argv = ("sh", "-c", _READY, "ready", api_server(topology, machine))
+    return (await reach.run(machine.name, argv, stdin=authority, timeout=30, check=False)).status == 0
 
 
 def parse(answer: Completed) -> Facts:

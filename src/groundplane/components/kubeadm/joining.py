@@ -6,14 +6,15 @@ the other members, through a read that only a majority can answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import Node, api_server, ask, kubectl, nodes
-from groundplane.components.etcd.members import Member, etcd_members, member_of, remove_member, settled
+from groundplane.components.etcd.members import Member, etcd_members, member_of, none_joins, remove_member, settled
 from groundplane.components.kubeadm import etcd_leaves
 from groundplane.components.kubeadm.config import taints
-from groundplane.components.kubeadm.facts import Facts, look
+from groundplane.components.kubeadm.facts import Facts, look, serves
 from groundplane.components.kubeadm.founding import floating_answers
 from groundplane.components.kubeadm.preparing import prepare
 from groundplane.components.kubeadm.run import idle, kubeadm
@@ -49,13 +50,16 @@ def is_node(machine: Machine, facts: Facts, known: Mapping[str, Node]) -> bool:
 def is_member(machine: Machine, facts: Facts, members: Sequence[Member]) -> bool:
     """Whether ``machine`` holds the data of a voting member of etcd."""
     member = member_of(members, machine)
-    return facts.etcd and member is not None and member.voting and member.started
+    return facts.etcd and member is not None and member.voting
 
 
 def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], known: Mapping[str, Node]) -> bool:
-    """Whether ``machine`` is a whole control plane: a voting etcd member, an API server, a registered node whose
-    kubelet runs (its static pods go on without one, but nobody starts them again)."""
-    if not (facts.api and is_member(machine, facts, members) and is_node(machine, facts, known)):
+    """Whether ``machine``, where its API server is ready, is a whole control plane: a voting etcd member that serves
+    clients, a registered node whose kubelet runs (its static pods go on without one, but nobody starts them again)."""
+    member = member_of(members, machine)
+    if not (is_member(machine, facts, members) and is_node(machine, facts, known)):
+        return False
+    if member is None or not member.started:
         return False
     return paths.CONTROL_PLANE_LABEL in known[machine.name].labels
 
@@ -70,31 +74,51 @@ async def join_as_node(reach: Reach, topology: Topology, machine: Machine) -> No
 
 
 async def join_etcd(reach: Reach, topology: Topology, machine: Machine) -> None:
-    """Make ``machine``, which is a node, a voting member of etcd. Its API server begins beside it: it waits for etcd
-    by itself, and doesn't have to be waited for before the next member comes."""
+    """Make ``machine``, which is a node, a voting member of etcd. Until it serves clients some seconds pass, and its
+    API server begins beside it: the next member waits for neither."""
     facts = await _settled_facts(reach, topology, machine)
-    if not await _votes(reach, topology, machine, facts):
-        if facts.etcd or facts.manifests:
-            await _begin(reach, topology, machine, facts)
-        await settled(reach, topology)
-        await floating_answers(reach, topology, machine)
-        await etcd_leaves.lay(reach, machine)
-        await kubeadm(
-            reach,
-            machine.name,
-            "join",
-            f"--config={paths.JOIN}",
-            f"--skip-phases={','.join(_DONE)}",
-            deadline=JOIN_DEADLINE,
-        )
-    await settled(reach, topology)
+    if await _votes(reach, topology, machine, facts):
+        return
+    if facts.etcd or facts.manifests:
+        await _begin(reach, topology, machine, facts)
+    await none_joins(reach, topology)
+    await floating_answers(reach, topology, machine)
+    await etcd_leaves.lay(reach, machine)
+    await _until_it_votes(reach, topology, machine)
+
+
+async def _until_it_votes(reach: Reach, topology: Topology, machine: Machine) -> None:
+    """Have kubeadm join etcd, and leave it to itself when the member votes: all it does then is wait until that serves
+    clients. Mostly that takes etcd eight seconds more: what a member publishes of itself, and waits for, reaches it
+    inside the snapshot it begins with, unseen (``publishV3`` in etcd's server.go, which asks again after that time)."""
+
+    async def votes() -> None:
+        _, members = await etcd_members(reach, topology, but=machine.name)
+        member = member_of(members, machine)
+        if member is None or not member.voting:
+            raise NotYet("it has no vote yet")
+
+    skipped = f"--skip-phases={','.join(_DONE)}"
+    joining = kubeadm(reach, machine.name, "join", f"--config={paths.JOIN}", skipped, deadline=JOIN_DEADLINE)
+    voting = wait_until("it votes in etcd", votes, deadline=JOIN_DEADLINE, where=machine.name)
+    both = [asyncio.ensure_future(joining), asyncio.ensure_future(voting)]
+    try:
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def finish_control_plane(reach: Reach, topology: Topology, machine: Machine) -> None:
     """See that ``machine``, which votes in etcd, is a whole control plane. Nothing is removed."""
+    await idle(reach, topology, machine, deadline=JOIN_DEADLINE)
+    await settled(reach, topology)
 
     async def api() -> None:
-        if not (await look(reach, topology, machine)).api:
+        if not await serves(reach, topology, machine):
             raise NotYet("its API server isn't ready")
 
     await wait_until(

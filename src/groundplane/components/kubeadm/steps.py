@@ -24,7 +24,7 @@ from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import steps as coredns
 from groundplane.components.etcd.members import SETTLE_DEADLINE, Member, etcd_members
 from groundplane.components.kubeadm import founding, joining, preparing, settings, static_pods, token
-from groundplane.components.kubeadm.facts import Facts, look
+from groundplane.components.kubeadm.facts import Facts, look, serves
 from groundplane.components.kubelet import serving
 from groundplane.components.kubelet import steps as kubelet
 from groundplane.components.kubelet.remote.approve import Request
@@ -54,6 +54,10 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         members=Shared(lambda reach: etcd_members(reach, topology)),
         requests=Shared(lambda reach: serving.pending(reach, topology)),
         facts={machine.name: Shared(partial(look, topology=topology, machine=machine)) for machine in topology.nodes},
+        serving={
+            machine.name: Shared(partial(serves, topology=topology, machine=machine))
+            for machine in topology.control_planes
+        },
     )
     found = [preparing.step(topology, machine, cluster.facts[machine.name]) for machine in topology.control_planes]
     found.append(_init(topology))
@@ -91,6 +95,7 @@ class _Cluster:
     members: Shared[tuple[str, tuple[Member, ...]]]
     requests: Shared[tuple[Request, ...]]
     facts: Mapping[str, Shared[Facts]]  # by machine
+    serving: Mapping[str, Shared[bool]]  # whether its API server is ready, by control plane
 
 
 async def _certified(facts: Shared[Facts], reach: Reach) -> bool:
@@ -98,11 +103,13 @@ async def _certified(facts: Shared[Facts], reach: Reach) -> bool:
     return (await facts(reach)).serving
 
 
-async def _not_good(facts: Shared[Facts], reach: Reach) -> tuple[str, float | None]:
+async def _not_good(cluster: _Cluster, machine: Machine, reach: Reach) -> tuple[str, float | None]:
     """Which certificate of the kubelet isn't good, and why; a kubelet that doesn't run; a silent API server."""
-    seen = await facts(reach)
+    seen = await cluster.facts[machine.name](reach)
+    ready = cluster.serving.get(machine.name)
     stopped = () if seen.kubelet or not seen.traces else ("its kubelet doesn't run, or ends again and again",)
-    silent = () if seen.api or not seen.manifests or not seen.admin else ("its API server isn't ready",)
+    mute = ready is not None and seen.manifests and seen.admin and not await ready(reach)
+    silent = ("its API server isn't ready",) if mute else ()
     return "; ".join((*seen.faults, *stopped, *silent)), None
 
 
@@ -149,13 +156,15 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
 
     async def whole(reach: Reach) -> bool:
         try:
-            seen, (_, members), known = await asyncio.gather(facts(reach), cluster.members(reach), cluster.nodes(reach))
+            seen, ready, (_, members), known = await asyncio.gather(
+                facts(reach), cluster.serving[machine.name](reach), cluster.members(reach), cluster.nodes(reach)
+            )
         except StepError:
             return False
-        return joining.is_control_plane(machine, seen, members, known)
+        return ready and joining.is_control_plane(machine, seen, members, known)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        return await _not_good(facts, reach)
+        return await _not_good(cluster, machine, reach)
 
     return (
         Step(
@@ -177,7 +186,7 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
             act=partial(joining.join_etcd, topology=topology, machine=machine),
             needs=(join_name(machine), previous),
             needs_machines=(machine.name,),
-            deadline=joining.JOIN_DEADLINE * 3 + SETTLE_DEADLINE * 2,
+            deadline=joining.JOIN_DEADLINE * 3 + SETTLE_DEADLINE,
         ),
         Step(
             name=control_plane_name(machine),
@@ -187,7 +196,7 @@ def _join_control_plane(topology: Topology, machine: Machine, previous: str, clu
             act=partial(joining.finish_control_plane, topology=topology, machine=machine),
             needs=(etcd_name(machine),),
             needs_machines=(machine.name,),
-            deadline=180,
+            deadline=joining.JOIN_DEADLINE + SETTLE_DEADLINE + 180,
             instead=instead,
         ),
     )
@@ -296,7 +305,7 @@ def _join_worker(topology: Topology, machine: Machine, cluster: _Cluster) -> Ste
         await joining.join_worker(reach, topology, machine)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        return await _not_good(cluster.facts[machine.name], reach)
+        return await _not_good(cluster, machine, reach)
 
     return Step(
         name=join_name(machine),

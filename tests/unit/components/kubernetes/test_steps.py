@@ -474,11 +474,20 @@ def test_nothing_is_touched_without_a_majority(standing: World, run: Run) -> Non
     assert not standing.commands("rm -r")
 
 
-def test_no_control_plane_joins_beside_an_unsettled_member(standing: World, run: Run) -> None:
-    standing.members[1].pop("name")
+def test_no_control_plane_joins_beside_another_that_has_no_vote_yet(standing: World, run: Run) -> None:
+    standing.members[1]["isLearner"] = True
     with pytest.raises(ConditionTimeout, match="healthy"):
         run(join(standing, "cp3"))
     assert not [words for _, words in standing.kubeadm_runs if words[0] == "join"]
+
+
+def test_who_votes_and_serves_no_clients_yet_keeps_the_next_one_from_nothing(standing: World, run: Run) -> None:
+    standing.members[1].pop("name")  # which a member publishes before it serves
+    standing.lingers = True  # kubeadm goes on waiting for that
+    run(do(standing, "kubeadm-join:cp3"))
+    assert run(do(standing, etcd_name(standing.topology.machine("cp3"))))
+    with pytest.raises(ConditionTimeout, match="every etcd member is healthy"):
+        run(do(standing, control_plane_name(standing.topology.machine("cp3"))))
 
 
 def test_a_stranger_among_the_members_is_named_with_the_way_to_be_rid_of_it(standing: World, run: Run) -> None:
