@@ -58,6 +58,7 @@ long: host  ## what the lab's tests show a sample of: more drills, more ways to 
 	$(BIN)/pytest -m long tests/lab/test_becoming.py
 	$(BIN)/pytest -m long tests/lab/test_three.py
 	$(BIN)/pytest -m long tests/lab --ignore=tests/lab/test_becoming.py --ignore=tests/lab/test_three.py
+	$(BIN)/pytest -m "lab and long" tests/golden
 
 conformance: host  ## Kubernetes' own conformance tests against a platform of their own (root, about an hour)
 	$(BIN)/python -m tests.conformance $(CONFORMANCE)

@@ -35,16 +35,18 @@ class Ground:
     image: Path
     software: Path
 
-    def run(self, machine: str, tree: Path, work: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, machine: str, tree: Path, work: Path, argv: Sequence[str], *, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` where ``tree`` is ``machine``'s, whose name the program finds as its host's; ``work`` is an
-        empty folder to mount things on."""
+        empty folder to mount things on, ``timeout`` in seconds."""
         layers = ":".join(str(layer) for layer in (tree, self.software, self.image))
         unshare = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--propagation", "private"]
         return subprocess.run(
             [*unshare, "sh", "-c", _ENTER, "sh", str(work), layers, machine, *argv],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
         )
