@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from groundplane.errors import UsageError
@@ -10,6 +10,7 @@ from groundplane.events import reported
 from groundplane.recipes.common import Options, held, journaled, known_machine
 
 if TYPE_CHECKING:
+    from groundplane.state.step import Reach
     from groundplane.topology.model import Machine, Topology
 
 
@@ -18,29 +19,35 @@ async def drain(options: Options, names: Sequence[str], deadline: float) -> None
     until ``undrain``. Raises StepError, or ConditionTimeout, that names what is in the way."""
     from groundplane.components.cluster import draining
 
-    command = f"drain {' '.join(names)}"
-    with held(options, command) as (store, design, provider):
-        topology = design.topology
-        nodes = [_node(topology, name) for name in names]
-        with journaled(options, store, command) as (emit, _):
-            for machine in nodes:
-                with reported(emit, machine.name, "drain"):
-                    await draining.keep_empty(provider.transport, topology, machine, kept=True)
-                    await draining.drain(provider.transport, topology, machine, deadline=deadline)
+    async def empty(reach: Reach, topology: Topology, machine: Machine) -> None:
+        await draining.keep_empty(reach, topology, machine, kept=True)
+        await draining.drain(reach, topology, machine, deadline=deadline)
+
+    await _each(options, "drain", names, empty)
 
 
 async def undrain(options: Options, names: Sequence[str]) -> None:
     """Let pods come to the nodes of ``names`` again."""
     from groundplane.components.cluster import draining
 
-    command = f"undrain {' '.join(names)}"
+    await _each(options, "undrain", names, draining.undrain)
+
+
+async def _each(
+    options: Options,
+    verb: str,
+    names: Sequence[str],
+    work: Callable[[Reach, Topology, Machine], Awaitable[None]],
+) -> None:
+    """Do ``work`` on the nodes of ``names``, one after the other, under the platform's lock and journaled."""
+    command = f"{verb} {' '.join(names)}"
     with held(options, command) as (store, design, provider):
         topology = design.topology
         nodes = [_node(topology, name) for name in names]
         with journaled(options, store, command) as (emit, _):
             for machine in nodes:
-                with reported(emit, machine.name, "undrain"):
-                    await draining.undrain(provider.transport, topology, machine)
+                with reported(emit, machine.name, verb):
+                    await work(provider.transport, topology, machine)
 
 
 def _node(topology: Topology, name: str) -> Machine:

@@ -89,8 +89,7 @@ class Facts:
     it has an administrator's; ``manifests``: static pods are laid out; ``etcd``: etcd has data; ``serving``: the
     kubelet has a good serving certificate; ``kubelet``: it runs, and not only between two restarts; ``kubeadm``: one of
     our kubeadm runs goes on; ``preparing``: one that makes what a join needs; ``prepared``: one has come to its end;
-    ``faults``: what is wrong with each certificate that is there and
-    isn't good.
+    ``faults``: what is wrong with each certificate that is there and isn't good.
     """
 
     identity: bool = False

@@ -57,9 +57,8 @@ def is_control_plane(machine: Machine, facts: Facts, members: Sequence[Member], 
     """Whether ``machine``, where its API server is ready, is a whole control plane: a voting etcd member that serves
     clients, a registered node whose kubelet runs (its static pods go on without one, but nobody starts them again)."""
     member = member_of(members, machine)
-    if not (is_member(machine, facts, members) and is_node(machine, facts, known)):
-        return False
-    if member is None or not member.started:
+    started = member is not None and member.started
+    if not (started and is_member(machine, facts, members) and is_node(machine, facts, known)):
         return False
     return paths.CONTROL_PLANE_LABEL in known[machine.name].labels
 
