@@ -56,10 +56,12 @@ class Platform:
             "--file", str(self.file), "--state-dir", str(self.state), *rest,
         ]  # fmt: skip
 
-    def run(self, *words: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
-        )
+    def run(
+        self, *words: str, check: bool = True, timeout: float = 900, fed: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end; ``fed`` is what it reads."""
+        argv, around = self.command(*words), environment()
+        done = subprocess.run(argv, input=fed, capture_output=True, text=True, timeout=timeout, env=around, check=False)
         if check and done.returncode != 0:
             self.fail(f"{' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -96,6 +98,10 @@ class Platform:
 
     def kubectl(self, *argv: str, check: bool = True) -> str:
         return self.run("kubectl", "--", *argv, check=check).stdout
+
+    def make(self, manifest: str) -> None:
+        """Have the cluster's objects that ``manifest`` says."""
+        self.run("kubectl", "--", "apply", "-f", "-", fed=manifest, timeout=60)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Run in the background, in a session of its own, its words kept for the one who waits."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import Any
 
 import pytest
 
 from groundplane.components.etcd.members import ETCDCTL, LOCAL_ETCD
-from tests.lab.conftest import Platform, environment
+from tests.lab.conftest import Platform
 from tests.lab.test_change import plan, requests
 
 pytestmark = pytest.mark.lab
@@ -120,8 +119,7 @@ def test_the_gateway_and_the_balancer_with_the_address_are_replaced(platform: Pl
 
 
 def test_what_is_in_the_way_of_a_drain_is_named(platform: Platform) -> None:
-    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
-    subprocess.run(argv, input=BUDGET, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    platform.make(BUDGET)
     try:
         platform.kubectl("-n", "come-and-go", "rollout", "status", "deployment/web", "--timeout=120s")
         pods: Any = json.loads(platform.kubectl("-n", "come-and-go", "get", "pods", "-o", "json"))["items"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from tests.lab.conftest import Platform, environment
+from tests.lab.conftest import Platform
 from tests.lab.test_balancers import AT_REST, holder, other
 from tests.lab.test_change import changes_of, plan
 
@@ -22,6 +20,15 @@ spec:
   containers:
     - {name: pause, image: "registry.k8s.io/pause:3.10.2", volumeMounts: [{name: memory, mountPath: /memory}]}
   volumes: [{name: memory, emptyDir: {medium: Memory}}]
+"""
+REACHED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reached}
+spec:
+  nodeName: worker1
+  terminationGracePeriodSeconds: 1
+  containers: [{name: pause, image: "registry.k8s.io/pause:3.10.2", ports: [{containerPort: 80, hostPort: 8088}]}]
 """
 DEAD_API = """
 apiVersion: apiregistration.k8s.io/v1
@@ -83,7 +90,10 @@ def test_two_faults_at_once_are_mended_though_each_keeps_checks_from_holding(pla
 
 
 def test_what_is_left_of_pods_ways_does_not_hide_what_is_gone(platform: Platform) -> None:
-    """A table without its rules, a link without its routes, a bridge with its address but down."""
+    """A table without its rules, a link without routes, a bridge that is down, a pod out of reach."""
+    platform.make(REACHED)
+    platform.kubectl("wait", "--for=condition=Ready", "pod/reached", "--timeout=90s")
+    platform.ssh("worker1", "nft", "flush", "chain", "ip", "nat", "CNI-HOSTPORT-DNAT")
     platform.ssh("worker1", "nft", "flush", "table", "ip", "kube-proxy")
     platform.ssh("worker2", "sh", "-c", "ip link set flannel.1 down; ip link set flannel.1 up")
     platform.ssh("cp1", "ip", "neigh", "flush", "dev", "flannel.1", "nud", "all")
@@ -92,11 +102,15 @@ def test_what_is_left_of_pods_ways_does_not_hide_what_is_gone(platform: Platform
     assert status == 2
     assert {step["name"] for step in document["steps"]} == {
         "service-rules:worker1",
+        "host-ports:worker1",
         "flannel-rules:worker2",
         "flannel-rules:cp1",
         "pod-network:cp2",
     }
+    assert "the node's ports don't reach default/reached (8088)" in {step["seen"] for step in document["steps"]}
     platform.run("apply", "--yes")
+    platform.kubectl("delete", "pod", "reached", "--wait=false")
+    platform.nothing_differs()  # while its rules go
     platform.run("verify")
     platform.nothing_differs()
 
@@ -107,8 +121,7 @@ def test_what_only_small_packets_pass_and_what_removed_software_left_are_found(p
     hole = "add table inet hole; add chain inet hole in { type filter hook input priority -300; }; "
     hole += "add rule inet hole in udp dport 8472 meta length > 1000 drop"
     platform.ssh("worker1", "nft", hole)
-    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
-    subprocess.run(argv, input=DEAD_API, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    platform.make(DEAD_API)
     try:
         done = platform.run("verify", "pod-network", "leftovers", check=False)
         assert done.returncode == 1
@@ -123,8 +136,7 @@ def test_what_only_small_packets_pass_and_what_removed_software_left_are_found(p
 @pytest.mark.long
 def test_a_pod_that_eats_its_nodes_memory_is_evicted_before_its_machine_is_killed(platform: Platform) -> None:
     boots = platform.boots()
-    argv = [*platform.command("kubectl"), "--", "apply", "-f", "-"]
-    subprocess.run(argv, input=EATER, text=True, check=True, capture_output=True, env=environment(), timeout=60)
+    platform.make(EATER)
     try:
         platform.kubectl("wait", "--for=condition=Ready", "pod/eater", "--timeout=90s")
         uid = platform.kubectl("get", "pod", "eater", "-o", "jsonpath={.metadata.uid}")

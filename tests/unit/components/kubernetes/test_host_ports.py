@@ -26,7 +26,7 @@ NETWORK = {
     "cniVersion": "0.4.0",
     "plugins": [{"type": "flannel"}, {"type": "portmap", "snat": True, "capabilities": {"portMappings": True}}],
 }
-PORTS = [{"hostPort": 8088, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]
+PORTS = [{"HostPort": 8088, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}]  # go-cni gives them no other names
 RESULT = {"cniVersion": "0.4.0", "ips": [{"version": "4", "address": "10.244.1.7/24"}]}
 
 
@@ -38,7 +38,6 @@ def kept(name: str, **changes: Any) -> dict[str, Any]:
         "config": b64encode(json.dumps(NETWORK).encode()).decode(),
         "ifName": "eth0",
         "networkName": "cbr0",
-        "netns": "/",
         "cniArgs": [["K8S_POD_NAMESPACE", "default"], ["K8S_POD_NAME", name]],
         "capabilityArgs": {"portMappings": PORTS},
         "result": RESULT,
@@ -69,18 +68,27 @@ class Plugin:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(host_ports, "KEPT", tmp_path)
-    entries = {
-        "web": kept("web"),
-        "dns": kept("dns"),
-        "plain": kept("plain", capabilityArgs={}),
-        "older": kept("older", kind="another"),
-        "dead": kept("dead", netns="/nowhere/cni-1"),
+    results, networks, processes = tmp_path / "results", tmp_path / "netns", tmp_path / "proc"
+    results.mkdir()
+    networks.mkdir()
+    monkeypatch.setattr(host_ports, "KEPT", results)
+    monkeypatch.setattr(host_ports, "PROCESSES", processes)
+    entries: dict[str, dict[str, Any]] = {
+        "web": {},
+        "dns": {},
+        "plain": {"capabilityArgs": {}},
+        "older": {"kind": "another"},
+        "going": {},
+        "dead": {"netns": "/nowhere/cni-1"},
     }
-    for name, entry in entries.items():
-        (tmp_path / f"cbr0-{name}-eth0").write_text(json.dumps(entry))
-    (tmp_path / "cut-off").write_text('{"kind": ')
-    return tmp_path
+    for number, (name, changes) in enumerate(entries.items()):
+        (networks / name).touch()
+        (results / f"cbr0-{name}-eth0").write_text(json.dumps(kept(name, netns=str(networks / name)) | changes))
+        (processes / f"{number}" / "ns").mkdir(parents=True)  # one that ended since has no "net" any more
+        if name not in ("going", "dead"):
+            (processes / f"{number}" / "ns" / "net").hardlink_to(networks / name)
+    (results / "cut-off").write_text('{"kind": ')
+    return results
 
 
 @pytest.fixture
@@ -94,7 +102,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Plugin:
 def test_pods_whose_ports_lead_nowhere_are_named(plugin: Plugin, capsys: pytest.CaptureFixture[str]) -> None:
     assert host_ports.main(mend=False) == 1
     assert capsys.readouterr().out.strip() == "the node's ports don't reach default/web (8088)"
-    assert plugin.told == [("CHECK", "id-of-dns"), ("CHECK", "id-of-web")]
+    assert plugin.told == [("CHECK", f"id-of-{name}") for name in ("dead", "dns", "going", "web")]
     assert plugin.request == {
         "type": "portmap",
         "snat": True,

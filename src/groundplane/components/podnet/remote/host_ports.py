@@ -21,16 +21,15 @@ KEPT = Path("/var/lib/cni/results")
 KIND = "cniCacheV1"
 PLUGINS = "/opt/cni/bin"
 PLUGIN = "portmap"
+PROCESSES = Path("/proc")
 
 
 def attached(folder: Path) -> Iterator[dict[str, Any]]:
-    """What is kept of each pod that runs and has ports of the node."""
+    """What is kept of each pod that has ports of the node."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         with suppress(OSError, ValueError):  # gone meanwhile, or not whole yet
             kept = json.loads(path.read_bytes())
-            # A pod that died with the machine has no network any more; the kubelet is about to tidy it up.
-            known = kept.get("kind") == KIND and os.path.exists(kept.get("netns", "/"))
-            if known and (kept.get("capabilityArgs") or {}).get("portMappings"):
+            if kept.get("kind") == KIND and (kept.get("capabilityArgs") or {}).get("portMappings"):
                 yield kept
 
 
@@ -62,10 +61,23 @@ def ask(kept: dict[str, Any], request: dict[str, Any], command: str) -> str:
     return "" if done.returncode == 0 else (done.stdout or done.stderr).decode(errors="replace").strip() or "it failed"
 
 
+def lives(kept: dict[str, Any]) -> bool:
+    """Whether anybody runs in the pod's network still: containerd ends all who do before it takes the rules away."""
+    with suppress(OSError):
+        network = os.stat(kept["netns"]).st_ino
+        for process in PROCESSES.glob("[0-9]*/ns/net"):
+            with suppress(OSError):  # ended meanwhile
+                if process.stat().st_ino == network:
+                    return True
+    return False
+
+
 def pod(kept: dict[str, Any]) -> str:
     """The pod and its ports, for people."""
     words = dict(kept.get("cniArgs") or ())
-    ports = ", ".join(str(port["hostPort"]) for port in kept["capabilityArgs"]["portMappings"])
+    # go-cni, containerd's library, gives them no names but Go's own ("HostPort"): a reader in Go takes either.
+    mappings = ({key.lower(): value for key, value in port.items()} for port in kept["capabilityArgs"]["portMappings"])
+    ports = ", ".join(str(port["hostport"]) for port in mappings)
     return f"{words.get('K8S_POD_NAMESPACE')}/{words.get('K8S_POD_NAME')} ({ports})"
 
 
@@ -73,7 +85,8 @@ def main(mend: bool) -> int:
     missing, complaints = [], []
     for kept in attached(KEPT):
         for request in requests(kept):
-            if not ask(kept, request, "CHECK"):
+            # Who died, with the machine or by itself, is asked for last: its rules go while one looks.
+            if not ask(kept, request, "CHECK") or not lives(kept):
                 continue
             missing.append(pod(kept))
             if mend:
