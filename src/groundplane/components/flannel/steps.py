@@ -6,6 +6,7 @@ from groundplane.components.base import templates
 from groundplane.components.cluster import laid
 from groundplane.components.cluster.api import ask, kubectl, read
 from groundplane.components.cluster.names import INIT
+from groundplane.components.flannel.fragment import CONFLIST
 from groundplane.components.flannel.network import NAMESPACE
 from groundplane.errors import StepError
 from groundplane.spec.roles import Role
@@ -44,6 +45,7 @@ def manifest(topology: Topology) -> bytes:
         .render(
             pods=topology.spec.kubernetes.pods,
             image=topology.software.flannel_image,
+            conflist=CONFLIST,
             by_address=any(node.has(Role.BALANCER) for node in topology.nodes),
             interfaces=dict.fromkeys(machine.interface for machine in topology.nodes),
         )
