@@ -65,6 +65,13 @@ def test_kubectl_works_from_the_host(platform: Platform, tmp_path_factory: pytes
     assert len(nodes["items"]) == 5
 
 
+def test_no_pod_meets_a_node_whose_network_is_not_there_yet(platform: Platform) -> None:
+    """Nodes were born, and went off and on: who comes before flannel does waits, and isn't sent to fail."""
+    events = json.loads(platform.kubectl("get", "events", "-A", "-o", "json"))["items"]
+    assert events
+    assert [event["message"] for event in events if "subnet.env" in event.get("message", "")] == []
+
+
 def test_kubectl_acts_on_this_computer(platform: Platform, tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("carried\n")

@@ -308,3 +308,14 @@ def test_flannel_is_told_every_name_that_a_nodes_card_has(topology: Topology) ->
     )
     lines = [line.strip() for line in manifest(replace(topology, machines=machines)).decode().splitlines()]
     assert [line for line in lines if "--iface" in line] == ["- --iface=lan0", "- --iface=ens3"]
+
+
+def test_a_node_is_ready_for_pods_once_flannel_is_and_after_a_boot_too(topology: Topology) -> None:
+    pod = documents(manifest(topology))["DaemonSet"]["spec"]["template"]["spec"]
+    (daemon,), (layer,) = pod["initContainers"], pod["containers"]
+    assert (daemon["command"], daemon["restartPolicy"]) == (["/opt/bin/flanneld"], "Always")
+    assert daemon["startupProbe"]["httpGet"]["path"] == "/readyz"
+    conflist = "/etc/cni/net.d/10-flannel.conflist"
+    assert conflist in layer["args"][0].split()
+    boot = files(topology, "worker1")["/etc/tmpfiles.d/groundplane-flannel.conf"]
+    assert boot.content.decode().split() == ["r!", conflist]
