@@ -5,6 +5,9 @@ It takes nobody else's help, for where everything is over nobody can give any: n
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from groundplane.components.cluster.names import certificates_name
 from groundplane.components.kubeadm.founding import INIT_DEADLINE
 from groundplane.components.kubeadm.run import idle
@@ -14,6 +17,7 @@ from groundplane.errors import StepError, TransportError
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
+_LOOK: Final = (Path(__file__).parent / "remote" / "look.py").read_text()
 _RUN = 150.0
 """Seconds for one run: three servers are ended at most, and one is waited for."""
 
@@ -23,18 +27,20 @@ def steps(topology: Topology) -> tuple[Step, ...]:
 
 
 def _step(topology: Topology, machine: Machine) -> Step:
-    async def run(reach: Reach, command: str, *, keys: bool = False, timeout: float = 30) -> str:
-        argv = ("python3", "-I", "-c", RENEW_PROGRAM, command)
-        given = wanted.certificates_by(topology, machine, keys=keys)
-        return (await reach.run(machine.name, argv, stdin=given, timeout=timeout)).text
+    async def look(reach: Reach) -> str:
+        argv = ("python3", "-I", "-S", "-c", _LOOK, RENEW_PROGRAM)
+        given = wanted.certificates_by(topology, machine)
+        return (await reach.run(machine.name, argv, stdin=given, timeout=30)).text
 
     async def probe(reach: Reach) -> bool:
-        return not await run(reach, "look")
+        return not await look(reach)
 
     async def act(reach: Reach) -> None:
         await idle(reach, topology, machine, deadline=INIT_DEADLINE)
+        argv = ("python3", "-I", "-c", RENEW_PROGRAM, "renew")
+        given = wanted.certificates_by(topology, machine, keys=True)
         try:
-            await run(reach, "renew", keys=True, timeout=_RUN)
+            await reach.run(machine.name, argv, stdin=given, timeout=_RUN)
         except TransportError as error:
             raise StepError(
                 "its certificates could not be renewed",
@@ -44,7 +50,7 @@ def _step(topology: Topology, machine: Machine) -> Step:
             ) from error
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        return "; ".join((await run(reach, "look")).splitlines()), None
+        return "; ".join((await look(reach)).splitlines()), None
 
     return Step(
         name=certificates_name(machine),

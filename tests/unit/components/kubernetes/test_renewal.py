@@ -18,7 +18,7 @@ import pytest
 from groundplane.components.renewal import wanted
 from groundplane.components.renewal.checks import amiss, checks
 from groundplane.components.renewal.fragment import RENEW_PROGRAM, TURN, fragment
-from groundplane.components.renewal.remote import renew
+from groundplane.components.renewal.remote import look, renew
 from groundplane.components.renewal.remote.renew import Credential, Fault, Seen, fault
 from groundplane.components.renewal.steps import steps
 from groundplane.errors import CommandFailed, StepError
@@ -182,6 +182,100 @@ def test_who_reads_it_at_its_start_is_remembered_until_it_took_it_up(
     assert any(renew.SCHEDULER in word for argv in done for word in argv)
 
 
+# -- what is remembered of a look -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looked(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folders, where a look finds them."""
+    for name, folder in (
+        ("KUBERNETES", "kubernetes"),
+        ("KUBELET", "kubelet"),
+        ("RUN", "run"),
+        ("MEMORY", "memory/good"),
+    ):
+        monkeypatch.setattr(look, name, str(here / folder))
+    for one in renew.CREDENTIALS:
+        path = here / "kubernetes" / one.path
+        (path if path.suffix else path.with_name(f"{path.name}.crt")).write_text("old")
+    return here
+
+
+class Judge:
+    """Who is asked where nothing is remembered: ``asked`` is how often, ``said`` what it answers."""
+
+    def __init__(self, said: str = "", until: float = 2e9) -> None:
+        self.said, self.until, self.asked = said, until, 0
+
+    def __call__(self, *_: object) -> tuple[str, float]:
+        self.asked += 1
+        return self.said, self.until
+
+
+def test_certificates_that_were_good_are_not_read_again(looked: Path) -> None:
+    judge = Judge()
+    assert [look.look("program", b"wanted", judge) for _ in range(3)] == ["", "", ""]
+    assert judge.asked == 1
+
+
+@pytest.mark.parametrize("path", [*(one.path for one in renew.CREDENTIALS), "manifests/etcd.yaml"])
+def test_they_are_where_anything_of_it_is_another(looked: Path, path: str) -> None:
+    judge = Judge()
+    look.look("program", b"wanted", judge)
+    there = looked / "kubernetes" / path
+    for ending in ("",) if there.suffix else (".crt", ".key"):
+        asked = judge.asked
+        there.with_name(there.name + ending).write_text("new")
+        look.look("program", b"wanted", judge)
+        assert judge.asked == asked + 1
+        there.with_name(there.name + ending).unlink()
+        look.look("program", b"wanted", judge)
+        assert judge.asked == asked + 2
+
+
+def test_they_are_where_the_kubelet_has_another_somebody_waits_or_other_ones_are_wanted(looked: Path) -> None:
+    judge = Judge()
+    look.look("program", b"wanted", judge)
+    (looked / "kubelet/kubelet-client-2.pem").write_text("its own")
+    renew.CURRENT.symlink_to(looked / "kubelet/kubelet-client-2.pem")
+    look.look("program", b"wanted", judge)
+    assert judge.asked == 2
+    (looked / "run/kubelet").touch()
+    look.look("program", b"wanted", judge)
+    assert judge.asked == 3
+    look.look("program", b"other names", judge)
+    look.look("another program", b"other names", judge)
+    assert judge.asked == 5
+
+
+def test_a_fault_is_not_remembered_nor_what_has_come_to_be_due(looked: Path) -> None:
+    for judge in (Judge(said="admin.conf is missing"), Judge(until=1.0)):
+        assert [look.look("program", b"wanted", judge) for _ in range(2)] == [judge.said] * 2
+        assert judge.asked == 2
+
+
+def test_it_is_remembered_until_the_first_is_due(looked: Path) -> None:
+    """By the rules of the program it is given: in its own namespace, with what openssl would say of its own here."""
+    (looked / "kubernetes/manifests/kube-apiserver.yaml").touch()
+    text = RENEW_PROGRAM.replace('Path("/etc/kubernetes")', f'Path("{looked}/kubernetes")').replace(
+        'Path("/run/groundplane/renewal")', f'Path("{looked}/run")'
+    )
+    begins = datetime.now(UTC) - timedelta(days=30)
+    text += f"""
+def read(credential, folder, authority):
+    days = {{"admin.conf": 300, "kubelet.conf": 90}}.get(credential.path, 365)
+    begins = datetime.fromisoformat({begins.isoformat()!r})
+    return Seen(begins, begins + timedelta(days=days), frozenset(), True, True)
+"""
+    wanted = json.dumps({"api": "", "names": {}, "authorities": dict.fromkeys(renew.AUTHORITIES, "PEM")}).encode()
+    assert look.judged(text, wanted) == ("", (begins + timedelta(days=90)).timestamp()), "the kubelet's, at its end"
+    text = text.replace('"kubelet.conf": 90', '"kubelet.conf": 365')
+    assert look.judged(text, wanted) == ("", (begins + timedelta(days=200)).timestamp())
+    text = text.replace('"admin.conf": 300', '"admin.conf": 40')
+    said, until = look.judged(text, wanted)
+    assert (said.split()[0], until) == ("admin.conf", 0.0)
+
+
 # -- the step and the check -------------------------------------------------------------------------------------------
 
 
@@ -197,9 +291,10 @@ class Machine(FakeTransport):
     ) -> Completed:
         if argv[0] == "sh":  # whether a kubeadm of an earlier run goes on
             return Completed(0, b"identity\n", b"")
-        assert argv[:4] == ("python3", "-I", "-c", RENEW_PROGRAM)
-        self.runs.append((argv[4], json.loads(stdin)))
-        if argv[4] == "renew":
+        command = "look" if argv[3] == "-c" else argv[-1]
+        assert argv[-1 if command == "look" else -2] == RENEW_PROGRAM
+        self.runs.append((command, json.loads(stdin)))
+        if command == "renew":
             if self.fails:
                 raise CommandFailed("python3 failed", status=1, where=machine, detail=self.fails)
             self.left = ""
