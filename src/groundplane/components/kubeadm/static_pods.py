@@ -193,6 +193,6 @@ def _described(manifest: str) -> dict[str, Any]:
 async def _asked(
     reach: Reach, machine: Machine, before: tuple[str, ...], request: Mapping[str, Any], timeout: float
 ) -> dict[str, Any]:
-    argv = (*before, "python3", "-I", "-c", _PROGRAM)
+    argv = (*before, "python3", "-I", "-S", "-c", _PROGRAM)
     answer: Completed = await reach.run(machine.name, argv, stdin=json.dumps(request).encode(), timeout=timeout)
     return loads(answer.text)

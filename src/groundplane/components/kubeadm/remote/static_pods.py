@@ -6,7 +6,8 @@ with which one doesn't get well are taken out again, and those that were there p
 anything is touched until the new ones are well, so that a run that was cut off can be finished, or still undone, by
 another one.
 
-Reads its request from standard input and prints its answer, both JSON.
+Reads its request from standard input and prints its answer, both JSON. What a look mostly does without is imported
+where it is used: that takes longer than the look.
 """
 
 from __future__ import annotations
@@ -14,19 +15,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import ssl
 import stat
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 KUBEADM = Path("/usr/local/bin/kubeadm")
 RUN = Path("/run")
@@ -81,6 +77,9 @@ def remembered(request: dict[str, Any]) -> dict[str, str]:
 
 def rendered(config: str, patches: dict[str, str], folder: str) -> dict[str, str]:
     """The manifests kubeadm makes of ``config``, by name; ``folder`` is where that says the patches are."""
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=RUN) as name:
         place = Path(name)
         (place / "patches").mkdir()
@@ -267,6 +266,10 @@ def give(folder: Path, user: int, group: int) -> None:
 
 def answer(url: str) -> str:
     """What ``url`` says instead of being well; empty where it is."""
+    import ssl
+    from urllib.error import HTTPError, URLError
+    from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
     # Its certificate may be one it made itself, and what is asked is on this machine.
     context = ssl.create_default_context()
     context.check_hostname = False

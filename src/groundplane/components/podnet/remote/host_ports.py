@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
@@ -46,6 +45,8 @@ def requests(kept: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def ask(kept: dict[str, Any], request: dict[str, Any], command: str) -> str:
     """Have the plugin do it; what it complains of, empty when it is content."""
+    import subprocess  # costs its import, and on most nodes no pod has a port
+
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "CNI_COMMAND": command,
