@@ -26,11 +26,20 @@ _LAID = laid.Laid(
     # Of each other node it lays a route, a neighbour and where that one's packets go. What the kernel forgets of these
     # when the link goes down, or somebody removes, doesn't fit the rest any more.
     look="""\
-ip link show up dev flannel.1 2>/dev/null | grep -q . || { echo "there is no link flannel.1 that is up"; exit 1; }
-nft list chain ip flannel-ipv4 postrtg 2>/dev/null | grep -q masquerade || { echo "flannel's rules are gone"; exit 1; }
-neighbours() { ip -4 neigh show dev flannel.1 nud permanent | awk -v field="$1" '{ print $field }' | sort; }
-[ "$(neighbours 1)" = "$(ip -4 route show dev flannel.1 | awk '$2 == "via" { print $3 }' | sort)" ] &&
-[ "$(neighbours 3)" = "$(bridge fdb show dev flannel.1 | awk '$2 == "dst" { print $1 }' | sort)" ] ||
+[ -n "$(ip link show up dev flannel.1 2>/dev/null)" ] || { echo "there is no link flannel.1 that is up"; exit 1; }
+case $(nft list chain ip flannel-ipv4 postrtg 2>/dev/null) in
+*masquerade*) ;;
+*) echo "flannel's rules are gone"; exit 1 ;;
+esac
+{
+  ip -4 neigh show dev flannel.1 nud permanent
+  ip -4 route show dev flannel.1
+  bridge fdb show dev flannel.1
+} | awk '
+$2 == "lladdr" { way[$1]++; way[$3]++ }
+$2 == "via" { way[$3]-- }
+$2 == "dst" { way[$1]-- }
+END { for (one in way) if (way[one]) exit 1 }' ||
 { echo "flannel's ways to other nodes aren't whole"; exit 1; }
 """,
     namespace=NAMESPACE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
+from typing import Any, cast
 
 from groundplane.components.cluster.api import ask, kubectl, loads, read
 from groundplane.components.podnet.network import PodNetwork
@@ -38,22 +38,29 @@ class Stale:
         return f"{self.device} has the address {self.address}" if self.address else f"{self.device} is down"
 
 
-async def stale(reach: Reach, machine: Machine, network: PodNetwork, pods: IPv4Network) -> tuple[Stale, ...]:
-    """The network's devices on ``machine`` that aren't of the range ``pods``, and its bridge where that is down.
-    One that isn't there is no fault: it is made for the first pod."""
+Links = Sequence[Mapping[str, Any]]
+
+
+async def links_of(reach: Reach, machine: Machine) -> Links:
+    """The devices on ``machine`` with their IPv4 addresses, as ip(8) has them."""
     answer = await reach.run(machine.name, ("ip", "-4", "-json", "address", "show"), timeout=15)
-    links = loads(f'{{"all": {answer.text or "[]"}}}')["all"]
+    return cast(Links, loads(f'{{"all": {answer.text or "[]"}}}')["all"])
+
+
+def stale(links: Links, network: PodNetwork, pods: IPv4Network) -> tuple[Stale, ...]:
+    """Those of ``links`` that are the network's and aren't of the range ``pods``, and its bridge where that is down.
+    One that isn't there is no fault: it is made for the first pod."""
     return (*_elsewhere(links, (network.bridge, network.overlay), pods), *_down(links, network.bridge))
 
 
-def _elsewhere(links: Sequence[Mapping[str, Any]], devices: tuple[str, ...], pods: IPv4Network) -> Iterator[Stale]:
+def _elsewhere(links: Links, devices: tuple[str, ...], pods: IPv4Network) -> Iterator[Stale]:
     for link in links:
         if link.get("ifname") in devices:
             addresses = (IPv4Address(entry["local"]) for entry in link.get("addr_info", ()))
             yield from (Stale(link["ifname"], address) for address in addresses if address not in pods)
 
 
-def _down(links: Sequence[Mapping[str, Any]], device: str) -> Iterator[Stale]:
+def _down(links: Links, device: str) -> Iterator[Stale]:
     if any(link.get("ifname") == device and "UP" not in link.get("flags", ()) for link in links):
         yield Stale(device)
 

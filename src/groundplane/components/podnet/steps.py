@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import IPv4Network
 
 from groundplane.components.cluster.api import Node
 from groundplane.components.cluster.names import join_name
-from groundplane.components.podnet.identity import begin_anew, stale
+from groundplane.components.podnet.identity import Stale, begin_anew, links_of, stale
 from groundplane.components.podnet.network import PodNetwork
 from groundplane.errors import StepError
 from groundplane.state.step import Reach, Step
@@ -19,29 +21,28 @@ def step(
     network: PodNetwork,
     nodes: Callable[[Reach], Awaitable[Mapping[str, Node]]],
 ) -> Step:
-    async def node(reach: Reach) -> Node | None:
-        return (await nodes(reach)).get(machine.name)
+    async def look(reach: Reach) -> tuple[IPv4Network | None, tuple[Stale, ...]]:
+        """The range of its pods, and what isn't of it. A node the cluster doesn't know, or hasn't given a range yet,
+        has nothing to compare with: it must join. Cluster and machine are asked at once."""
+        known, links = await asyncio.gather(nodes(reach), links_of(reach, machine))
+        pods = known[machine.name].pods if machine.name in known else None
+        return pods, stale(links, network, pods) if pods else ()
 
     async def probe(reach: Reach) -> bool:
-        """A node the cluster doesn't know, or hasn't given a range yet, has nothing to compare with: it must join."""
         try:
-            known = await node(reach)
+            _, found = await look(reach)
         except StepError:
             return False
-        return known is None or known.pods is None or not await stale(reach, machine, network, known.pods)
+        return not found
 
     async def act(reach: Reach) -> None:
-        known = await node(reach)
-        if known is not None and known.pods is not None:
-            found = await stale(reach, machine, network, known.pods)
+        pods, found = await look(reach)
+        if pods:
             await begin_anew(reach, topology, machine, network, found)
 
     async def instead(reach: Reach) -> tuple[str, float | None]:
-        known = await node(reach)
-        if known is None or known.pods is None:
-            return "", None
-        found = await stale(reach, machine, network, known.pods)
-        return f"{', '.join(str(one) for one in found)}, its pods' range is {known.pods}", None
+        pods, found = await look(reach)
+        return f"{', '.join(map(str, found))}, its pods' range is {pods}" if pods else "", None
 
     return Step(
         name=f"pod-network:{machine.name}",

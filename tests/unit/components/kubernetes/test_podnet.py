@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,17 @@ def the_step(topology: Topology) -> Step:
 )
 def test_a_network_of_the_nodes_own_range_holds(topology: Topology, run: Run, found: str) -> None:
     assert run(the_step(topology).probe(rejoined(found)))
+
+
+def test_the_cluster_and_the_machine_are_asked_at_once(topology: Topology, run: Run) -> None:
+    both = asyncio.Barrier(2)
+
+    class Together(FakeTransport):
+        async def run(self, machine: str, argv: Any, **given: Any) -> Completed:
+            await asyncio.wait_for(both.wait(), 1)
+            return Completed(0, b"[]" if argv[0] == "ip" else b'{"items": []}', b"")
+
+    assert run(the_step(topology).probe(Together())), "a node that isn't known has nothing to compare with"
 
 
 def test_a_bridge_of_another_range_goes_and_its_pods_begin_anew(topology: Topology, run: Run) -> None:
