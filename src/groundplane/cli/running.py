@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -32,6 +34,7 @@ def run(main: Coroutine[Any, Any, T], *, tell: Callable[[str], None]) -> T:
             with suppress(OSError):  # nobody may be reading any more
                 tell("stopping; press Ctrl-C again to stop at once")
 
+        _watch_by_descriptor()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
         try:
@@ -49,3 +52,14 @@ def run(main: Coroutine[Any, Any, T], *, tell: Callable[[str], None]) -> T:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)  # asyncio leaves the system's default behind
+
+
+def _watch_by_descriptor() -> None:
+    """Have asyncio learn by pidfd_open(2) that a command has ended, as it does by itself from Python 3.12. Otherwise it
+    starts a thread for each command, and everybody waits until that runs."""
+    if sys.version_info < (3, 12):
+        with suppress(OSError):  # an older kernel
+            os.close(os.pidfd_open(os.getpid()))
+            watcher = asyncio.PidfdChildWatcher()
+            watcher.attach_loop(asyncio.get_running_loop())
+            asyncio.get_event_loop_policy().set_child_watcher(watcher)

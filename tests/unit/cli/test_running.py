@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 
 import pytest
 
@@ -74,3 +75,13 @@ def test_results_and_errors_come_through() -> None:
     assert run(good(), tell=pytest.fail) == 5
     with pytest.raises(GroundplaneError, match="no"):
         run(bad(), tell=pytest.fail)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="asyncio does so by itself")
+def test_no_thread_is_started_for_a_command() -> None:
+    async def watcher() -> bool:
+        found = asyncio.get_event_loop_policy().get_child_watcher()
+        return isinstance(found, asyncio.PidfdChildWatcher) and found.is_active()
+
+    for _ in range(2):  # each run has a loop of its own
+        assert run(watcher(), tell=print)
