@@ -3,12 +3,14 @@
 Membership is encrypted and authenticated under a key of this cluster alone. With two balancers the gateway's vote makes
 three, so neither wins by itself and quorum is never ignored; ``two_node`` would do just that and is not used. A lone
 balancer is its own majority, and of three any two are: they ask nobody, but have all it takes to ask, for others may
-come and go.
+come and go. Where there are three or more, two that have lost each other would keep the others from agreeing:
+``middle.py`` runs there.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from groundplane.components.base import templates
 from groundplane.components.corosync import timing
@@ -23,6 +25,8 @@ KEY = "/etc/corosync/authkey"
 PEM_FOLDER = "/etc/groundplane/qdevice"
 UNIT = "corosync.service"
 QDEVICE_UNIT = "corosync-qdevice.service"
+MIDDLE_PROGRAM = "/usr/lib/groundplane/middle.py"
+MIDDLE_UNIT = "groundplane-middle.service"
 _FIXED = ("version", "cluster_name", "transport", "ip_version", "provider", "sched_rr")
 """What of its configuration Corosync reads only when it starts (its own list: ``remove_ro_entries`` in exec/cfg.c)."""
 
@@ -62,7 +66,36 @@ def fragment(topology: Topology, machine: Machine) -> Fragment | None:
             # Members come and go, and its clocks change, while it runs; the drop-in tells of what must not.
             Unit(UNIT, reads=(CONFIG, KEY, drop_in_path), reloads=True, restarts=(KEY, drop_in_path)),
             *_vote(topology),
+            *_middle(topology, machine),
         ),
+    )
+
+
+def _middle(topology: Topology, machine: Machine) -> tuple[Resource, ...]:
+    """What leaves one of two out that have lost each other. Nobody is between two balancers: the vote decides there."""
+    if len(topology.balancers) < 3:
+        return ()
+    unit = (
+        templates(__file__)
+        .get_template("middle.service.j2")
+        .render(
+            program=MIDDLE_PROGRAM,
+            name=MIDDLE_UNIT.removesuffix(".service"),
+            port=timing.PORT,
+            peers=[
+                f"{node_id(topology, balancer)},{balancer.name},{balancer.address}"
+                for balancer in topology.balancers
+                if balancer != machine
+            ],
+        )
+    )
+    unit_path = f"/etc/systemd/system/{MIDDLE_UNIT}"
+    return (
+        Package("nftables"),
+        Package("python3"),
+        File(MIDDLE_PROGRAM, Path(__file__).with_name("middle.py").read_bytes(), mode=0o755),
+        File(unit_path, unit.encode()),
+        Unit(MIDDLE_UNIT, reads=(MIDDLE_PROGRAM, unit_path)),
     )
 
 

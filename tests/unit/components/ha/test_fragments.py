@@ -12,6 +12,7 @@ from tests.unit.components.ha.platform import topology
 from groundplane.components import corosync, haproxy, pacemaker, qnetd
 from groundplane.components.catalog import published
 from groundplane.components.corosync import timing
+from groundplane.components.corosync.fragment import MIDDLE_PROGRAM, MIDDLE_UNIT
 from groundplane.components.pacemaker.fragment import CIB, LEASE, LEASE_UNIT, cib
 from groundplane.components.qnetd import nss
 from groundplane.errors import StateError
@@ -255,6 +256,18 @@ def test_three_balancers_agree_among_themselves() -> None:
     assert "device {" not in config
     unit = content(three, "lb2", "/etc/systemd/system/groundplane-lease.service")
     assert f"--length {LEASE} " in unit
+
+
+def test_somebody_may_be_in_the_middle_of_three_balancers() -> None:
+    unit = content(topology(balancers=3), "lb2", f"/etc/systemd/system/{MIDDLE_UNIT}")
+    assert f"{MIDDLE_PROGRAM} --port {timing.PORT} 1,lb1,10.80.0.11 3,lb3,10.80.0.13\n" in unit
+
+
+@pytest.mark.parametrize("balancers", [1, 2])
+def test_nobody_is_in_the_middle_of_fewer(balancers: int) -> None:
+    of_one = state(topology(balancers=balancers), "lb1")
+    assert MIDDLE_UNIT not in {unit.name for unit in of_one.units}
+    assert MIDDLE_PROGRAM not in {file.path for file in of_one.files}
 
 
 def test_the_agents_are_executable() -> None:
