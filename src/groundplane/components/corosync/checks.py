@@ -8,7 +8,7 @@ from groundplane.topology.model import Topology
 from groundplane.verify.check import RECOVERY, Check
 from groundplane.verify.condition import NotYet
 
-LOOK = "see `journalctl -u corosync -u corosync-qdevice` on the balancer named"
+LOOK = "see `journalctl -u corosync -u corosync-qdevice -u groundplane-middle` on the balancer named"
 
 
 def checks(topology: Topology) -> tuple[Check, ...]:

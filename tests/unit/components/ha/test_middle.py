@@ -121,6 +121,15 @@ def test_one_that_has_just_come_gets_time_to_join(silence: float) -> None:
         assert not balancer.form(3)
 
 
+def test_a_look_that_came_late_is_no_pause() -> None:
+    """A busy computer: what was sent meanwhile has waited here."""
+    balancer = Balancer()
+    balancer.now += 2 * PAUSE
+    balancer.form(3)
+    balancer.pass_(ROUND)
+    assert balancer.form(3) == {1}
+
+
 def test_nor_has_anybody_been_there_for_long_when_the_program_begins() -> None:
     balancer = Balancer(warm=TICK)
     balancer.form(3)
@@ -202,7 +211,7 @@ def test_it_is_tried_again_later_each_time() -> None:
     for _ in range(8):
         balancer.lose_each_other()
         waits.append(waited(balancer))
-        assert "tried again" in balancer.middle.why
+        assert "try it again" in balancer.middle.why
         balancer.pass_(KNOWN + ROUND)
     wanted = [min(FIRST * 2**n, LONGEST) for n in range(8)]
     assert waits == pytest.approx(wanted, abs=2 * TICK)

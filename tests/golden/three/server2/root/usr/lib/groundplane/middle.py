@@ -103,10 +103,12 @@ class Middle:
             self._known.clear()
             self._let_in("Corosync can't be asked")
             return self.out != before
-        for number in look.heard:
-            if number not in self._known or now - self._heard[number] > PAUSE:
-                self._known[number] = now
-            self._heard[number] = now
+        for number in self.peers:
+            if number in look.heard:
+                self._heard[number] = now
+                self._known.setdefault(number, now)
+            elif now - self._heard.get(number, _NEVER) > PAUSE:
+                self._known.pop(number, None)
         formed = self._ring not in (None, look.ring)
         self._ring = look.ring
         if formed:
@@ -114,7 +116,7 @@ class Middle:
         if self.out and formed and now - self._since > SETTLED:
             self._let_in("a new membership was formed")
         elif self.out and now - self._since > self._wait:
-            self._let_in(f"tried again after {self._wait:.0f} s")
+            self._let_in(f"to try it again after {self._wait:.0f} s")
         elif not self.out and look.members == self.peers and now - self._formed > CALM:
             self._wait = 0.0
         return self.out != before
@@ -138,10 +140,10 @@ class Middle:
             if not self.out:
                 self._wait = min(2 * self._wait, LONGEST) or FIRST
             self.out, self._since = self.out | more, now
-            self.why = "memberships are formed without it again and again, though it is heard here"
+            self.why = "heard here, yet memberships are formed without it again and again"
 
     def _lives(self, now: float, number: int) -> bool:
-        return number in self._known and now - self._heard[number] <= PAUSE and now - self._known[number] >= KNOWN
+        return now - self._known.get(number, now) >= KNOWN
 
     def _let_in(self, why: str) -> None:
         if self.out:
@@ -267,14 +269,14 @@ def watch(peers: Collection[Peer], port: int) -> None:
     middle, corosync, ear = Middle(frozenset(peer.number for peer in peers)), Corosync(), Ear(port)
     told = _NEVER
     while True:
-        before = middle.out
-        changed = middle.decide(time.monotonic(), _look(peers, corosync, ear))
+        before, look = middle.out, _look(peers, corosync, ear)
+        changed = middle.decide(time.monotonic(), look)
         if changed or (middle.out and time.monotonic() - told > RENEWAL):
             shut_out([peer.address for peer in peers if peer.number in middle.out], port)
             told = time.monotonic()
         if changed:
             names = ", ".join(peer.name for peer in peers if peer.number in before | middle.out)
-            print(f"{names} is {'left out' if middle.out else 'let in again'}: {middle.why}", flush=True)
+            print(f"{'left out' if middle.out else 'let in again'}: {names}; {middle.why}", flush=True)
         time.sleep(TICK)
 
 
