@@ -429,6 +429,41 @@ def test_who_serves_is_found_beside_a_control_plane_that_hangs(topology: Topolog
     assert [call.machine for call in reach.calls] == ["cp2"], "nobody else is asked"
 
 
+class Stuck(FakeTransport):
+    """Of every machine the first connection hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[str] = []
+
+    async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
+        self.met.append(machine)
+        if self.met.count(machine) == 1:
+            await asyncio.sleep(3600)
+        return await super().run(machine, argv, **more)
+
+
+def test_where_nobody_else_is_left_one_that_hangs_is_asked_once_more(topology: Topology, run: Run) -> None:
+    reach = Stuck()
+    reach.on("cp1", "kubectl", raises=Unreachable("no answer", where="cp1"))
+    reach.on("cp2", "kubectl", answers="yes")
+    assert run(api.ask(reach, topology, ("kubectl", "get"), hedge=0.01)).text == "yes"
+    assert reach.met == ["cp1", "cp2", "cp3", "cp1", "cp2"]
+
+
+def test_nobody_is_asked_a_third_time(topology: Topology, run: Run) -> None:
+    reach = Slow()
+    reach.on("*", "kubectl", raises=Unreachable("no answer", where="cp2"))
+    first = api.first_answer(["cp1", "cp2"], lambda name: reach.run(name, ("kubectl", "get")), 0.01, [])
+
+    async def asked() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(first, 0.2)
+
+    run(asked())
+    assert reach.ended == ["cp1", "cp1"]
+
+
 def test_the_first_control_plane_alone_is_asked_where_it_answers(topology: Topology, run: Run) -> None:
     reach = FakeTransport()
     reach.on("*", "kubectl", answers="ok")
