@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import ATTEMPTS, any_control_plane, kubectl, read
@@ -43,6 +45,21 @@ async def initialised(reach: Reach, topology: Topology, *, attempts: int = ATTEM
     except StepError:
         return False
     return len(answer.text.split()) == len(_FOUNDATIONS)
+
+
+async def founded(reach: Reach, topology: Topology, facts: Sequence[Callable[[Reach], Awaitable[Facts]]]) -> bool:
+    """Whether the cluster stands, once; ``facts`` ask the control planes. kubectl tries on for twenty seconds where no
+    API server listens behind the floating address, so the machines are asked beside it: where none has etcd's data,
+    there is no cluster to wait for."""
+    answer = asyncio.ensure_future(initialised(reach, topology, attempts=1))
+    try:
+        with suppress(StepError, TransportError):  # who can't be asked may have it
+            if not any(seen.etcd for seen in await asyncio.gather(*(ask(reach) for ask in facts))):
+                return False
+        return await answer
+    finally:
+        answer.cancel()
+        await asyncio.gather(answer, return_exceptions=True)
 
 
 async def initialise(reach: Reach, topology: Topology) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -60,7 +60,7 @@ def steps(topology: Topology) -> tuple[Step, ...]:
         },
     )
     found = [preparing.step(topology, machine, cluster.facts[machine.name]) for machine in topology.control_planes]
-    found.append(_init(topology))
+    found.append(_init(topology, [cluster.facts[machine.name] for machine in topology.control_planes]))
     previous = INIT
     for machine in topology.control_planes:
         found += _join_control_plane(topology, machine, previous, cluster)
@@ -113,9 +113,9 @@ async def _not_good(cluster: _Cluster, machine: Machine, reach: Reach) -> tuple[
     return "; ".join((*seen.faults, *stopped, *silent)), None
 
 
-def _init(topology: Topology) -> Step:
+def _init(topology: Topology, facts: Sequence[Shared[Facts]]) -> Step:
     async def probe(reach: Reach) -> bool:
-        return await founding.initialised(reach, topology, attempts=1)
+        return await founding.founded(reach, topology, facts)
 
     async def act(reach: Reach) -> None:
         await founding.initialise(reach, topology)

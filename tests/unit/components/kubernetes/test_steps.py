@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -142,6 +142,42 @@ def test_init_begins_on_the_first(world: World, run: Run) -> None:
     assert world.kubeadm_runs == [("cp1", ("init", f"--config={paths.INIT}", "--skip-token-print"))]
     assert world.tokens == {}
     assert ("cp1", ("rm", "-f", paths.SUPER_ADMIN)) in world.calls
+
+
+class _Endless:
+    """The machines of a world where kubectl finds nobody and tries on for ever."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.ended = 0
+
+    async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
+        if argv[0] == "kubectl":
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.ended += 1
+        return await self._world.run(machine, argv, **more)
+
+
+def test_where_nobody_has_data_no_cluster_is_waited_for(world: World, run: Run) -> None:
+    """Prepared for their joins, the others have all that kubectl takes, and it is patient."""
+    for name in ("cp2", "cp3"):
+        world.has[name] |= {"identity", "admin", "prepared"}
+    reach = _Endless(world)
+    assert not run(step(world, "kubeadm-init").probe(reach))
+    assert reach.ended == 1
+
+
+def test_who_cannot_be_asked_for_data_may_have_it(world: World, run: Run) -> None:
+    world.down.add("cp3")
+    reach = _Endless(world)
+
+    async def asked() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(step(world, "kubeadm-init").probe(reach), 0.1)
+
+    run(asked())
 
 
 def test_init_does_nothing_twice(standing: World, run: Run) -> None:
