@@ -7,6 +7,10 @@ from groundplane.topology.model import Machine
 INIT = "kubeadm-init"
 API = "api"
 """The check without which nothing can be asked of the cluster."""
+ETCD = "etcd"
+API_SERVER = "kube-apiserver"
+STATIC_PODS = (ETCD, API_SERVER, "kube-controller-manager", "kube-scheduler")
+"""What makes a control plane, by the names of its pods' manifests."""
 
 
 def certificates_name(machine: Machine) -> str:

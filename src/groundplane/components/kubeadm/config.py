@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from groundplane.components.base import templates
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.names import STATIC_PODS
 from groundplane.components.etcd.fragment import ETCD_UID
 from groundplane.components.kubelet.configuration import CIPHERS, NODE_GRACE, NODE_LOOK, configuration
 from groundplane.components.pod_network import POD_NETWORK
@@ -170,12 +171,11 @@ def patches(machine: Machine) -> dict[str, bytes]:
     """What differs in the static pods from what kubeadm would lay, by the file's name: its targets' names, and how they
     are merged. The configuration itself is the whole cluster's and can't name one machine's address, nor a user.
     """
+    # An API server reads its audit policy only when it starts: another one is another pod.
+    values = {"user": ETCD_UID, "policy": sha256(audit_policy()).hexdigest()}
     found = {
-        "etcd+strategic.yaml": _TEMPLATES.get_template("etcd.yaml.j2").render(user=ETCD_UID),
-        # An API server reads its audit policy only when it starts: another one is another pod.
-        "kube-apiserver+strategic.yaml": _TEMPLATES.get_template("kube-apiserver.yaml.j2").render(
-            policy=sha256(audit_policy()).hexdigest()
-        ),
+        f"{name}+strategic.yaml": _TEMPLATES.get_template("static-pod.yaml.j2").render(name=name, **values)
+        for name in STATIC_PODS
     }
     if shares_port(machine):
         found["kube-apiserver+json.json"] = _TEMPLATES.get_template("kube-apiserver.json.j2").render(

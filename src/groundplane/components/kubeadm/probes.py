@@ -10,6 +10,7 @@ from groundplane.components.cluster import paths
 from groundplane.components.cluster.answers import Answer, parse_answers
 from groundplane.components.cluster.api import any_control_plane, api_server, kubectl, loads, pod_ready, read
 from groundplane.components.cluster.api import nodes as cluster_nodes
+from groundplane.components.cluster.names import STATIC_PODS
 from groundplane.components.everywhere import some
 from groundplane.components.kubeadm.status import Certificate
 from groundplane.components.kubeadm.status import certificates as all_certificates
@@ -18,7 +19,6 @@ from groundplane.state.step import Reach
 from groundplane.topology.model import Machine, Topology
 from groundplane.verify.condition import NotYet
 
-STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 OPEN_PATHS = ("/livez", "/readyz?verbose", "/healthz")  # its words fill more than one packet
 SHUT_PATHS = (
     "/api",

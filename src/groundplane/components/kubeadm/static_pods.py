@@ -18,6 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from groundplane.components.cluster import paths
 from groundplane.components.cluster.api import loads
+from groundplane.components.cluster.names import API_SERVER, ETCD, STATIC_PODS
 from groundplane.components.etcd.members import hand_over
 from groundplane.components.kubeadm import config
 from groundplane.errors import StepError
@@ -25,9 +26,6 @@ from groundplane.state.change import lines_diff
 from groundplane.state.step import Completed, Reach
 from groundplane.topology.model import Machine, Topology
 
-ETCD: Final = "etcd"
-API_SERVER: Final = "kube-apiserver"
-NAMES: Final = (ETCD, API_SERVER, "kube-controller-manager", "kube-scheduler")
 DEADLINE: Final = 1200.0
 """Seconds for all of them: each may take three minutes, and as long again to be put back."""
 _LOOK: Final = 60.0
@@ -53,7 +51,7 @@ class Pods:
         """The pods that have to be brought about."""
         return tuple(
             name
-            for name in NAMES
+            for name in STATIC_PODS
             if name in self.kept or self.there.get(name) != self.target(name) or (name == ETCD and self.unreadable)
         )
 
@@ -86,7 +84,7 @@ async def look(reach: Reach, topology: Topology, machine: Machine) -> Pods:
     """What kubeadm on ``machine`` makes of today's configuration beside what lies there. Touches nothing."""
     request = {
         "do": "look",
-        "names": NAMES,
+        "names": STATIC_PODS,
         "config": config.init_configuration(topology, machine).decode(),
         "patches": {name: content.decode() for name, content in config.patches(machine).items()},
         "folder": paths.PATCHES,
@@ -101,9 +99,9 @@ async def look(reach: Reach, topology: Topology, machine: Machine) -> Pods:
 def words(pods: Pods) -> str:
     """What differs, in a line."""
     said = []
-    if changed := [name for name in NAMES if pods.there.get(name, "") != pods.target(name)]:
+    if changed := [name for name in STATIC_PODS if pods.there.get(name, "") != pods.target(name)]:
         said.append(f"{', '.join(changed)}: the static pod is another one")
-    if cut := [name for name in NAMES if name in pods.kept]:
+    if cut := [name for name in STATIC_PODS if name in pods.kept]:
         said.append(f"{', '.join(cut)}: a change was cut off")
     if pods.unreadable:
         said.append(f"etcd's own user can't read {', '.join(pods.unreadable)}")
@@ -116,7 +114,7 @@ def diff(pods: Pods) -> str:
         lines_diff(
             f"{paths.MANIFESTS}/{name}.yaml", pods.there.get(name, "").splitlines(), pods.target(name).splitlines()
         )
-        for name in NAMES
+        for name in STATIC_PODS
     )
     return "\n".join(filter(None, diffs))
 

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from groundplane.components import containerd, flannel, kubeadm
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.names import STATIC_PODS
 from groundplane.components.etcd.fragment import ETCD_UID
 from groundplane.components.etcd.fragment import USER as ETCD
 from groundplane.components.flannel.steps import manifest
@@ -123,13 +124,24 @@ def test_etcd_is_a_user_of_its_own_that_owns_its_data_and_may_nothing_more(topol
     spec = YAML(typ="safe", pure=True).load(patch.decode())["spec"]
     owner = {"runAsUser": ETCD_UID, "runAsGroup": ETCD_UID, "supplementalGroups": [0]}
     assert spec["securityContext"] == owner, "and in root's group, which may read its keys"
-    assert spec["containers"] == [
-        {"name": "etcd", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
-    ]
+    (container,) = spec["containers"]
+    assert container["name"] == "etcd"
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     (user,) = (one for one in state(topology, "cp1").users if one.name == ETCD)
     assert user.uid == ETCD_UID
     (data,) = (one for one in state(topology, "cp1").data_folders if one.path == paths.ETCD_DATA)
     assert (data.owner, data.group, data.mode) == (ETCD, ETCD, 0o700), "CIS 1.1.11 and 1.1.12"
+
+
+@pytest.mark.parametrize("name", STATIC_PODS)
+def test_a_static_pod_is_seen_to_have_started_within_a_second_and_gets_kubeadms_four_minutes(
+    topology: Topology, name: str
+) -> None:
+    patch = files(topology, "cp1")[f"{paths.PATCHES}/{name}+strategic.yaml"].content
+    (container,) = YAML(typ="safe", pure=True).load(patch.decode())["spec"]["containers"]
+    assert container["name"] == name
+    probe = container["startupProbe"]
+    assert (probe["periodSeconds"], probe["failureThreshold"]) == (1, 240)
 
 
 def test_strangers_get_health_alone() -> None:

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from groundplane.components import flannel
 from groundplane.components.cluster import api, kubeconfig, paths
+from groundplane.components.cluster.names import STATIC_PODS
 from groundplane.components.cluster.shared import Shared
 from groundplane.components.coredns import spread as coredns
 from groundplane.components.etcd import members as etcd
@@ -25,7 +26,6 @@ from groundplane.components.etcd.views import Silent, View, disagreement, parse_
 from groundplane.components.flannel.steps import DIFFERENCE
 from groundplane.components.kubeadm import status
 from groundplane.components.kubeadm.checks import checks
-from groundplane.components.kubeadm.probes import STATIC_PODS
 from groundplane.components.pod_network import POD_NETWORK
 from groundplane.components.podnet import look as podnet
 from groundplane.errors import StepError, Unreachable

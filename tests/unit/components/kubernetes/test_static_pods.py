@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from groundplane.components.cluster import paths
+from groundplane.components.cluster.names import STATIC_PODS
 from groundplane.components.kubeadm import static_pods
 from groundplane.components.kubeadm.remote import static_pods as remote
-from groundplane.components.kubeadm.static_pods import NAMES, Pods, diff, groups, words
+from groundplane.components.kubeadm.static_pods import Pods, diff, groups, words
 from groundplane.errors import StepError
 from groundplane.state.step import Completed
 from groundplane.topology.model import Topology
@@ -38,7 +39,7 @@ def manifest(name: str, more: str = "", user: int = 0) -> str:
     return MANIFEST.format(name=name, more=more, user=user)
 
 
-WANTED = {name: manifest(name) for name in NAMES}
+WANTED = {name: manifest(name) for name in STATIC_PODS}
 
 
 def pods(there: dict[str, str] | None = None, **others: Any) -> Pods:
