@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from groundplane.rollout.plan import Leaving, Plan
 from groundplane.spec.roles import Role
@@ -73,7 +74,7 @@ def order(
     return {name: tuple(dict.fromkeys(need for need in found if need != name)) for name, found in draft.needs.items()}
 
 
-@dataclass(slots=True)
+@dataclass
 class _Draft:
     topology: Topology
     plan: Plan
@@ -82,15 +83,15 @@ class _Draft:
     needs: dict[str, list[str]] = field(default_factory=dict)
     before: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def changing(self) -> set[str]:
         return {machine.machine for machine in self.plan.machines}
 
-    @property
+    @cached_property
     def fresh(self) -> set[str]:
         return {birth.machine for birth in self.plan.births}
 
-    @property
+    @cached_property
     def mending(self) -> list[str]:
         """The Steps that bring back what was taken, and can: they wait for nothing but the gateway."""
         missing = {step.name for step in self.plan.steps}
@@ -102,6 +103,21 @@ class _Draft:
             and missing.isdisjoint(step.mends)
             and step.machine not in self.fresh
         ]
+
+    @cached_property
+    def standing(self) -> list[str]:
+        """The acts that bring up what was there before."""
+        return [machine_act(machine.name) for machine in self.topology.machines if machine.name not in self.fresh]
+
+    @cached_property
+    def balancers(self) -> tuple[Machine, ...]:
+        return self.topology.balancers
+
+    @cached_property
+    def joins(self) -> list[str]:
+        """The Steps of new control planes."""
+        new = {machine.name for machine in self.topology.control_planes if machine.name in self.fresh}
+        return [step.name for step in self.steps if step.machine in new and not step.tidies]
 
     def changes(self, machines: Iterable[Machine]) -> list[str]:
         return [change_act(machine.name) for machine in machines if machine.name in self.changing]
@@ -118,7 +134,7 @@ class _Draft:
         if machine.name in self.fresh:
             needs += self.changes([gateway] if machine != gateway else [])
             if machine.has(Role.BALANCER):
-                needs += self.changes(self.topology.balancers)
+                needs += self.changes(self.balancers)
             needs += [remove_act(one.machine.name) for one, _ in self.leaving if one.machine.name == machine.name]
         self.needs[machine_act(machine.name)] = needs
 
@@ -130,7 +146,7 @@ class _Draft:
             needs = [machine_act(name), *self.before]
             machine = self.topology.machine(name)
             if name != gateway:
-                needs += [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
+                needs += self.standing
                 needs += [*self._departures(machine), *self.mending]
             elif machine.has(Role.BALANCER, Role.CONTROL_PLANE):
                 needs += self._departures(machine)
@@ -149,7 +165,7 @@ class _Draft:
         for one, steps in self.leaving:
             if one.anew:
                 continue
-            joins = not one.first and bool(self._joins(Role.CONTROL_PLANE))
+            joins = not one.first and bool(self.joins)
             if (machine.has(Role.BALANCER) or joins) and one.machine.has(Role.CONTROL_PLANE):
                 needs += [step.name for step in steps if step.early]
             else:
@@ -159,13 +175,12 @@ class _Draft:
     def leave(self, one: Leaving, steps: Sequence[Step]) -> None:
         machine = one.machine
         # Nobody is switched on without a gateway, so its own going waits for nobody.
-        standing = [machine_act(m.name) for m in self.topology.machines if m.name not in self.fresh]
-        standing = [] if machine.has(Role.GATEWAY) else standing
+        standing = [] if machine.has(Role.GATEWAY) else self.standing
         told = list(standing)
         if machine.has(Role.CONTROL_PLANE):
-            told += [*self.changes(self.topology.balancers), *self._turn(one)]
+            told += [*self.changes(self.balancers), *self._turn(one)]
             if not one.first and not one.anew:
-                told += self._joins(Role.CONTROL_PLANE)
+                told += self.joins
         last: list[str] = []
         for step in in_turn(steps):
             self.needs[step.name] = [*(standing if step.early else told), *step.needs, *last]
@@ -177,11 +192,6 @@ class _Draft:
         members = [*self.gone(first=True, role=Role.CONTROL_PLANE), *self.gone(first=False, role=Role.CONTROL_PLANE)]
         earlier = members[: members.index(one)]
         return [remove_act(other.machine.name) for other in earlier[-1:]]
-
-    def _joins(self, role: Role) -> list[str]:
-        """The Steps of new machines of ``role``."""
-        new = {machine.name for machine in self.topology.of_role(role) if machine.name in self.fresh}
-        return [step.name for step in self.steps if step.machine in new and not step.tidies]
 
     def step(self, step: Step) -> None:
         machines = [self.topology.machine(name) for name in step.needs_machines]
@@ -199,12 +209,11 @@ class _Draft:
 
     def ask(self, acts: Sequence[str]) -> None:
         """Once all that stood is on, and before whatever that doesn't need."""
-        standing = [machine_act(machine.name) for machine in self.topology.machines if machine.name not in self.fresh]
-        before, todo = set(standing), [*standing]
+        before, todo = set(self.standing), [*self.standing]
         while todo:
             new = set(self.needs.get(todo.pop(), ())) - before
             before |= new
             todo += new
         for name in self.needs.keys() - before:
             self.needs[name] += acts
-        self.needs |= {act: [*standing] for act in acts}
+        self.needs |= {act: [*self.standing] for act in acts}
