@@ -12,6 +12,7 @@ from typing import Final
 
 from groundplane.components.cluster import draining
 from groundplane.components.cluster.api import ask, kubectl, nodes
+from groundplane.components.cluster.names import ETCD, STATIC_PODS
 from groundplane.components.etcd.members import (
     Member,
     etcd_members,
@@ -26,7 +27,7 @@ from groundplane.spec.roles import Role
 from groundplane.state.step import Reach, Step
 from groundplane.topology.model import Machine, Topology
 
-_SERVERS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_SERVERS: Final = tuple(name for name in STATIC_PODS if name != ETCD)
 _GRACE: Final = SERVES_ON + LETS_GO + 12
 """Seconds an API server gets to answer what was asked before: it takes no more after the first few."""
 

@@ -387,14 +387,19 @@ def test_a_moment_without_an_answer_is_bridged(topology: Topology, run: Run) -> 
 
 
 class Slow(FakeTransport):
-    """cp1 hangs. ``ended`` names it once nobody waits for it any more."""
+    """cp1 hangs. ``met`` are the machines that were asked; ``ended`` names one that hung once nobody waits for it."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.met: list[str] = []
         self.ended: list[str] = []
 
+    def hangs(self, machine: str) -> bool:
+        return machine == "cp1"
+
     async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
-        if machine == "cp1":
+        self.met.append(machine)
+        if self.hangs(machine):
             try:
                 await asyncio.sleep(3600)
             finally:
@@ -429,18 +434,11 @@ def test_who_serves_is_found_beside_a_control_plane_that_hangs(topology: Topolog
     assert [call.machine for call in reach.calls] == ["cp2"], "nobody else is asked"
 
 
-class Stuck(FakeTransport):
+class Stuck(Slow):
     """Of every machine the first connection hangs."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.met: list[str] = []
-
-    async def run(self, machine: str, argv: Sequence[str], **more: Any) -> Completed:
-        self.met.append(machine)
-        if self.met.count(machine) == 1:
-            await asyncio.sleep(3600)
-        return await super().run(machine, argv, **more)
+    def hangs(self, machine: str) -> bool:
+        return self.met.count(machine) == 1
 
 
 def test_where_nobody_else_is_left_one_that_hangs_is_asked_once_more(topology: Topology, run: Run) -> None:
