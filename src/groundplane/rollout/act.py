@@ -136,9 +136,9 @@ class _Run:
     async def _judge(self, checks: Sequence[Check], act: Act) -> None:
         broken = self._broken or frozenset()
         await self._hold([check for check in checks if check.name not in broken], act, "is not well after its changes")
-        again = [check for check in checks if check.name in broken]
-        still = await broken_now(again, self._reach, patience=PATIENCE)
-        self._broken = (self._broken or frozenset()) - ({check.name for check in again} - still)
+        if again := [check for check in checks if check.name in broken]:
+            still = await broken_now(again, self._reach, patience=PATIENCE)
+            self._broken = (self._broken or frozenset()) - ({check.name for check in again} - still)
 
     async def _hold(self, checks: Sequence[Check], act: Act, problem: str) -> None:
         report = await run_checks(checks, self._reach, self._emit)

@@ -187,6 +187,20 @@ def test_what_was_broken_before_is_held_against_nobody_until_it_was_seen_to_hold
     assert world.log[:7] == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
 
 
+def test_what_was_broken_is_looked_at_though_an_act_that_nobody_judges_came_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker is removed, and only then the first balancer forgets a control plane that the others still have."""
+    monkeypatch.setattr("groundplane.rollout.act.PATIENCE", 0)
+    world = Watched("at first", "after a")
+
+    async def remove(outcome: Outcome) -> None:
+        outcome.changed = True
+
+    done(Act("removal", "removal", "work", remove), world.act("a", "removal"), world.act("b", "a"))
+    assert world.log == ["at first", "before a", "a", "after a", "before b", "b", "after b"]
+
+
 def test_two_acts_at_once_excuse_nothing_that_one_of_them_saw_hold(virtual_time: Callable[..., bool]) -> None:
     """One looks at both checks while the other, which began earlier, still waits for its own."""
     looks = {"one": 0, "two": 0}
