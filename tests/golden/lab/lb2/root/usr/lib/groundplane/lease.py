@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -67,7 +68,7 @@ class Proof:
     arrived in between. Nothing else says when.
 
     ``quorate``: this side has the majority, decided since the last member left.
-    ``others`` are the other members that are joined, each with how often it joined; ``peers`` are the names of all
+    ``others`` are the other members that are joined, each with the ring it joined in; ``peers`` are the names of all
     others there could be.
     """
 
@@ -125,125 +126,173 @@ class Lease:
         return left
 
 
-_NOTIFIED = ctypes.CFUNCTYPE(
-    None, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)
+class _Ring(ctypes.Structure):
+    """struct quorum_ring_id: which membership, whether or not anything was agreed on in it."""
+
+    _fields_ = [("node", ctypes.c_uint32), ("sequence", ctypes.c_uint64)]
+
+
+_Nodes = ctypes.POINTER(ctypes.c_uint32)
+_FORMED = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64, _Ring, ctypes.c_uint32, _Nodes)
+"""votequorum_nodelist_notification_fn_t: handle, context, ring, how many members, members."""
+_SEEN = ctypes.CFUNCTYPE(
+    None, ctypes.c_uint64, _Ring, ctypes.c_uint32, _Nodes, ctypes.c_uint32, _Nodes, ctypes.c_uint32, _Nodes
 )
-"""quorum_notification_fn_t: handle, whether quorate, number of the ring, how many members, members."""
+"""quorum_v1_nodelist_notification_fn_t: handle, ring, how many and which members, the same of joined, and of left."""
+_DECIDED = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint32, _Ring, ctypes.c_uint32, _Nodes)
+"""quorum_v1_quorum_notification_fn_t: handle, whether quorate, ring, how many members, members."""
+
+
+class _Model(ctypes.Structure):
+    """quorum_model_v1_data_t."""
+
+    _fields_ = [("model", ctypes.c_int), ("decided", _DECIDED), ("seen", _SEEN)]
+
+
+class _Unanswered(Exception):
+    """Corosync did not give what it was asked for."""
 
 
 class Corosync:
-    """Asks the local Corosync through its own libraries (cmap_get(3), quorum_trackstart(3)).
+    """Asks the local Corosync through its own libraries (cmap_get(3), quorum_trackstart(3), votequorum_trackstart(3)).
 
-    A call doesn't return while Corosync hangs, which is as good as a no: nothing is renewed meanwhile.
+    A call doesn't return while Corosync hangs, which is as good as a no: nothing is renewed meanwhile. While a new
+    membership agrees on what it is, only votequorum answers, so that it is asked first which is the last one formed:
+    whoever asks for anything else then has Corosync run in circles at real-time priority for as long as that takes
+    (``qb_ipcs_dispatch_connection_request`` in libqb), and Pacemaker, the third vote and, on a computer that they
+    share, the other balancers wait for a processor.
     """
 
     _OK = 1  # CS_OK
+    _NO_MORE = 27  # CS_ERR_NO_SECTIONS
     _STATS = 1  # CMAP_MAP_STATS
     _ALL = 2  # CS_DISPATCH_ALL: what has come, without waiting
-    _NOW_AND_CHANGES = 1 | 2  # CS_TRACK_CURRENT, CS_TRACK_CHANGES
+    _CURRENT, _CHANGES = 1, 2  # CS_TRACK_CURRENT, CS_TRACK_CHANGES
+    _MODEL = 1  # QUORUM_MODEL_V1, which tells of rings and who joined
 
-    _MEMBERS = "runtime.members."
     _NODES = "nodelist.node."
 
     def __init__(self) -> None:
         self._cmap = ctypes.CDLL("libcmap.so.4")
         self._quorum = ctypes.CDLL("libquorum.so.5")
-        self._handles: tuple[ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64] | None = None
-        self._callback = _NOTIFIED(self._notified)  # Corosync's library has but its address
-        self._majority: frozenset[int] = frozenset()  # the members it was decided for; none while there is none
+        self._votequorum = ctypes.CDLL("libvotequorum.so.8")
+        # Corosync's libraries have but the addresses of these.
+        self._model = _Model(self._MODEL, _DECIDED(self._decide), _SEEN(self._see))
+        self._form_callback = _FORMED(self._form)
+        self._callbacks = (ctypes.c_void_p * 3)(None, None, ctypes.cast(self._form_callback, ctypes.c_void_p))
+        self._ends: list[Callable[[], object]] = []  # what closes each of the connections
+        self._settings, self._statistics = ctypes.c_uint64(0), ctypes.c_uint64(0)
+        self._decisions, self._votes = ctypes.c_uint64(0), ctypes.c_uint64(0)
+        self._formed = self._decided = (0, 0)
+        self._quorate = False
+        self._members: dict[int, int] = {}  # each with the number of the ring it joined in
+        self._own = 0
         self._peers: frozenset[str] = frozenset()
         self._peers_at = _NEVER
 
     def ask(self) -> Proof | None:
         """Return what it says now, None when it can't be asked."""
-        if self._handles is None and not self._connect():
-            return None
-        assert self._handles is not None
-        settings, statistics, quorum = self._handles
-        tokens = self._number(statistics, "stats.srp.orf_token_rx")
-        own = self._number(settings, "runtime.votequorum.this_node_id")
-        if tokens is None or own is None or self._quorum.quorum_dispatch(quorum, self._ALL) != self._OK:
+        try:
+            if not self._ends:
+                self._connect()
+            return self._proof()
+        except _Unanswered:
             self._disconnect()
             return None
-        others = self._others(settings, own)
-        # While a new membership waits for the third vote, quorum_getquorate(3) says what held in the one before. That
-        # holds still where others have joined, and has to be decided anew where one has left.
-        quorate = bool(self._majority) and self._majority <= {own, *(node for node, _ in others)}
+
+    def _proof(self) -> Proof | None:
+        self._try(self._votequorum.votequorum_trackstart(self._votes, ctypes.c_uint64(0), self._CURRENT))
+        self._try(self._votequorum.votequorum_dispatch(self._votes, self._ALL))
+        if not self._agreed():
+            return None
+        tokens = self._number(self._statistics, "stats.srp.orf_token_rx")
+        if not self._agreed():
+            return None
         if time.monotonic() - self._peers_at > CONFIGURED:
-            self._peers, self._peers_at = self._configured(settings, own), time.monotonic()
-        return Proof(quorate, tokens, others, self._peers)
+            self._peers, self._peers_at = self._configured(), time.monotonic()
+        others = frozenset((node, ring) for node, ring in self._members.items() if node != self._own)
+        return Proof(self._quorate, tokens, others, self._peers)
 
-    def _notified(self, _: int, quorate: int, __: int, count: int, members: ctypes._Pointer[ctypes.c_uint32]) -> None:
-        self._majority = frozenset(members[:count]) if quorate else frozenset()
+    def _agreed(self) -> bool:
+        """Take in what was decided; return whether that was in the last membership that was formed."""
+        self._try(self._quorum.quorum_dispatch(self._decisions, self._ALL))
+        return self._formed == self._decided
 
-    def _others(self, settings: ctypes.c_uint64, own: int) -> frozenset[tuple[int, int]]:
-        """Whoever is joined besides this one: asked each time, since members come and go while the address stays."""
-        return frozenset(
-            (node, self._number(settings, f"{self._MEMBERS}{node}.join_count") or 0)
-            for node in self._numbered(settings, self._MEMBERS)
-            if node != own and self._text(settings, f"{self._MEMBERS}{node}.status") == "joined"
-        )
+    def _form(self, _: int, __: int, ring: _Ring, *___: object) -> None:
+        self._formed = ring.node, ring.sequence
 
-    def _configured(self, settings: ctypes.c_uint64, own: int) -> frozenset[str]:
+    def _see(
+        self,
+        _: int,
+        ring: _Ring,
+        count: int,
+        members: ctypes._Pointer[ctypes.c_uint32],
+        joined_count: int,
+        joined: ctypes._Pointer[ctypes.c_uint32],
+        *__: object,
+    ) -> None:
+        stayed = self._members.keys() - set(joined[:joined_count])
+        self._members = {node: self._members[node] if node in stayed else ring.sequence for node in members[:count]}
+
+    def _decide(self, _: int, quorate: int, ring: _Ring, *__: object) -> None:
+        self._decided, self._quorate = (ring.node, ring.sequence), bool(quorate)
+
+    def _configured(self) -> frozenset[str]:
         """The names of all others that its configuration has."""
         return frozenset(
-            self._text(settings, f"{self._NODES}{place}.name")
-            for place in self._numbered(settings, self._NODES)
-            if self._number(settings, f"{self._NODES}{place}.nodeid") != own
+            self._value(self._settings, f"{self._NODES}{place}.name").split(b"\0")[0].decode(errors="replace")
+            for place in self._places()
+            if self._number(self._settings, f"{self._NODES}{place}.nodeid") != self._own
         )
 
-    def _numbered(self, settings: ctypes.c_uint64, prefix: str) -> frozenset[int]:
-        """The numbers that follow ``prefix`` in the names of settings (cmap_iter_init(3))."""
+    def _places(self) -> frozenset[int]:
+        """The numbers by which its configuration has the nodes (cmap_iter_init(3))."""
         iterator, found = ctypes.c_uint64(0), set[int]()
-        if self._cmap.cmap_iter_init(settings, prefix.encode(), ctypes.byref(iterator)) != self._OK:
-            return frozenset()
+        self._try(self._cmap.cmap_iter_init(self._settings, self._NODES.encode(), ctypes.byref(iterator)))
         key = ctypes.create_string_buffer(256)  # CMAP_KEYNAME_MAXLEN and its end
-        while self._cmap.cmap_iter_next(settings, iterator, key, None, None) == self._OK:
-            number = key.value.decode(errors="replace")[len(prefix) :].partition(".")[0]
-            if number.isdigit():
-                found.add(int(number))
-        self._cmap.cmap_iter_finalize(settings, iterator)
+        while (got := self._cmap.cmap_iter_next(self._settings, iterator, key, None, None)) == self._OK:
+            found.add(int(key.value[len(self._NODES) :].partition(b".")[0]))
+        self._cmap.cmap_iter_finalize(self._settings, iterator)
+        if got != self._NO_MORE:
+            raise _Unanswered
         return frozenset(found)
 
-    def _connect(self) -> bool:
-        settings, statistics, quorum = ctypes.c_uint64(0), ctypes.c_uint64(0), ctypes.c_uint64(0)
-        kind, callbacks = ctypes.c_uint32(0), (_NOTIFIED * 1)(self._callback)
-        self._majority = frozenset()
-        if self._cmap.cmap_initialize(ctypes.byref(settings)) != self._OK:
-            return False
-        if self._cmap.cmap_initialize_map(ctypes.byref(statistics), self._STATS) != self._OK:
-            self._cmap.cmap_finalize(settings)
-            return False
-        if self._quorum.quorum_initialize(ctypes.byref(quorum), callbacks, ctypes.byref(kind)) != self._OK:
-            self._cmap.cmap_finalize(settings)
-            self._cmap.cmap_finalize(statistics)
-            return False
-        self._handles = settings, statistics, quorum
-        if self._quorum.quorum_trackstart(quorum, self._NOW_AND_CHANGES) != self._OK:
-            self._disconnect()
-            return False
-        return True
+    def _connect(self) -> None:
+        self._formed = self._decided = (0, 0)
+        self._quorate, self._members, self._peers_at = False, {}, _NEVER
+        end = self._cmap.cmap_finalize
+        self._open(self._settings, self._cmap.cmap_initialize, end)
+        self._open(self._statistics, self._cmap.cmap_initialize_map, end, self._STATS)
+        kind, model = ctypes.byref(ctypes.c_uint32(0)), ctypes.byref(self._model)
+        begin, end = self._quorum.quorum_model_initialize, self._quorum.quorum_finalize
+        self._open(self._decisions, begin, end, self._MODEL, model, kind, None)
+        begin, end = self._votequorum.votequorum_initialize, self._votequorum.votequorum_finalize
+        self._open(self._votes, begin, end, self._callbacks)
+        self._own = self._number(self._settings, "runtime.votequorum.this_node_id")
+        self._try(self._quorum.quorum_trackstart(self._decisions, self._CURRENT | self._CHANGES))
+
+    def _open(
+        self, handle: ctypes.c_uint64, begin: Callable[..., int], end: Callable[..., int], *arguments: object
+    ) -> None:
+        self._try(begin(ctypes.byref(handle), *arguments))
+        self._ends.append(partial(end, handle))
 
     def _disconnect(self) -> None:
-        if self._handles is not None:
-            settings, statistics, quorum = self._handles
-            self._cmap.cmap_finalize(settings)
-            self._cmap.cmap_finalize(statistics)
-            self._quorum.quorum_finalize(quorum)
-            self._handles = None
+        while self._ends:
+            self._ends.pop()()
 
-    def _value(self, handle: ctypes.c_uint64, key: str) -> bytes | None:
+    def _try(self, got: int) -> None:
+        if got != self._OK:
+            raise _Unanswered
+
+    def _value(self, handle: ctypes.c_uint64, key: str) -> bytes:
         room = ctypes.create_string_buffer(64)
         size, kind = ctypes.c_size_t(len(room)), ctypes.c_int(0)
-        got = self._cmap.cmap_get(handle, key.encode(), room, ctypes.byref(size), ctypes.byref(kind))
-        return room.raw[: size.value] if got == self._OK else None
+        self._try(self._cmap.cmap_get(handle, key.encode(), room, ctypes.byref(size), ctypes.byref(kind)))
+        return room.raw[: size.value]
 
-    def _number(self, handle: ctypes.c_uint64, key: str) -> int | None:
-        value = self._value(handle, key)
-        return None if value is None else int.from_bytes(value, sys.byteorder)
-
-    def _text(self, handle: ctypes.c_uint64, key: str) -> str:
-        return (self._value(handle, key) or b"").split(b"\0")[0].decode(errors="replace")
+    def _number(self, handle: ctypes.c_uint64, key: str) -> int:
+        return int.from_bytes(self._value(handle, key), sys.byteorder)
 
 
 class Gate:
