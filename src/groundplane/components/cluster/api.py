@@ -139,21 +139,15 @@ async def first_answer(
     names: Sequence[str], run: Callable[[str], Awaitable[Completed]], hedge: float | None, seen: list[str]
 ) -> tuple[str, Completed] | None:
     """The first of the machines called ``names`` that succeeded, and its answer; the next is asked when one failed, or
-    after ``hedge`` seconds. Where no other is left, one that lets wait is asked once more beside that: what hangs may
-    be the one connection. What those that failed said is added to ``seen``; None when all have."""
-    left, again = list(names), set(names if hedge else ())
+    after ``hedge`` seconds. What those that failed said is added to ``seen``; None when all have."""
+    left = list(names)
     running: dict[asyncio.Future[Completed], str] = {}
     try:
         while left or running:
             if left:
                 name = left.pop(0)
                 running[asyncio.ensure_future(run(name))] = name
-            silent = sorted(again.intersection(running.values()))
-            wait = hedge if left or silent else None
-            done, _ = await asyncio.wait(running, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-            if not done and not left:
-                left = silent[:1]
-                again.difference_update(left)
+            done, _ = await asyncio.wait(running, timeout=hedge if left else None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 name = running.pop(task)
                 try:
