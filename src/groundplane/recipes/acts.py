@@ -61,7 +61,8 @@ def acts(
     judged = None if standing is design and not leaving else standing
     checks = design.checks_beside(judged) if standing else ()
     # With machines off nobody can say what was broken before: then all of it counts.
-    before = () if any(machine.off for machine in plan.machines) else checks
+    excuses = not any(machine.off for machine in plan.machines)
+    before = checks if excuses else ()
     states = {state.machine: state for state in design.states}
     last = plan.batches[-1] if plan.batches and not (plan.births or plan.removals or plan.steps) else ()
 
@@ -81,6 +82,7 @@ def acts(
     def change(machine: MachinePlan) -> Act:
         name, touched = machine.machine, list[str]()
         waited_for = standing is not None and machine not in last
+        planned = [change.key for change in machine.changes]
 
         def done(one: Done) -> None:
             touched.append(one.change.key)
@@ -95,7 +97,7 @@ def acts(
             needs[change_act(name)],
             before=spares(machine),
             after=lambda: design.checks_after(name, touched, judged) if waited_for else (),
-            judged=before if waited_for else (),
+            judged=design.checks_after(name, planned, judged) if waited_for and excuses else (),
             finishes=True,
         )
 

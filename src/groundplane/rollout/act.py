@@ -27,7 +27,7 @@ class Act:
 
     ``name`` is unique; ``machine`` and ``step`` are what users see. ``carry_out`` looks first, does what has to be
     done, and tells the Outcome whether anything had to be. ``before`` must hold when it begins, and ``after`` when it
-    has changed something: it is done only then. ``judged`` are all that ``after`` may name: what of it doesn't hold
+    has changed something: it is done only then. ``judged`` is what ``after`` is to name: what of it doesn't hold
     before the first of all acts that are judged begins, is held against none of them until it was seen to hold, for
     what broke it may be what another act is there to mend. One that ``finishes`` is brought to its end once it has
     begun, even where another act fails meanwhile.

@@ -697,3 +697,15 @@ def test_what_was_broken_before_keeps_no_change_from_mending_it(built: World) ->
     assert applied.report
     assert applied.report.fault == "proxy failed", "it is told all the same, in the end"
     assert [entry.split()[1] for entry in built.did("apply")] == ["lb1", "lb2"]
+
+
+def test_what_no_change_touches_is_asked_by_the_verify_alone(built: World) -> None:
+    for name in ("lb1", "lb2"):
+        machine = built.ground.machines[name]
+        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    built.spoilt.add("members")  # holds the first time it is asked
+    applied = built.apply()
+    assert isinstance(applied, Applied)
+    assert applied.report
+    assert applied.report.ok
+    assert "members" in built.red
