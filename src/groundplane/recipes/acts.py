@@ -84,6 +84,9 @@ def acts(
         waited_for = standing is not None and machine not in last
         planned = [change.key for change in machine.changes]
 
+        def judging(keys: Sequence[str]) -> tuple[Check, ...]:
+            return design.checks_after(name, keys, judged) if waited_for else ()
+
         def done(one: Done) -> None:
             touched.append(one.change.key)
             told(name, one)
@@ -96,8 +99,8 @@ def acts(
             partial(_bring, provider, states[name], software, done),
             needs[change_act(name)],
             before=spares(machine),
-            after=lambda: design.checks_after(name, touched, judged) if waited_for else (),
-            judged=design.checks_after(name, planned, judged) if waited_for and excuses else (),
+            after=lambda: judging(touched),
+            judged=judging(planned) if excuses else (),
             finishes=True,
         )
 

@@ -95,8 +95,9 @@ class _Run:
     def __init__(self, acts: tuple[Act, ...], reach: Reach, emit: Emit) -> None:
         self.acts = acts
         self.changed = False
-        self._broken: frozenset[str] | None = None  # None: not looked yet
+        self._looked = False
         self._looking = asyncio.Lock()
+        self._broken = frozenset[str]()  # before the first act that is judged, and not seen to hold since
         self._reach = reach
         self._emit = emit
         self._done = {act.name: asyncio.Event() for act in acts}
@@ -126,19 +127,20 @@ class _Run:
 
     async def _look_first(self) -> None:
         async with self._looking:
-            if self._broken is None:
+            if not self._looked:
                 checks = {check.name: check for act in self.acts for check in act.judged}
                 self._broken = await broken_now(tuple(checks.values()), self._reach)
+                self._looked = True
                 if self._broken:
                     names = ", ".join(sorted(self._broken))
                     self._emit(Noticed("platform", "checks", note=f"judged only when they hold again: {names}"))
 
     async def _judge(self, checks: Sequence[Check], act: Act) -> None:
-        broken = self._broken or frozenset()
+        broken = self._broken
         await self._hold([check for check in checks if check.name not in broken], act, "is not well after its changes")
-        if again := [check for check in checks if check.name in broken]:
-            still = await broken_now(again, self._reach, patience=PATIENCE)
-            self._broken = (self._broken or frozenset()) - ({check.name for check in again} - still)
+        again = [check for check in checks if check.name in broken]
+        still = await broken_now(again, self._reach, patience=PATIENCE)
+        self._broken -= {check.name for check in again} - still
 
     async def _hold(self, checks: Sequence[Check], act: Act, problem: str) -> None:
         report = await run_checks(checks, self._reach, self._emit)

@@ -669,9 +669,7 @@ def test_what_it_leaves_unwell_is_told(settings: dict[str, str], built: World) -
 def test_what_others_wait_for_is_judged_at_once_and_the_last_by_the_verify_that_follows(
     machines: tuple[str, ...], built: World
 ) -> None:
-    for name in machines:
-        machine = built.ground.machines[name]
-        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    lose_files(built, *machines)
     if len(machines) == 1:
         built.red.add("proxy")
         applied = built.apply()
@@ -688,9 +686,7 @@ def test_what_others_wait_for_is_judged_at_once_and_the_last_by_the_verify_that_
 
 
 def test_what_was_broken_before_keeps_no_change_from_mending_it(built: World) -> None:
-    for name in ("lb1", "lb2"):
-        machine = built.ground.machines[name]
-        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    lose_files(built, "lb1", "lb2")
     built.red.add("proxy")
     applied = built.apply()
     assert isinstance(applied, Applied)
@@ -700,12 +696,17 @@ def test_what_was_broken_before_keeps_no_change_from_mending_it(built: World) ->
 
 
 def test_what_no_change_touches_is_asked_by_the_verify_alone(built: World) -> None:
-    for name in ("lb1", "lb2"):
-        machine = built.ground.machines[name]
-        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}
+    lose_files(built, "lb1", "lb2")
     built.spoilt.add("members")  # holds the first time it is asked
     applied = built.apply()
     assert isinstance(applied, Applied)
     assert applied.report
     assert applied.report.ok
     assert "members" in built.red
+
+
+def lose_files(world: World, *names: str) -> None:
+    """The machines called ``names`` have none of their files any more."""
+    for name in names:
+        machine = world.ground.machines[name]
+        machine.held = {at: had for at, had in machine.held.items() if at[0] is not Kind.FILE}

@@ -12,7 +12,6 @@ from groundplane.components.pacemaker import lease
 from groundplane.components.pacemaker.lease import Corosync, Proof
 
 OK, TRY_AGAIN, NO_SECTIONS = 1, 6, 27
-ICMAP, STATS = 1, 2  # the handles that are given out
 
 
 class Libraries:
@@ -43,14 +42,6 @@ class Libraries:
 
         return decide
 
-    def cmap_initialize(self, handle: Any) -> int:
-        handle._obj.value = ICMAP
-        return OK
-
-    def cmap_initialize_map(self, handle: Any, _: int) -> int:
-        handle._obj.value = STATS
-        return OK
-
     def cmap_get(self, _: Any, key: bytes, room: Any, size: Any, __: Any) -> int:
         self.asked.append(key.decode())
         value = self.settings[key.decode()]
@@ -66,9 +57,6 @@ class Libraries:
         if not self._iterated:
             return NO_SECTIONS
         key.value = self._iterated.pop().encode()
-        return OK
-
-    def cmap_iter_finalize(self, *_: Any) -> int:
         return OK
 
     def quorum_model_initialize(self, _: Any, model: int, callbacks: Any, __: Any, ___: None) -> int:
@@ -96,6 +84,11 @@ class Libraries:
     def votequorum_dispatch(self, *_: Any) -> int:
         self._form(4, 0, self.ring, 0, None)
         return OK
+
+    def fine(self, *_: Any) -> int:
+        return OK
+
+    cmap_initialize = cmap_initialize_map = cmap_iter_finalize = fine
 
     def end(self, _: Any) -> int:
         self.closed += 1
